@@ -1,0 +1,60 @@
+"""The command line. Data on stdout, progress and errors on stderr; exit 0 done, 1 failed, 2 usage, 130 interrupted."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+
+import click
+import typer
+
+from croftbench.cli import cache, check, leaderboard, listing, run, show, tune
+from croftbench.cli.console import complain
+from croftbench.errors import CroftbenchError
+
+app = typer.Typer(
+    name="croftbench",
+    help="Vision-language models under covariate and semantic shift, in one run.",
+    epilog="--traceback, anywhere on the line, shows where an error came from.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command("run")(run.run)
+app.command("tune")(tune.tune)
+app.command("list")(listing.list_names)
+app.command("show")(show.show)
+app.command("leaderboard")(leaderboard.leaderboard)
+app.command("check")(check.check)
+app.add_typer(cache.app, name="cache")
+
+
+def main() -> None:
+    """Entry point of the `croftbench` command."""
+    arguments = [a for a in sys.argv[1:] if a != "--traceback"]
+    trace = len(arguments) < len(sys.argv) - 1
+    try:
+        code = app(arguments, standalone_mode=False) or 0
+    except CroftbenchError as error:
+        code = error.exit_code
+        complain(error.message, error.hint)
+    except click.ClickException as error:
+        code = 2
+        complain(error.format_message().replace("\n", " "), "See `croftbench --help`.")
+    except (KeyboardInterrupt, click.Abort):
+        code = 130
+        complain("interrupted.", "Finished runs are kept; the same command goes on from there.")
+    except BrokenPipeError:  # the reader of our output left, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    except Exception as error:
+        code = 1
+        complain(f"{type(error).__name__}: {error}".replace("\n", " "), "This is a bug; --traceback shows where.")
+        if not trace:
+            sys.exit(code)
+        traceback.print_exc()
+        sys.exit(code)
+    if trace and code not in (0, 130):
+        traceback.print_exc()
+    sys.exit(code)

@@ -1,0 +1,79 @@
+"""`croftbench list`: what can be named on the command line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from croftbench import encoders, manifest, plugins, scorers
+from croftbench.cli.console import out
+
+
+class Kind(StrEnum):
+    """What to list."""
+
+    methods = "methods"
+    suites = "suites"
+    splits = "splits"
+    scorers = "scorers"
+    encoders = "encoders"
+
+
+def list_names(
+    kind: Annotated[Kind, typer.Argument(help="What to list.")],
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON, for programs.")] = False,
+) -> None:
+    """List methods, suites, splits, scorers or encoders."""
+    found = LISTS[kind]()
+    if as_json:
+        typer.echo(json.dumps(found, indent=1, ensure_ascii=False))
+        return
+    table = Table(box=None, pad_edge=False)
+    for column in found[0]:
+        table.add_column(column, overflow="fold", no_wrap=column == "name")
+    for row in found:
+        table.add_row(*(str(value) for value in row.values()))
+    out.print(table)
+
+
+def _methods() -> list[dict[str, str]]:
+    return [{"name": name, "what": plugins.summary(target)} for name, target in plugins.registered().items()]
+
+
+def _suites() -> list[dict[str, str | int]]:
+    rows: list[dict[str, str | int]] = []
+    for suite in map(manifest.suite, manifest.names("suites")):
+        folds, protocol = len(suite.folds), suite.protocol
+        seeds = ", ".join(map(str, protocol.seeds))
+        size = f"{folds} fold{'s' if folds > 1 else ''}, {protocol.shots} shots, seeds {seeds}"
+        rows.append({"name": suite.name, "version": suite.version, "protocol": size, "what": suite.title})
+    return rows
+
+
+def _splits() -> list[dict[str, str | int]]:
+    tables = map(manifest.table, manifest.names("splits"))
+    return [{"name": t.name, "images": t.images, "licence": t.licence, "what": t.title} for t in tables]
+
+
+def _encoders() -> list[dict[str, str]]:
+    published = dict.fromkeys(encoders.available(), "open_clip's published weights")
+    own = {encoders.EMBEDDED: "ships with croftbench: 64 px, trained on open icons"}
+    return [{"name": name, "what": what} for name, what in {**published, **own}.items()]
+
+
+def _scorers() -> list[dict[str, str]]:
+    return [{"name": name, "what": what} for name, what in scorers.described().items()]
+
+
+LISTS: dict[Kind, Callable[[], Sequence[Mapping[str, str | int]]]] = {
+    Kind.methods: _methods,
+    Kind.suites: _suites,
+    Kind.splits: _splits,
+    Kind.scorers: _scorers,
+    Kind.encoders: _encoders,
+}

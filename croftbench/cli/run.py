@@ -1,0 +1,107 @@
+"""`croftbench run`: evaluate methods on a suite."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from croftbench import encoders, manifest, planning, plugins
+from croftbench.cli.console import CACHE, RESULTS, Bars, Cache, Results, complain, note, out
+from croftbench.errors import CroftbenchError, UsageError
+from croftbench.planning import Job
+from croftbench.specs import Suite
+
+if TYPE_CHECKING:
+    from croftbench.encoders.identity import Identity
+
+
+def run(
+    method: Annotated[str, typer.Option(help="Names separated by commas, 'all', or path/to/file.py:Class.")],
+    suite: Annotated[str, typer.Option(help="Names separated by commas, 'all', or path/to/suite.toml.")] = "emoji-open",
+    encoder: Annotated[str, typer.Option(help="Any open_clip arch/tag, or arch@path/to/weights.")] = encoders.EMBEDDED,
+    seeds: Annotated[str, typer.Option(help="Separated by commas; the suite's own by default.")] = "",
+    shots: Annotated[int | None, typer.Option(min=1, help="Training images per class.", show_default="suite's")] = None,
+    views: Annotated[int | None, typer.Option(min=1, help="Cached training views.", show_default="suite's")] = None,
+    settings: Annotated[list[str] | None, typer.Option("--set", help="[method.]hyper-parameter=value.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
+    results: Results = RESULTS,
+    cache: Cache = CACHE,
+) -> None:
+    """Train and evaluate methods; finished runs are found and not repeated."""
+    suites = [manifest.suite(name) for name in _names(suite, manifest.names("suites"))]
+    infos = [plugins.describe(name, cache) for name in _names(method, list(plugins.BUILT_IN))]
+    chosen = planning.overrides(settings or [], infos)
+    identity = _identity(encoder, cache)
+    failures = 0
+    for each in suites:
+        jobs = [
+            job
+            for info in infos
+            for job in planning.plan(
+                each, info, identity, seeds=_seeds(seeds), shots=shots, views=views, overrides=chosen[info.name]
+            )
+        ]
+        failures += _carry_out(each, jobs, encoder, cache, results, device)
+        _show(each, jobs, results)
+    if failures:
+        raise CroftbenchError(f"{failures} run(s) failed.", "The finished ones are in the table.")
+
+
+def _carry_out(suite: Suite, jobs: list[Job], encoder: str, cache: Path, results: Path, device: str) -> int:
+    """Run what has no result yet; the number of failures."""
+    todo = sorted((job for job in jobs if not job.finished(results)), key=lambda job: job.spec.seed)
+    if len(todo) < len(jobs):
+        note(f"{suite.name}: {len(jobs) - len(todo)} of {len(jobs)} runs are finished already, in {results}.")
+    if not todo:
+        return 0
+    from croftbench import environment, launch, runner  # torch, only when there is something to run
+
+    failures: list[Job] = []
+
+    def failed(job: Job, error: CroftbenchError) -> None:
+        failures.append(job)
+        complain(f"{job.spec.method}, seed {job.spec.seed}, fold {job.spec.fold}: {error.message}", error.hint)
+
+    with Bars() as bars:
+        bench = runner.Workbench(suite, encoder, cache, environment.device(device), bars)
+        launch.here(bench, todo, results, failed)
+    return len(failures)
+
+
+def _show(suite: Suite, jobs: list[Job], results: Path) -> None:
+    """Rebuild the suite's leaderboard files and print the table of the seeds that were asked for."""
+    seeds = tuple(dict.fromkeys(job.spec.seed for job in jobs))
+    if not any(job.finished(results) for job in jobs):
+        return
+    from croftbench.report import render, tables
+
+    board = tables.leaderboard(results, suite, seeds)
+    out.print(render.to_rich(board))
+    note(f"Runs are in {results / 'runs' / suite.name}. {board.note}".rstrip())
+    if set(seeds) & set(suite.protocol.seeds):
+        note(f"Tables: {', '.join(map(str, render.write_leaderboards(results, suite)))}.")
+
+
+def _identity(encoder: str, cache: Path) -> Identity:
+    """What the encoder is; loads it, once, when the cache does not say."""
+    known = encoders.identity(encoder, cache)
+    if known is None:
+        note(f"loading {encoder} for the first time ...")
+        known = encoders.load(encoder, "cpu", cache).identity
+    return known
+
+
+def _names(text: str, everything: list[str]) -> list[str]:
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    if not names:
+        raise UsageError("an empty list of names was given.", f"Choose from: {', '.join(everything)}.")
+    return everything if names == ["all"] else list(dict.fromkeys(names))
+
+
+def _seeds(text: str) -> list[int] | None:
+    try:
+        return [int(part) for part in text.split(",") if part.strip()] or None
+    except ValueError:
+        raise UsageError(f"--seeds {text} is not a list of whole numbers.", "Example: --seeds 1,2,3") from None

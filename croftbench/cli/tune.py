@@ -1,0 +1,48 @@
+"""`croftbench tune`: choose a method's hyper-parameters for a suite, on training images alone."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from croftbench import encoders, manifest, plugins
+from croftbench import results as files
+from croftbench.cli.console import CACHE, RESULTS, Bars, Cache, Results, note, out
+
+
+def tune(
+    method: Annotated[str, typer.Argument(help="A method's name, or path/to/file.py:Class.")],
+    grid: Annotated[list[str], typer.Option(help="name=a,b,c; give it again for another hyper-parameter.")],
+    suite: Annotated[str, typer.Option(help="A suite's name.")] = "emoji-open",
+    encoder: Annotated[str, typer.Option(help="Any open_clip arch/tag, or arch@path/to/weights.")] = encoders.EMBEDDED,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
+    results: Results = RESULTS,
+    cache: Cache = CACHE,
+) -> None:
+    """Search a grid on held-out training domains and record the grid, the choice and its cost."""
+    info = plugins.describe(method, cache)
+    chosen = manifest.suite(suite)
+
+    from croftbench import environment, runner, tuning
+
+    cells = tuning.parse_grid(grid, info)
+    seeds = chosen.protocol.seeds
+    with Bars() as bars:
+        bench = runner.Workbench(chosen, encoder, cache, environment.device(device), bars)
+        found = list(tuning.search(bench, info, cells, seeds))
+        record = tuning.record(bench, info, found, seeds)
+    path = results / "tuning" / suite / f"{info.name}.json"
+    files.write_atomically(path, json.dumps(record, indent=1) + "\n")
+    best = max(found, key=lambda cell: cell.objective)
+    table = Table(*cells, "accuracy", "AUROC", "objective", "s", box=None)
+    for cell in found:
+        numbers = (f"{100 * v:.2f}" for v in (cell.accuracy, cell.auroc, cell.objective))
+        table.add_row(
+            *map(str, cell.params.values()), *numbers, f"{cell.seconds:.1f}", style="bold" if cell is best else ""
+        )
+    out.print(table)
+    setting = " ".join(f"{name}={value}" for name, value in best.params.items())
+    note(f"Chosen: {setting}, see {path}. To use it, --set it, or put it under [recipes.{info.name}] of the suite.")

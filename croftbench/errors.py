@@ -1,0 +1,49 @@
+"""Errors that a user can act on: what, where, and the next command to try, in one line."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class CroftbenchError(Exception):
+    """A failure with a known cause.
+
+    Attributes:
+        message: what went wrong and where, one line.
+        hint: what to do next, or "".
+        exit_code: the process's exit status: 1 failed, 2 usage.
+    """
+
+    exit_code = 1
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(f"{message} {hint}".strip())
+        self.message = message
+        self.hint = hint
+
+
+class UsageError(CroftbenchError):
+    """The command line asked for something that does not exist or does not fit."""
+
+    exit_code = 2
+
+
+class ManifestError(CroftbenchError):
+    """A manifest breaks a rule; the message names the file and the line or key at fault."""
+
+
+class DataError(CroftbenchError):
+    """Images, features or results on disk are missing, unreadable or inconsistent."""
+
+
+class TrainingError(CroftbenchError):
+    """A method did not train: a loss that is not finite, outputs of the wrong shape."""
+
+
+def unknown(kind: str, name: str, choices: Iterable[str]) -> UsageError:
+    """The error for a misspelt name, with the closest valid one and where to see them all."""
+    known = sorted(choices)
+    close = difflib.get_close_matches(name, known, n=1)
+    guess = f"Did you mean '{close[0]}'?" if close else f"Known: {', '.join(known)}."
+    return UsageError(f"unknown {kind} '{name}'.", guess)

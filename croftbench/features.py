@@ -1,0 +1,171 @@
+"""The feature store: what a frozen encoder gave, kept for good.
+
+An entry is a float32 NumPy file named by the hash of everything that changes its bytes: encoder weights, transform,
+the images' content and order, the view. Blocks are written as they are encoded and joined when all are there, each
+step by one atomic rename, so a kill at any moment loses at most a block, and two processes filling one entry only
+help each other. Entries are read memory-mapped; a full hit never loads CLIP.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from croftbench import images
+from croftbench.encoders import transforms
+from croftbench.encoders.identity import Identity
+from croftbench.errors import DataError
+from croftbench.specs import Pool, Protocol, digest
+
+if TYPE_CHECKING:
+    from croftbench.encoders.clip import Encoder
+
+Array = npt.NDArray[np.float32]
+Advance = Callable[[int], None]
+
+BLOCK = 256
+"""Views encoded together and written together: the bound on memory, whatever the number of views."""
+
+
+class FeatureStore:
+    """Frozen features and text embeddings of one encoder.
+
+    Args:
+        folder: the cache; entries live in its `features/`.
+        identity: of the encoder: enough to name every entry.
+        encoder: loads the encoder itself; called on a miss only.
+    """
+
+    def __init__(self, folder: Path, identity: Identity, encoder: Callable[[], Encoder]) -> None:
+        self.folder = folder / "features"
+        self.identity = identity
+        self.encoder = encoder
+
+    def test(self, pool: Pool, advance: Advance = lambda n: None) -> Array:
+        """(N, D) raw features of a pool under the test transform, memory-mapped."""
+        transform = transforms.test(self.identity)
+        key = self._key("image", transform.fingerprint(), pool.digest)
+        self._fill(pool, [key], lambda position: [transform], advance)
+        return self._open(key)
+
+    def views(self, pool: Pool, protocol: Protocol, views: int, advance: Advance = lambda n: None) -> Array:
+        """(V, N, D) raw features of `views` seeded training views of each image.
+
+        View v of an image depends on the image and v alone, so asking for more views later reuses the first ones.
+        """
+        transform = transforms.train(self.identity, protocol.crop_scale, protocol.flip)
+        keys = [self._key("image", transform.fingerprint(), pool.digest, f"view {view}") for view in range(views)]
+
+        def of(position: int, view: int) -> images.Transform:
+            seed = int(digest([pool.content, pool.paths[position], view])[:12], 16)
+            return lambda image: transform(image, seed)
+
+        missing = [view for view, key in enumerate(keys) if not self._path(key).exists()]
+        if missing:
+            wanted = [keys[view] for view in missing]
+            self._fill(pool, wanted, lambda position: [of(position, view) for view in missing], advance)
+        return np.stack([self._open(key) for key in keys])
+
+    def text(self, prompts: Sequence[str]) -> Array:
+        """(P, D) raw text embeddings, memory-mapped."""
+        key = self._key("text", list(prompts))
+        if not self._path(key).exists():
+            self._save(self._path(key), self.encoder().encode_texts(list(prompts)).cpu().numpy())
+        return self._open(key)
+
+    # ---------------------------------------------------------------------------------- filling
+
+    def _fill(
+        self,
+        pool: Pool,
+        keys: Sequence[str],
+        of: Callable[[int], Sequence[images.Transform]],
+        advance: Advance,
+    ) -> None:
+        """Encode what is missing of the entries `keys`, one for each transform of `of`."""
+        if all(self._path(key).exists() for key in keys):
+            return
+        partial = self.folder / f"{digest(list(keys))[:32]}.partial"
+        size = max(1, BLOCK // len(keys))
+        starts = range(0, len(pool.paths), size)
+        block = {start: partial / f"{start}.npy" for start in starts}
+        todo = [start for start in starts if not block[start].exists()]
+        advance(min(len(pool.paths), size * (len(starts) - len(todo))))
+        if todo:
+            encoder, half = self.encoder(), os.getpid() % len(todo)
+            todo = todo[half:] + todo[:half]  # two processes start at different places
+            for start, pixels in images.blocks(pool, todo, size, of):
+                if not block[start].exists():
+                    self._save(block[start], _encode(encoder, pixels))
+                advance(pixels.shape[1])
+        self._join(keys, [block[start] for start in starts], len(pool.paths))
+        shutil.rmtree(partial, ignore_errors=True)
+
+    def _join(self, keys: Sequence[str], blocks: Sequence[Path], images: int) -> None:
+        """Write each entry from its blocks, unless another process has just done so."""
+        for view, key in enumerate(keys):
+            path = self._path(key)
+            if path.exists():
+                continue
+            try:
+                parts = [np.load(block, mmap_mode="r")[view] for block in blocks]
+            except FileNotFoundError:
+                if path.exists():  # the other process joined and cleaned up in the meantime
+                    continue
+                raise DataError(f"the cache entry {path.name} lost a block.", "Run again to encode it.") from None
+            self._save(path, np.concatenate(parts))
+
+    def _save(self, path: Path, array: npt.NDArray[Any]) -> None:
+        temporary = path.with_name(f"{path.stem}.{os.getpid()}.tmp")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with temporary.open("wb") as file:
+                np.save(file, array.astype(np.float32, copy=False), allow_pickle=False)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        except OSError as error:
+            raise DataError(
+                f"cannot write the cache {path.parent}: {error.strerror}.",
+                "Free some space, or choose another folder with --cache.",
+            ) from error
+        finally:
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)  # gone already, unless something went wrong
+
+    def _open(self, key: str) -> Array:
+        path = self._path(key)
+        try:
+            return np.load(path, mmap_mode="r", allow_pickle=False)  # type: ignore[no-any-return]
+        except (OSError, ValueError) as error:
+            raise DataError(
+                f"the cache entry {path} is damaged: {error}.", f"Delete {path.name} and run again."
+            ) from error
+
+    def _key(self, kind: str, *parts: object) -> str:
+        return digest([kind, self.identity.weights_digest, self.identity.config_digest, "float32", *parts])[:32]
+
+    def _path(self, key: str) -> Path:
+        return self.folder / f"{key}.npy"
+
+
+def _encode(encoder: Encoder, pixels: torch.Tensor) -> Array:
+    """(V, B, D) features of one block's views, (V, B, 3, H, W).
+
+    Short batches are padded to BLOCK: kernels chosen by batch size round differently, and a feature must not depend on
+    what it was encoded beside.
+    """
+    views, count = pixels.shape[:2]
+    flat = pixels.flatten(0, 1)
+    if len(flat) < BLOCK:
+        flat = torch.cat([flat, flat[:1].expand(BLOCK - len(flat), *flat.shape[1:])])
+    features = torch.cat([encoder.encode_images(part) for part in torch.split(flat, BLOCK)])
+    return features[: views * count].reshape(views, count, -1).cpu().numpy()

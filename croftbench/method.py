@@ -1,0 +1,158 @@
+"""The whole contract between a method and the suite; no implementation.
+
+A method is a frozen dataclass of hyper-parameters with `needs` and `fit(task) -> predictor`. It sees training data,
+class names and text; it never sees a test image, a path or a test label.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar, Literal, Protocol, runtime_checkable
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What the runner must provide; the runner provides exactly that.
+
+    Attributes:
+        image: "features" (B, D) from the cache, "patches" (B, P, D) with them, or "pixels" and the image tower.
+        text: "embeddings" (C, D) from the cache, or "tower": the frozen text tower to back-propagate through.
+        train: False for a method that learns nothing: no training image is encoded, `Task.train` is empty.
+    """
+
+    image: Literal["features", "patches", "pixels"] = "features"
+    text: Literal["embeddings", "tower"] = "embeddings"
+    train: bool = True
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What a predictor returns for B images.
+
+    Attributes:
+        logits: (B, C) class scores, already multiplied by the logit scale.
+        features: (B, D) unit-norm image features, for scorers that look at them.
+    """
+
+    logits: Tensor
+    features: Tensor
+
+
+Predictor = Callable[[Tensor], Outputs]
+"""(B, D) raw image features -> Outputs. No gradient is asked of it."""
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Labelled images as frozen features.
+
+    Attributes:
+        views: (V, N, D) raw features; `views[v]` are the N images under seeded augmentation v. Epoch e reads view
+            e mod V. Validation data have V = 1, without augmentation.
+        labels: (N,) int64, positions in `Task.classnames`.
+        domains: (N,) int64 domain of each image; all 0 where a suite has none.
+    """
+
+    views: Tensor
+    labels: Tensor
+    domains: Tensor
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+class TextTower(Protocol):
+    """A frozen causal text transformer that gradients pass through.
+
+    Attributes:
+        width: W, the size of a token embedding.
+    """
+
+    width: int
+
+    def tokens(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
+        """Token embeddings of each text, without its start token.
+
+        Returns:
+            (C, L, W) embeddings of the words, punctuation and end token, right-padded with the padding token's
+            embedding to the longest text; (C,) position of each end token in them.
+        """
+        ...
+
+    def start(self) -> Tensor:
+        """(1, W) embedding of the start token."""
+        ...
+
+    def encode(self, shared: Tensor, rest: Tensor, end: Tensor) -> Tensor:
+        """Text features of the prompts `[shared, rest[c]]`, read at each end token.
+
+        Args:
+            shared: (S, W) token embeddings that all prompts begin with, start token included; or (B, S, W), B
+                different beginnings, each combined with every `rest`.
+            rest: (C, L, W) what follows, one row a class.
+            end: (C,) position of the end token in `rest`.
+
+        Returns:
+            (C, D) raw text features, or (B, C, D).
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Towers:
+    """The frozen towers that a method declared; `text` is None unless `needs.text == "tower"`."""
+
+    text: TextTower | None = None
+
+
+@dataclass(frozen=True)
+class Task:
+    """All that a method may learn from. There is no test data in it.
+
+    Attributes:
+        classnames: C names, in label order.
+        train: few-shot training images.
+        val: held-out images of the training distribution, or None where the suite has none.
+        text: (C, D) text features. One template: the raw embedding. Several: the unit-norm mean of their unit-norm
+            embeddings (CRoFT's prompts, protocol of Setup-I).
+        logit_scale: s, what cosines are multiplied by (CLIP's learned exp(logit_scale)).
+        seed: seeds every draw of the method; `generator()` gives a fresh stream from it.
+        towers: what `needs` declared beyond features and embeddings.
+        device: where all tensors are.
+        on_epoch: called with (epoch, epochs, loss) after each epoch, for the progress bar.
+    """
+
+    classnames: tuple[str, ...]
+    train: Examples
+    val: Examples | None
+    text: Tensor
+    logit_scale: float
+    seed: int
+    towers: Towers = Towers()
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    on_epoch: Callable[[int, int, float], None] = lambda epoch, epochs, loss: None
+
+    def generator(self) -> torch.Generator:
+        """A CPU generator at the start of this task's stream: draw on the CPU, then move, and devices agree."""
+        return torch.Generator().manual_seed(self.seed)
+
+
+@runtime_checkable
+class Method(Protocol):
+    """A frozen dataclass of hyper-parameters that can be fitted.
+
+    Attributes:
+        needs: what the runner must provide.
+        version: raised whenever the same hyper-parameters give other numbers; part of a run's identity.
+    """
+
+    needs: ClassVar[Needs]
+    version: ClassVar[int]
+
+    def fit(self, task: Task, /) -> Predictor:
+        """Train on `task` and return the classifier."""
+        ...

@@ -1,0 +1,241 @@
+"""Numbers from arrays: accuracy and detection metrics, each with a 95% interval.
+
+**In-distribution (ID) is positive and scores are higher for it**, in every function here. Values are fractions.
+Populations are independent samples of images; intervals speak of other images, not of other seeds. Empty input, NaN
+and infinity raise `DataError`.
+"""
+
+from __future__ import annotations
+
+from statistics import NormalDist
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from croftbench.errors import DataError
+
+Vector = NDArray[np.float64]
+
+CONFIDENCE = 0.95
+Z = NormalDist().inv_cdf(0.5 + CONFIDENCE / 2)
+RESAMPLES = 2000
+
+
+class Estimate(NamedTuple):
+    """A value and its 95% interval; low <= value <= high, all within [0, 1]."""
+
+    value: float
+    low: float
+    high: float
+
+
+# ------------------------------------------------------------------------------------- classification
+
+
+def accuracy(predicted: ArrayLike, labels: ArrayLike) -> Estimate:
+    """Share of (N,) predicted labels that are right, with Wilson's interval.
+
+    Raises:
+        DataError: empty, or not two vectors of the same length.
+    """
+    guess, truth = _vector(predicted, "predicted labels"), _vector(labels, "labels")
+    if len(guess) != len(truth):
+        raise DataError(f"accuracy got {len(guess)} predictions for {len(truth)} labels.", "Give one per image.")
+    value = float((guess == truth).mean())
+    return _around(value, *_wilson(value, len(truth)))
+
+
+# ------------------------------------------------------------------------------------- ranking
+
+
+def auroc(id_scores: ArrayLike, ood_scores: ArrayLike) -> Estimate:
+    """Chance that an ID image scores above an OOD image, ties counting half; O(n log n).
+
+    The interval is DeLong's (Biometrics 1988), from sorted scores instead of all pairs (after Sun and Xu, IEEE SPL
+    2014), on the logit scale, which keeps it inside [0, 1] and covers better near 1.
+
+    Args:
+        id_scores: (M,) scores of the positives, higher = more ID.
+        ood_scores: (N,) scores of the negatives.
+    """
+    positives, negatives = _populations(id_scores, ood_scores)
+    m, n = len(positives), len(negatives)
+    beats = _shares_below(positives, negatives)  # (M,) share of the negatives below each positive
+    beaten = 1 - _shares_below(negatives, positives)  # (N,) share of the positives above each negative
+    value = float(beats.mean())
+    return _logit_interval(value, _variance(beats) / m + _variance(beaten) / n, min(m, n))
+
+
+def aupr(id_scores: ArrayLike, ood_scores: ArrayLike) -> Estimate:
+    """Average precision with ID positive: precision at each distinct threshold, weighted by the recall it adds.
+
+    The same number as scikit-learn's `average_precision_score`. It depends on the ratio of the two populations, which
+    the interval takes as given. For AUPR with OOD positive, pass `(-ood_scores, -id_scores)`.
+
+    The interval's standard error is the infinitesimal jackknife: what the bootstrap's tends to as resamples grow, in
+    closed form. It is applied on the logit scale, as percentiles of resampled average precisions cover too little.
+
+    Args:
+        id_scores: (M,) scores of the positives, higher = more ID.
+        ood_scores: (N,) scores of the negatives.
+    """
+    positives, negatives = _populations(id_scores, ood_scores)
+    m, n = len(positives), len(negatives)
+    hits, alarms = _counts_by_threshold(positives, negatives)  # (T,) each, highest threshold first
+    accepted_id, accepted_ood = hits.cumsum(), alarms.cumsum()
+    accepted = accepted_id + accepted_ood
+    precision = accepted_id / accepted
+    value = float(hits @ precision / m)
+
+    # An image counts at its own threshold and moves precision at every lower one: derivatives, summed from below.
+    slope = hits / accepted**2
+    of_positive = precision + _sum_from_below(slope * accepted_ood)  # (T,) influence of a positive seen there
+    of_negative = -_sum_from_below(slope * accepted_id)
+    spread_id = _variance(of_positive, hits) / m
+    spread_ood = _variance(of_negative, alarms) * n / m**2
+    return _logit_interval(value, spread_id + spread_ood, min(m, n))
+
+
+# ------------------------------------------------------------------------------------- operating points
+
+
+def fpr_at_tpr(id_scores: ArrayLike, ood_scores: ArrayLike, tpr: float = 0.95, seed: int = 0) -> Estimate:
+    """Share of OOD accepted when `tpr` of ID is accepted; lower is better. With tpr = .95: FPR95, ID positive.
+
+    Definition A, CRoFT's evaluator: the threshold is the linearly interpolated (1 - tpr) percentile of the ID scores,
+    and OOD is accepted strictly above it. OpenOOD and pytorch-ood report `fpr_at_tpr_ood_positive` instead.
+
+    The interval is a bootstrap without the resampling: the percentile of a resample sits at a Beta-distributed level
+    of the original scores, and given the threshold the count of accepted OOD is binomial. Drawing the accepted share
+    from its Jeffreys posterior, not from the binomial, keeps the interval honest where few or no OOD are accepted.
+
+    Args:
+        id_scores: (M,) scores of the positives, higher = more ID.
+        ood_scores: (N,) scores of the negatives.
+        tpr: share of ID to accept, between 0 and 1.
+        seed: of the bootstrap's draws.
+
+    Raises:
+        DataError: also for a `tpr` outside (0, 1).
+    """
+    positives, negatives = _populations(id_scores, ood_scores)
+    _check_share(tpr)
+    m, n = len(positives), len(negatives)
+    ordered_id, ordered_ood = np.sort(positives), np.sort(negatives)
+    value = float((negatives > np.percentile(positives, 100 - 100 * tpr)).mean())
+
+    draw = np.random.default_rng(seed)
+    order = (m - 1) * (1 - tpr)  # the percentile's position among the ID scores, from 0 and not a whole number
+    level = draw.beta(order + 1, m - order, RESAMPLES)
+    thresholds = np.interp(level * (m + 1) - 1, np.arange(m), ordered_id)
+    over = n - np.searchsorted(ordered_ood, thresholds, side="right")
+    shares = draw.beta(over + 0.5, n - over + 0.5)
+    low, high = np.quantile(shares, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+    # Where all or none are accepted the posterior stops short of the end that the data sit on.
+    return _around(value, low if value > 0 else 0.0, high if value < 1 else 1.0)
+
+
+def fpr_at_tpr_ood_positive(id_scores: ArrayLike, ood_scores: ArrayLike, tpr: float = 0.95, seed: int = 0) -> Estimate:
+    """Share of ID rejected when `tpr` of OOD is rejected; lower is better. The FPR95 of OpenOOD and pytorch-ood.
+
+    The mirror of `fpr_at_tpr`, with the roles swapped and the order reversed. Arguments, interval and errors are the
+    same: scores are still higher for ID.
+    """
+    positives, negatives = _populations(id_scores, ood_scores)
+    return fpr_at_tpr(-negatives, -positives, tpr, seed)
+
+
+def fpr_at_nearest_recall(id_scores: ArrayLike, ood_scores: ArrayLike, recall: float = 0.95) -> float:
+    """Share of OOD accepted at the threshold whose ID recall is nearest to `recall`.
+
+    Definition B, of MCM's `metric_utils` and CRoFT's kNN tables: thresholds are the distinct scores of both
+    populations, a score equal to the threshold is accepted, and of equally near thresholds the lowest counts (near in
+    double precision: .9 is a hair nearer to .95 than 1 is). It differs from definition A on ties and small samples,
+    and is here to compare with numbers that others computed so; it has no interval.
+    """
+    positives, negatives = _populations(id_scores, ood_scores)
+    _check_share(recall)
+    hits, alarms = _counts_by_threshold(positives, negatives)
+    recalls = hits.cumsum() / len(positives)
+    last = int(np.argmax(recalls >= 1))  # thresholds below the first that accepts all ID add nothing but OOD
+    distance = np.abs(recalls[: last + 1] - recall)  # from the lowest threshold up, so equal recalls take the most OOD
+    nearest = last - int(np.argmin(distance[::-1]))
+    return float(alarms.cumsum()[nearest] / len(negatives))
+
+
+# ------------------------------------------------------------------------------------- parts
+
+
+def _vector(values: ArrayLike, name: str) -> Vector:
+    array = np.asarray(values, dtype=np.float64)
+    if array.ndim != 1:
+        raise DataError(f"{name} must be a vector, not of shape {array.shape}.", "Give one number per image.")
+    if not len(array):
+        raise DataError(f"{name} are empty.", "A metric needs at least one image of each population.")
+    if not np.isfinite(array).all():
+        bad = int(np.flatnonzero(~np.isfinite(array))[0])
+        raise DataError(f"{name} hold {array[bad]} at position {bad}.", "Look for overflow in the method or scorer.")
+    return array
+
+
+def _populations(id_scores: ArrayLike, ood_scores: ArrayLike) -> tuple[Vector, Vector]:
+    return _vector(id_scores, "ID scores"), _vector(ood_scores, "OOD scores")
+
+
+def _check_share(share: float) -> None:
+    if not 0 < share < 1:
+        raise DataError(f"a recall of {share} leaves no threshold to choose.", "Give a share between 0 and 1.")
+
+
+def _counts_by_threshold(positives: Vector, negatives: Vector) -> tuple[Vector, Vector]:
+    """Positives and negatives at each distinct score, highest first: (T,), (T,)."""
+    scores = np.concatenate([positives, negatives])
+    order = np.argsort(-scores, kind="stable")
+    ends = np.append(np.flatnonzero(np.diff(scores[order])), len(scores) - 1)
+    hits = np.diff(np.cumsum(order < len(positives))[ends], prepend=0)
+    return hits.astype(np.float64), np.diff(ends, prepend=-1) - hits.astype(np.float64)
+
+
+def _shares_below(scores: Vector, others: Vector) -> Vector:
+    """For each score, in ascending order, the share of the others below it; an equal one counts half."""
+    ordered, by = np.sort(others), np.sort(scores)
+    return (np.searchsorted(ordered, by, "left") + np.searchsorted(ordered, by, "right")) / (2 * len(others))
+
+
+def _sum_from_below(values: Vector) -> Vector:
+    return values[::-1].cumsum()[::-1]
+
+
+def _variance(values: Vector, counts: Vector | None = None) -> float:
+    """Sample variance (ddof 1) of values, each occurring `counts` times; NaN for a single one."""
+    weights = np.ones_like(values) if counts is None else counts
+    total = weights.sum()
+    if total < 2:
+        return float("nan")
+    centred = values - weights @ values / total
+    return float(weights @ centred**2 / (total - 1))
+
+
+def _wilson(share: float, total: int) -> tuple[float, float]:
+    """Wilson's score interval (JASA 1927); unlike SciPy's, also for a share that is no whole count of `total`."""
+    centre = (share + Z**2 / (2 * total)) / (1 + Z**2 / total)
+    width = Z / (1 + Z**2 / total) * np.sqrt(share * (1 - share) / total + (Z / (2 * total)) ** 2)
+    return centre - width, centre + width
+
+
+def _around(value: float, low: float, high: float) -> Estimate:
+    return Estimate(value, max(0.0, min(float(low), value)), min(1.0, max(float(high), value)))
+
+
+def _logit_interval(value: float, variance: float, smaller: int) -> Estimate:
+    """Normal interval on the logit scale; `smaller` is the size of the smaller population.
+
+    Perfect separation and single images have no variance to go by. There the interval is that of a proportion of
+    `smaller` images, which is as wide as any AUROC's can be (Birnbaum and Klose, Ann. Math. Stat. 1957).
+    """
+    if not 0 < value < 1 or not variance > 0:
+        return _around(value, *_wilson(value, smaller))
+    centre, width = np.log(value / (1 - value)), Z * np.sqrt(variance) / (value * (1 - value))
+    low, high = (0.5 + 0.5 * np.tanh((centre + side * width) / 2) for side in (-1, 1))  # back from the logit scale
+    return _around(value, low, high)

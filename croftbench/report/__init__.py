@@ -1,0 +1,1 @@
+"""Tables from finished runs: reads only files under the results folder; nothing here trains or scores."""

@@ -1,0 +1,133 @@
+"""Results on disk: one write-once JSON a run, named by the hash of its specification."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from croftbench.errors import DataError
+from croftbench.specs import RunSpec, Shift
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Score:
+    """One number, as a fraction in full precision, with its populations.
+
+    Attributes:
+        split: the test split; for detection, the semantic one (negatives).
+        shift: what kind of shift `split` is.
+        metric: "accuracy", "auroc", "fpr95" (share of OOD accepted when 95% of ID is), "fpr95_ood_positive" (share
+            of ID rejected when 95% of OOD is), "aupr".
+        value, low, high: the number and its 95% interval.
+        n_id, n_ood: images of known and unknown classes that it was computed from.
+        scorer: detection score, or "" for accuracy.
+        reference: for detection, the split whose images are the positives; "" for accuracy.
+    """
+
+    split: str
+    shift: Shift
+    metric: str
+    value: float
+    low: float
+    high: float
+    n_id: int
+    n_ood: int = 0
+    scorer: str = ""
+    reference: str = ""
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """A finished run.
+
+    Attributes:
+        spec: what was asked.
+        scores: tidy rows.
+        env: the world it ran in: versions, git commit, device.
+        timings: seconds by stage.
+        created: UTC time, ISO 8601.
+    """
+
+    spec: RunSpec
+    scores: tuple[Score, ...]
+    env: Mapping[str, Any]
+    timings: Mapping[str, float]
+    created: str
+    schema: int = SCHEMA
+
+
+def path_of(results: Path, spec: RunSpec) -> Path:
+    """Where the run of `spec` is, or will be."""
+    return results / "runs" / spec.suite / spec.method / f"{spec.run_id}.json"
+
+
+def write(results: Path, result: RunResult) -> Path:
+    """Write a result once; a run that is already there stays as it is.
+
+    Raises:
+        DataError: the folder cannot be written to, or the disk is full; nothing half-written is left.
+    """
+    path = path_of(results, result.spec)
+    if not path.exists():
+        write_atomically(path, json.dumps(asdict(result), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+    return path
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Replace `path` by `text` in one step.
+
+    Raises:
+        DataError: it cannot be written; the old file, if any, is untouched.
+    """
+    temporary = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile("w", dir=path.parent, suffix=".tmp", delete=False, encoding="utf-8") as file:
+            temporary = Path(file.name)
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    except OSError as error:
+        raise DataError(
+            f"cannot write {path}: {error.strerror}.", "Free some space or choose another folder with --results."
+        ) from error
+    finally:
+        if temporary is not None:
+            with contextlib.suppress(OSError):
+                temporary.unlink()
+
+
+def read(path: Path) -> RunResult:
+    """Read one run back.
+
+    Raises:
+        DataError: not a run of this schema, or its content does not have the hash that its name says.
+    """
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+        if data["schema"] != SCHEMA:
+            raise DataError(f"{path} has schema {data['schema']}, this version reads {SCHEMA}.", "Update croftbench.")
+        spec = RunSpec(**data["spec"])
+        scores = tuple(Score(**row) for row in data["scores"])
+        result = RunResult(spec, scores, **{f.name: data[f.name] for f in fields(RunResult)[2:]})
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{path} is not a readable run: {error}.", "Delete it and run again.") from error
+    if spec.run_id != path.stem:
+        raise DataError(f"{path} was changed: its content is run {spec.run_id}.", "Delete it and run again.")
+    return result
+
+
+def read_all(results: Path, suite: str | None = None) -> Iterator[RunResult]:
+    """All finished runs, of one suite or of all, in the order of their paths."""
+    for path in sorted((results / "runs").glob(f"{suite or '*'}/*/*.json")):
+        yield read(path)

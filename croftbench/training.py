@@ -1,0 +1,94 @@
+"""The SGD recipe that CRoFT's code and its baselines share, and the loop around it.
+
+Source: the optimiser settings of LinLLLL/CRoFT (ICML 2024), inherited from CoOp and Dassl.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from croftbench.errors import TrainingError
+from croftbench.method import Examples, Task
+
+__all__ = ["Batch", "Recipe", "batches", "mean_loss", "sgd", "unit"]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a method is optimised; fields are hyper-parameters and recorded with the run.
+
+    Attributes:
+        lr: base learning rate.
+        epochs: passes over the training images.
+        batch: images per step.
+        momentum: SGD momentum (no Nesterov, no dampening).
+        weight_decay: 0.1 is what the published configuration really uses (Dassl's default there).
+        warmup_lr: constant learning rate of the first epoch.
+    """
+
+    lr: float = 0.002
+    epochs: int = 30
+    batch: int = 32
+    momentum: float = 0.9
+    weight_decay: float = 0.1
+    warmup_lr: float = 1e-5
+
+    def lr_at(self, epoch: int) -> float:
+        """Learning rate of an epoch: one constant warm-up epoch, then a cosine counted from there.
+
+        The cosine keeps T_max = epochs, so the last epoch's rate is small but not zero.
+        """
+        if epoch == 0:
+            return self.warmup_lr
+        return 0.5 * self.lr * (1 + math.cos(math.pi * (epoch - 1) / self.epochs))
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One step's images: features (B, D) raw, labels (B,), domains (B,)."""
+
+    features: Tensor
+    labels: Tensor
+    domains: Tensor
+
+
+def batches(examples: Examples, epoch: int, size: int, rng: torch.Generator) -> Iterator[Batch]:
+    """Shuffled batches of an epoch's view; the last incomplete one is dropped unless it is the only one."""
+    view = examples.views[epoch % len(examples.views)]
+    order = torch.randperm(len(examples), generator=rng).to(view.device)
+    full = len(order) // size * size
+    for chosen in torch.split(order[: full or None], size):
+        yield Batch(view[chosen], examples.labels[chosen], examples.domains[chosen])
+
+
+def sgd(parameters: Iterable[Tensor], recipe: Recipe) -> torch.optim.SGD:
+    """The published optimiser; set each epoch's rate with `recipe.lr_at`."""
+    return torch.optim.SGD(
+        list(parameters), lr=recipe.lr_at(0), momentum=recipe.momentum, weight_decay=recipe.weight_decay
+    )
+
+
+def mean_loss(losses: list[Tensor], epoch: int, task: Task, epochs: int) -> float:
+    """Mean of an epoch's losses, reported to the task.
+
+    Raises:
+        TrainingError: the mean is not finite.
+    """
+    value = torch.stack(losses).mean().item()
+    if not math.isfinite(value):
+        raise TrainingError(
+            f"the loss is {value} in epoch {epoch + 1} of {epochs}.", "Try a smaller --set lr= or loss weight."
+        )
+    task.on_epoch(epoch, epochs, value)
+    return value
+
+
+def unit(x: Tensor, eps: float = 0.0) -> Tensor:
+    """Rows of x divided by (their Euclidean norm + eps)."""
+    norm: Tensor = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
+    return x / (norm + eps)

@@ -1,0 +1,102 @@
+"""Choosing hyper-parameters on training images alone: each training domain held out once, a quarter of the classes
+treated as unknown (datasets.tuning_folds).
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from statistics import fmean
+from typing import TYPE_CHECKING
+
+from croftbench import datasets, planning
+from croftbench.errors import UsageError
+from croftbench.plugins import MethodInfo, Value
+
+if TYPE_CHECKING:
+    from croftbench.runner import Workbench
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One point of the grid.
+
+    Attributes:
+        params: the hyper-parameters that the grid sets.
+        accuracy: on the held-out domains, mean over tuning folds and seeds.
+        auroc: known against unknown classes there, headline scorer.
+        runs, seconds: what the cell cost.
+    """
+
+    params: Mapping[str, Value]
+    accuracy: float
+    auroc: float
+    runs: int
+    seconds: float
+
+    @property
+    def objective(self) -> float:
+        """What is maximised: both of a suite's questions weigh the same."""
+        return (self.accuracy + self.auroc) / 2
+
+
+def parse_grid(settings: Sequence[str], info: MethodInfo) -> dict[str, list[Value]]:
+    """Arguments of the form "name=a,b,c" -> typed values by hyper-parameter.
+
+    Raises:
+        UsageError: not of that form, an unknown name, or a value of the wrong type.
+    """
+    grid: dict[str, list[Value]] = {}
+    for setting in settings:
+        name, equals, values = setting.partition("=")
+        if not equals or not values:
+            raise UsageError(f"--grid {setting} is not of the form name=a,b,c.", "Example: --grid lambda2=0,0.01,0.1")
+        grid[name] = [info.resolve({name: value})[name] for value in values.split(",")]
+    if not grid:
+        raise UsageError("no grid was given.", "Example: --grid lambda2=0,0.01,0.1")
+    return grid
+
+
+def search(
+    bench: Workbench, info: MethodInfo, grid: Mapping[str, Sequence[Value]], seeds: Sequence[int]
+) -> Iterator[Cell]:
+    """Every cell of the grid, in order."""
+    suite = bench.suite
+    folds = {seed: datasets.folds(suite, seed) for seed in seeds}
+    for values in itertools.product(*grid.values()):
+        params = dict(zip(grid, values, strict=True))
+        start, accuracies, aurocs = time.perf_counter(), [], []
+        for job in planning.plan(suite, info, bench.identity, seeds=seeds, overrides=params):
+            fold = next(f for f in folds[job.spec.seed] if f.name == job.spec.fold)
+            for held_out in datasets.tuning_folds(fold, job.spec.seed):
+                result, _ = bench.run_on(held_out, job.spec, info, within=fold.train)
+                scores = result.scores
+                accuracies += [s.value for s in scores if s.shift == "id"]
+                aurocs += [
+                    s.value
+                    for s in scores
+                    if s.metric == "auroc" and s.scorer == suite.protocol.headline and s.reference == held_out.id.name
+                ]
+        seconds = round(time.perf_counter() - start, 2)
+        yield Cell(params, fmean(accuracies), fmean(aurocs), len(accuracies), seconds)
+
+
+def record(bench: Workbench, info: MethodInfo, cells: Sequence[Cell], seeds: Sequence[int]) -> dict[str, object]:
+    """What a search leaves behind: the grid, the choice, and the cost."""
+    best = max(cells, key=lambda cell: cell.objective)
+    return {
+        "suite": bench.suite.name,
+        "suite_digest": bench.suite.digest,
+        "encoder": bench.identity.id,
+        "weights_digest": bench.identity.weights_digest,
+        "method": info.name,
+        "method_version": info.version,
+        "seeds": list(seeds),
+        "objective": "mean of accuracy and AUROC on held-out training domains, a quarter of the classes unknown",
+        "choice": dict(best.params),
+        "grid": [asdict(cell) | {"objective": cell.objective} for cell in cells],
+        "runs": sum(cell.runs for cell in cells),
+        "seconds": round(sum(cell.seconds for cell in cells), 1),
+    }

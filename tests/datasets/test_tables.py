@@ -1,0 +1,55 @@
+"""The shipped images are the ones that the manifest describes."""
+
+import hashlib
+import io
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from croftbench import datasets, manifest
+from croftbench.datasets import tables
+from croftbench.errors import DataError
+
+
+def test_the_pixels_have_the_digest_that_the_recipe_printed():
+    """Recomputed from decoded images, as tools/emoji/images.py does."""
+    table = pq.read_table(tables.file_of("emoji"))
+    found = hashlib.sha256()
+    for row in table.to_pylist():
+        pixels = Image.open(io.BytesIO(row["image"]))
+        assert pixels.size == (64, 64)
+        found.update("\t".join(v for k, v in row.items() if k != "image").encode() + pixels.convert("RGB").tobytes())
+    assert found.hexdigest() == table.schema.metadata[b"digest"].decode()
+
+
+def test_a_glyph_is_the_same_object_in_every_style():
+    names = {}
+    for row in datasets.rows("emoji"):
+        names.setdefault(row.path.split("/")[1], set()).add((row.name, row.group, row.subgroup))
+    assert len(names) == 1051
+    assert all(len(same) == 1 for same in names.values())
+
+
+def test_digits_are_dark_on_white_scans():
+    read = datasets.image_bytes("digits")
+    pixels = np.asarray(Image.open(io.BytesIO(read("0000"))))
+    assert pixels.shape == (8, 8)
+    assert pixels[0, 0] == 255
+    assert pixels.min() < 64
+
+
+def test_another_file_than_the_manifests_is_refused(monkeypatch, tmp_path):
+    fake = tmp_path / "images.parquet"
+    fake.write_bytes(b"PAR1")
+    monkeypatch.setattr(tables, "file_of", lambda table: fake)
+    tables._parquet.cache_clear()
+    with pytest.raises(DataError, match="the manifest says"):
+        tables._parquet("emoji")
+    tables._parquet.cache_clear()
+
+
+def test_the_table_ships_within_its_budget():
+    assert tables.file_of("emoji").stat().st_size < 16e6
+    assert manifest.table("emoji").images == len(datasets.rows("emoji"))

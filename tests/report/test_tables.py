@@ -1,0 +1,173 @@
+"""Aggregation against numbers worked out by hand, and what must not be averaged or ranked."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+
+from croftbench import results
+from croftbench.errors import DataError
+from croftbench.report.tables import frame, leaderboard
+
+
+def row_of(board, method="croft"):
+    return board.table.set_index("method").loc[method]
+
+
+def test_mean_and_deviation_over_seeds(add, tiny, tmp_path):
+    suite = tiny()
+    for seed, base in ((1, 0.5), (2, 0.6), (3, 0.85)):
+        add(suite, seed, base)
+    board = leaderboard(tmp_path, suite)
+    row = row_of(board)
+    expected = {
+        "accuracy/id": 0.65,
+        "accuracy/line art": 0.55,
+        "accuracy/vintage": 0.55,
+        "accuracy/covariate-mean": 0.55,
+        "fpr95/near": 0.35,
+        "fpr95/far": 0.35,
+        "auroc/near": 0.65,
+        "auroc/far": 0.65,
+        "auroc/covariate": 0.45,
+    }
+    assert board.metrics == tuple(expected)
+    assert {name: row[name] for name in expected} == pytest.approx(expected)
+    deviation = ((0.15**2 + 0.05**2 + 0.2**2) / 2) ** 0.5
+    assert [row[f"{name}_std"] for name in expected] == pytest.approx([deviation] * len(expected))
+    assert row["ranked"]
+    assert (row["runs"], row["runs_expected"], row["seeds"], row["folds"]) == (3, 3, 3, 1)
+    assert (row["n/id"], row["n/line art"], row["n/near"], row["n/far"]) == (100, 100, 150, 60)
+    assert board.note == ""
+
+
+def test_folds_are_averaged_within_each_seed_first(add, tiny, tmp_path):
+    suite = tiny(folds=2, seeds=(1, 2))
+    for seed, fold, base in ((1, "flat", 0.5), (1, "line art", 0.7), (2, "flat", 0.6), (2, "line art", 1.0)):
+        add(suite, seed, base, fold=fold, n_id=100 if fold == "flat" else 80)
+    row = row_of(leaderboard(tmp_path, suite))
+    assert row["accuracy/id"] == pytest.approx((0.6 + 0.8) / 2)
+    assert row["accuracy/id_std"] == pytest.approx(0.2 / 2**0.5)  # not the deviation of four runs
+    assert row["accuracy/flat"] == pytest.approx((0.4 + 0.5) / 2)  # only one fold has it
+    assert row["accuracy/line art"] == pytest.approx((0.6 + 0.9) / 2)
+    assert row["accuracy/covariate-mean"] == pytest.approx((0.5 + 0.7) / 2)
+    assert row["accuracy/covariate-mean_std"] == pytest.approx(0.2 / 2**0.5)
+    assert row["auroc/covariate"] == pytest.approx((0.4 + 0.6) / 2)
+    assert (row["runs"], row["runs_expected"], row["ranked"]) == (4, 4, True)
+    assert (row["n/id"], row["n/flat"], row["n/line art"], row["n/near"]) == (180, 100, 80, 300)
+
+
+def test_rows_without_all_seeds_or_folds_come_last_unranked(add, tiny, tmp_path):
+    suite = tiny(folds=2, seeds=(1, 2))
+    for seed in (1, 2):
+        for fold in ("flat", "line art"):
+            add(suite, seed, 0.4, fold=fold, method="complete")
+        add(suite, seed, 0.9, fold="flat", method="half")
+    add(suite, 1, 0.8, fold="flat", method="almost")
+    add(suite, 1, 0.8, fold="line art", method="almost")
+    table = leaderboard(tmp_path, suite).table
+    assert table["method"].tolist() == ["complete", "almost", "half"]
+    assert table["ranked"].tolist() == [True, False, False]
+    assert table["runs"].tolist() == [4, 2, 2]
+    assert table["seeds"].tolist() == [2, 1, 2]
+    assert table["folds"].tolist() == [2, 2, 1]
+    assert pd.isna(table.loc[1, "accuracy/id_std"])
+
+
+def test_order_is_by_mean_covariate_accuracy_then_name(add, tiny, tmp_path):
+    suite = tiny(seeds=(1,))
+    for method, base in (("b", 0.5), ("a", 0.5), ("c", 0.9)):
+        add(suite, 1, base, method=method)
+    assert leaderboard(tmp_path, suite).table["method"].tolist() == ["c", "a", "b"]
+
+
+def test_stale_digests_and_other_seeds_are_left_out_and_counted(add, tiny, tmp_path):
+    suite = tiny(seeds=(1,))
+    add(suite, 1, 0.5)
+    add(suite, 9, 0.9)
+    add(tiny(seeds=(1,), version=2), 1, 0.9)
+    board = leaderboard(tmp_path, suite)
+    assert row_of(board)["accuracy/id"] == 0.5
+    assert (board.stale, board.extra) == (1, 1)
+    assert "1 run on another digest of tiny left out" in board.note
+    assert "Run them again" in board.note
+    assert "other seeds than 1 left out" in board.note
+    assert row_of(leaderboard(tmp_path, suite, seeds=(9,)))["accuracy/id"] == 0.9
+
+
+def test_nothing_to_show_is_an_error_with_the_next_command(add, tiny, tmp_path):
+    suite = tiny()
+    with pytest.raises(DataError, match=r"no finished run of tiny.*croftbench run --suite tiny"):
+        leaderboard(tmp_path, suite)
+    add(tiny(version=2), 1, 0.5)
+    with pytest.raises(DataError, match="1 on another digest"):
+        leaderboard(tmp_path, suite)
+
+
+@pytest.mark.parametrize(("field", "value"), [("precision", "float16"), ("transform", "resize72")])
+def test_what_must_not_share_a_table(add, tiny, tmp_path, field, value):
+    suite = tiny()
+    add(suite, 1, 0.5)
+    add(suite, 1, 0.5, method="coop", **{field: value})
+    with pytest.raises(DataError, match=f"differ in {field} .*{value}"):
+        leaderboard(tmp_path, suite)
+
+
+def test_each_encoder_brings_its_own_transform(add, tiny, tmp_path):
+    suite = tiny(seeds=(1,))
+    add(suite, 1, 0.5)
+    add(suite, 1, 0.7, encoder="ViT-B-16/openai", transform="resize224", weights_digest="v" * 64)
+    table = leaderboard(tmp_path, suite).table
+    assert table["encoder"].tolist() == ["ViT-B-16/openai", "emoji-clip/croftbench"]
+
+
+def test_labels_say_what_differs(add, tiny, tmp_path):
+    suite = tiny(seeds=(1,))
+    add(suite, 1, 0.50)
+    add(suite, 1, 0.51, params={"lambda2": 5, "epochs": 30})
+    add(suite, 1, 0.52, method="coop", params={"epochs": 30, "variant": "x"})
+    add(suite, 1, 0.53, method="mine", source="abcdef0")
+    add(suite, 1, 0.54, method="mine", source="123456f", encoder="other/one")
+    add(suite, 1, 0.55, method="zero", weights_digest="x" * 64)
+    table = leaderboard(tmp_path, suite).table
+    shown = ["zero", "mine source=123456", "mine source=abcdef", "coop", "croft lambda2=5", "croft lambda2=0.03"]
+    assert table["method"].tolist() == shown
+    ours = "emoji-clip/croftbench"
+    assert table["encoder"].tolist() == [f"{ours} (xxxxxx)", "other/one"] + [f"{ours} (wwwwww)"] * 4
+    assert table["params"].tolist()[-1] == '{"epochs":30,"lambda2":0.03}'
+    assert table["params_digest"].nunique() == 3
+
+
+def test_runs_without_the_headline_score_still_show(add, tiny, tmp_path):
+    suite = tiny(seeds=(1,))
+    add(suite, 1, 0.5)
+    run = next(results.read_all(tmp_path))
+    bare = replace(run, spec=replace(run.spec, method="bare"), scores=run.scores[:3])
+    results.write(tmp_path, bare)
+    row = row_of(leaderboard(tmp_path, suite), "bare")
+    assert row["accuracy/id"] == 0.5
+    assert pd.isna(row["auroc/near"])
+    assert pd.isna(row["auroc/covariate"])
+
+
+def test_frame_keeps_every_score(add, tiny, tmp_path):
+    suite = tiny()
+    specs = [add(suite, seed, 0.1 + 0.2) for seed in (1, 2)]
+    add(tiny(version=2), 1, 0.5)
+    table = frame(tmp_path, "tiny")
+    assert len(table) == 3 * 15
+    assert set(table["run_id"]) > {spec.run_id for spec in specs}
+    assert table.loc[table["run_id"] == specs[0].run_id, "value"].iloc[0] == 0.1 + 0.2
+    wanted = {"method", "encoder", "shots", "seed", "fold", "params", "params_digest", "metric", "low", "high"}
+    assert set(table.columns) >= wanted
+    assert set(table["reference_shift"]) == {"", "id", "covariate"}
+    assert frame(tmp_path, "other").empty
+
+
+def test_report_never_imports_torch():
+    code = "import sys, croftbench.report.render; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
