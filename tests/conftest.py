@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import settings
 import torch
 
 ORACLE = Path(__file__).parent / "data" / "oracle"
@@ -23,6 +24,10 @@ def assert_close(actual: torch.Tensor | np.ndarray | float, expected: np.ndarray
     error = np.abs(got.astype(np.float64) - expected).max(initial=0)
     limit = tolerance * (1 + np.abs(expected).max(initial=0))
     assert error <= limit, f"off by {error:.3g}, allowed {limit:.3g}"
+
+
+settings.register_profile("croftbench", deadline=None)  # a busy machine is not a failure
+settings.load_profile("croftbench")
 
 
 @pytest.fixture

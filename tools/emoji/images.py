@@ -43,9 +43,8 @@ def main() -> None:
     args.output.parent.mkdir(parents=True, exist_ok=True)
     table = pa.Table.from_pylist(rows).replace_schema_metadata({"digest": digest.hexdigest()})
     pq.write_table(table, args.output, compression="zstd", row_group_size=len(rows), use_dictionary=True)
-    print(
-        f"{len(rows)} images of {len(kept)} glyphs, {args.output.stat().st_size / 1e6:.1f} MB, digest {digest.hexdigest()}"
-    )
+    size = args.output.stat().st_size / 1e6
+    print(f"{len(rows)} images of {len(kept)} glyphs, {size:.1f} MB, digest {digest.hexdigest()}")
 
 
 def drawing(style: str, glyph: Glyph, svg: str) -> tuple[dict, bytes]:

@@ -41,13 +41,15 @@ LEFT_OUT_SETS = {
 }
 LICENCES = {"MIT", "Apache-2.0", "ISC", "CC0-1.0", "CC-BY-4.0", "CC-BY-3.0", "CC-BY-SA-4.0", "CC-BY-SA-3.0", "OFL-1.1"}
 LICENCES |= {"BSD-3-Clause", "MPL-2.0", "Unlicense"}
+# Words that name a drawing style or a variant, not the thing drawn.
 STYLE_WORDS = set(
-    "outline outlined outlines fill filled solid line linear light thin bold broken duotone twotone twotones two tone sharp "
-    "sharps rounded round regular stroke alt variant off slash rtl ltr ios md baseline mini micro flat freehand remix "
-    "monochrome black white color colored grid bulk cut ui circle square b f s o i".split()  # noqa: SIM905
+    """outline outlined outlines fill filled solid line linear light thin bold broken duotone twotone twotones two tone
+    sharp sharps rounded round regular stroke alt variant off slash rtl ltr ios md baseline mini micro flat freehand
+    remix monochrome black white color colored grid bulk cut ui circle square b f s o i""".split()
 )
 STOP = set(
-    "the a an of in on at for to with and or no up down left right top bottom add plus minus remove check edit new x".split()  # noqa: SIM905
+    """the a an of in on at for to with and or no up down left right top bottom add plus minus remove check edit new
+    x""".split()
 )
 PER_SET_AND_NAME = 2
 """Drawings kept of one name in one set: usually its outline and its filled variant."""
