@@ -10,14 +10,26 @@ from pathlib import Path
 import torch
 
 from croftbench import __version__
+from croftbench.errors import UsageError
 
 PACKAGES = ("torch", "open_clip_torch", "numpy", "pillow", "scikit-learn")
 
 
 def device(name: str = "auto") -> torch.device:
-    """The device called `name`; "auto" takes cuda, then mps, then cpu."""
+    """The device called `name`; "auto" takes cuda, then mps, then cpu.
+
+    Raises:
+        UsageError: there is no such device here.
+    """
     if name != "auto":
-        return torch.device(name)
+        try:
+            chosen = torch.device(name)
+            torch.empty(0, device=chosen)
+        except (RuntimeError, AssertionError, ValueError) as error:
+            raise UsageError(
+                f"device '{name}' cannot be used: {str(error).splitlines()[0]}.", "Try auto or cpu."
+            ) from error
+        return chosen
     if torch.cuda.is_available():
         return torch.device("cuda")
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")

@@ -13,6 +13,8 @@ from typing import ClassVar, Literal, Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
+from croftbench.errors import UsageError
+
 
 @dataclass(frozen=True)
 class Needs:
@@ -102,11 +104,25 @@ class TextTower(Protocol):
         ...
 
 
-@dataclass(frozen=True)
 class Towers:
-    """The frozen towers that a method declared; `text` is None unless `needs.text == "tower"`."""
+    """The frozen towers, guarded: touching one that was not declared is an error that names the fix."""
 
-    text: TextTower | None = None
+    def __init__(self, text: TextTower | None = None) -> None:
+        self._text = text
+
+    @property
+    def text(self) -> TextTower:
+        """The text tower.
+
+        Raises:
+            UsageError: the method did not declare it.
+        """
+        if self._text is None:
+            raise UsageError(
+                "the method uses the text tower without declaring it.",
+                'Write needs = Needs(text="tower") in its class.',
+            )
+        return self._text
 
 
 @dataclass(frozen=True)
@@ -132,7 +148,7 @@ class Task:
     text: Tensor
     logit_scale: float
     seed: int
-    towers: Towers = Towers()
+    towers: Towers = field(default_factory=Towers)
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     on_epoch: Callable[[int, int, float], None] = lambda epoch, epochs, loss: None
 

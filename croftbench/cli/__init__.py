@@ -6,7 +6,6 @@ import os
 import sys
 import traceback
 
-import click
 import typer
 
 from croftbench.cli import cache, check, leaderboard, listing, run, show, tune
@@ -17,7 +16,6 @@ app = typer.Typer(
     name="croftbench",
     help="Vision-language models under covariate and semantic shift, in one run.",
     epilog="--traceback, anywhere on the line, shows where an error came from.",
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
@@ -32,29 +30,27 @@ app.add_typer(cache.app, name="cache")
 
 def main() -> None:
     """Entry point of the `croftbench` command."""
-    arguments = [a for a in sys.argv[1:] if a != "--traceback"]
-    trace = len(arguments) < len(sys.argv) - 1
+    trace = "--traceback" in sys.argv
+    arguments = [a for a in sys.argv[1:] if a != "--traceback"] or ["--help"]
     try:
         code = app(arguments, standalone_mode=False) or 0
     except CroftbenchError as error:
         code = error.exit_code
         complain(error.message, error.hint)
-    except click.ClickException as error:
-        code = 2
-        complain(error.format_message().replace("\n", " "), "See `croftbench --help`.")
-    except (KeyboardInterrupt, click.Abort):
+        if trace:
+            traceback.print_exc()
+    except (KeyboardInterrupt, typer.Abort):
         code = 130
         complain("interrupted.", "Finished runs are kept; the same command goes on from there.")
     except BrokenPipeError:  # the reader of our output left, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
     except Exception as error:
-        code = 1
-        complain(f"{type(error).__name__}: {error}".replace("\n", " "), "This is a bug; --traceback shows where.")
-        if not trace:
-            sys.exit(code)
-        traceback.print_exc()
-        sys.exit(code)
-    if trace and code not in (0, 130):
-        traceback.print_exc()
+        code = 2 if hasattr(error, "format_message") else 1  # Click's usage errors; Typer carries its own copy of Click
+        if code == 2:
+            complain(error.format_message().replace("\n", " "), "See `croftbench --help`.")
+        else:
+            complain(f"{type(error).__name__}: {error}".replace("\n", " "), "This is a bug; --traceback shows where.")
+        if trace:
+            traceback.print_exc()
     sys.exit(code)

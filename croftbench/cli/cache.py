@@ -12,7 +12,7 @@ import typer
 
 from croftbench.cli.console import CACHE, Cache, out
 
-app = typer.Typer(help="Cached features: list, size, prune.", no_args_is_help=True)
+app = typer.Typer(help="Cached features: list, size, prune.")
 
 
 @app.command("list")

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from croftbench import datasets, manifest, plugins
+from croftbench import datasets, manifest, plugins, scorers
 from croftbench.cli.console import CACHE, Cache, complain, out
 from croftbench.errors import CroftbenchError
 
@@ -50,5 +50,7 @@ def _suite(name: str, folder: Path | None, cache: Path) -> str:
     suite = manifest.suite(name, folder)
     for method, recipe in suite.recipes.items():
         plugins.describe(method, cache).resolve(recipe)
+    for scorer in suite.protocol.scorers:
+        scorers.get(scorer)
     folds = [fold for seed in suite.protocol.seeds for fold in datasets.folds(suite, seed)]
     return f"ok  suite {name} v{suite.version}: {len(folds)} folds over all seeds, digest {suite.digest[:12]}"

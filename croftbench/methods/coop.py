@@ -25,7 +25,6 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from croftbench.errors import TrainingError
 from croftbench.method import Needs, Outputs, Predictor, Task, TextTower
 from croftbench.training import Recipe, batches, mean_loss, sgd, unit
 
@@ -64,12 +63,10 @@ class CoOp:
         """Train the context for `recipe.epochs` and return the classifier of the last epoch's prompts.
 
         Raises:
-            TrainingError: there is no text tower, or an epoch's mean loss is not finite.
+            TrainingError: an epoch's mean loss is not finite.
             UsageError: context and longest class name do not fit the text tower.
         """
         tower = task.towers.text
-        if tower is None:
-            raise TrainingError("coop learns through the text tower, but the task has none.", 'Needs(text="tower").')
         around = prompts(tower, task.classnames)
         s, rng = task.logit_scale, task.generator()
         v = STD * torch.randn(self.n_ctx, tower.width, generator=rng, dtype=around[0].dtype)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from croftbench.errors import TrainingError
+from croftbench.errors import UsageError
 from croftbench.method import Examples, Task, Towers
 from croftbench.methods.coop import CoOp, class_features, prompts
 from croftbench.training import Recipe, sgd, unit
@@ -120,5 +120,5 @@ def test_training_descends_and_repeats_under_a_seed(task: Task) -> None:
 
 
 def test_a_task_without_tower_names_the_fix(task: Task) -> None:
-    with pytest.raises(TrainingError, match=r'Needs\(text="tower"\)'):
+    with pytest.raises(UsageError, match=r'Needs\(text="tower"\)'):
         CoOp().fit(replace(task, towers=Towers()))
