@@ -75,6 +75,7 @@ class Workbench:
     def __post_init__(self) -> None:
         self._folds: dict[tuple[int, int], list[Fold]] = {}
         self._features: dict[str, Tensor] = {}
+        self._held: tuple[tuple[str, int], Tensor] | None = None
 
     @cached_property
     def encoder(self) -> Encoder:
@@ -191,13 +192,14 @@ class Workbench:
         return self._examples(self._views(within, views)[:, chosen], split)
 
     def _views(self, split: Split, views: int) -> Tensor:
+        """(V, N, D) training views of a split; one split's at a time, for they are large and quickly read again."""
         pool = subset(split)
-        key = f"{pool.digest} x {views}"
-        if key not in self._features:
+        key = pool.digest, views
+        if self._held is None or self._held[0] != key:
             self.progress.stage(f"encoding {views} views of {pool.name}", len(pool.paths))
             array = self.store.views(pool, self.suite.protocol, views, self.progress.advance)
-            self._features[key] = torch.from_numpy(array).to(self.device)
-        return self._features[key]
+            self._held = key, torch.from_numpy(array).to(self.device)
+        return self._held[1]
 
     def _examples(self, views: Tensor, split: Split) -> Examples:
         return Examples(

@@ -12,6 +12,8 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
+from croftbench.errors import UsageError
+
 Results = Annotated[
     Path, typer.Option(help="Folder of runs and leaderboards.", envvar="CROFTBENCH_RESULTS", show_default=True)
 ]
@@ -32,6 +34,18 @@ def complain(message: str, hint: str = "") -> None:
 def note(message: str) -> None:
     """One line on stderr that is not an error."""
     err.print(message, style="dim", markup=False)
+
+
+def parse_seeds(text: str) -> list[int] | None:
+    """Whole numbers separated by commas; None for an empty text.
+
+    Raises:
+        UsageError: anything else.
+    """
+    try:
+        return [int(part) for part in text.split(",") if part.strip()] or None
+    except ValueError:
+        raise UsageError(f"--seeds {text} is not a list of whole numbers.", "Example: --seeds 1,2,3") from None
 
 
 class Bars:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from croftbench import encoders, manifest, planning, plugins
-from croftbench.cli.console import CACHE, RESULTS, Bars, Cache, Results, complain, note, out
+from croftbench.cli.console import CACHE, RESULTS, Bars, Cache, Results, complain, note, out, parse_seeds
 from croftbench.errors import CroftbenchError, UsageError
 from croftbench.planning import Job
 from croftbench.specs import Suite
@@ -40,7 +40,7 @@ def run(
             job
             for info in infos
             for job in planning.plan(
-                each, info, identity, seeds=_seeds(seeds), shots=shots, views=views, overrides=chosen[info.name]
+                each, info, identity, seeds=parse_seeds(seeds), shots=shots, views=views, overrides=chosen[info.name]
             )
         ]
         failures += _carry_out(each, jobs, encoder, cache, results, device)
@@ -51,7 +51,8 @@ def run(
 
 def _carry_out(suite: Suite, jobs: list[Job], encoder: str, cache: Path, results: Path, device: str) -> int:
     """Run what has no result yet; the number of failures."""
-    todo = sorted((job for job in jobs if not job.finished(results)), key=lambda job: job.spec.seed)
+    todo = [job for job in jobs if not job.finished(results)]
+    todo.sort(key=lambda job: (job.spec.seed, job.spec.fold))  # methods of one draw share its views
     if len(todo) < len(jobs):
         note(f"{suite.name}: {len(jobs) - len(todo)} of {len(jobs)} runs are finished already, in {results}.")
     if not todo:
@@ -98,10 +99,3 @@ def _names(text: str, everything: list[str]) -> list[str]:
     if not names:
         raise UsageError("an empty list of names was given.", f"Choose from: {', '.join(everything)}.")
     return everything if names == ["all"] else list(dict.fromkeys(names))
-
-
-def _seeds(text: str) -> list[int] | None:
-    try:
-        return [int(part) for part in text.split(",") if part.strip()] or None
-    except ValueError:
-        raise UsageError(f"--seeds {text} is not a list of whole numbers.", "Example: --seeds 1,2,3") from None

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from croftbench import encoders, manifest, plugins
 from croftbench import results as files
-from croftbench.cli.console import CACHE, RESULTS, Bars, Cache, Results, note, out
+from croftbench.cli.console import CACHE, RESULTS, Bars, Cache, Results, note, out, parse_seeds
 
 
 def tune(
@@ -18,6 +18,7 @@ def tune(
     grid: Annotated[list[str], typer.Option(help="name=a,b,c; give it again for another hyper-parameter.")],
     suite: Annotated[str, typer.Option(help="A suite's name.")] = "emoji-open",
     encoder: Annotated[str, typer.Option(help="Any open_clip arch/tag, or arch@path/to/weights.")] = encoders.EMBEDDED,
+    seeds: Annotated[str, typer.Option(help="Separated by commas; the suite's own by default.")] = "",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
     results: Results = RESULTS,
     cache: Cache = CACHE,
@@ -29,11 +30,11 @@ def tune(
     from croftbench import environment, runner, tuning
 
     cells = tuning.parse_grid(grid, info)
-    seeds = chosen.protocol.seeds
+    drawn = parse_seeds(seeds) or list(chosen.protocol.seeds)
     with Bars() as bars:
         bench = runner.Workbench(chosen, encoder, cache, environment.device(device), bars)
-        found = list(tuning.search(bench, info, cells, seeds))
-        record = tuning.record(bench, info, found, seeds)
+        found = list(tuning.search(bench, info, cells, drawn))
+        record = tuning.record(bench, info, found, drawn)
     path = results / "tuning" / suite / f"{info.name}.json"
     files.write_atomically(path, json.dumps(record, indent=1) + "\n")
     best = max(found, key=lambda cell: cell.objective)
