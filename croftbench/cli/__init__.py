@@ -46,9 +46,10 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
     except Exception as error:
-        code = 2 if hasattr(error, "format_message") else 1  # Click's usage errors; Typer carries its own copy of Click
-        if code == 2:
-            complain(error.format_message().replace("\n", " "), "See `croftbench --help`.")
+        usage = getattr(error, "format_message", None)  # Click's usage errors; Typer may carry its own copy of Click
+        code = 2 if usage else 1
+        if usage:
+            complain(usage().replace("\n", " "), "See `croftbench --help`.")
         else:
             complain(f"{type(error).__name__}: {error}".replace("\n", " "), "This is a bug; --traceback shows where.")
         if trace:

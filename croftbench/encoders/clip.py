@@ -63,7 +63,8 @@ class Encoder:
     @torch.no_grad()
     def encode_images(self, pixels: Tensor) -> Tensor:
         """(B, 3, H, W) transformed images -> (B, D) raw features on the encoder's device."""
-        features: Tensor = self.model.encode_image(pixels.to(self.device, torch.float32))
+        ready = pixels.to(self.device, torch.float32).contiguous(memory_format=torch.channels_last)
+        features: Tensor = self.model.encode_image(ready)
         return features.float()
 
     @torch.no_grad()
@@ -134,7 +135,9 @@ def _build(source: Source, device: torch.device) -> tuple[Any, Callable[[list[st
             force_preprocess_cfg=source.preprocess,
         )
         tokenizer = open_clip.get_tokenizer(source.arch)
-    return model.float().to(device).eval().requires_grad_(False), tokenizer
+    # Channels last: convolutions are a third faster for it on a CPU, and transformers do not mind.
+    frozen = model.float().to(device, memory_format=torch.channels_last).eval().requires_grad_(False)
+    return frozen, tokenizer
 
 
 @contextmanager
