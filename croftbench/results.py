@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
@@ -65,7 +66,14 @@ class RunResult:
 
 
 def path_of(results: Path, spec: RunSpec) -> Path:
-    """Where the run of `spec` is, or will be."""
+    """Where the run of `spec` is, or will be.
+
+    Raises:
+        DataError: a suite's or method's name that is no plain file name (they may come from packages and bundles).
+    """
+    for name in (spec.suite, spec.method):
+        if not re.fullmatch(r"\w[\w .+-]*", name):
+            raise DataError(f"'{name}' cannot name a folder.", "Use letters, digits, spaces and .+-_ in names.")
     return results / "runs" / spec.suite / spec.method / f"{spec.run_id}.json"
 
 

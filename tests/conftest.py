@@ -9,6 +9,11 @@ import pytest
 import torch
 from hypothesis import settings
 
+from croftbench import datasets, manifest, perimage, results, scoring
+from croftbench.perimage import SplitTable
+from croftbench.results import RunResult
+from croftbench.specs import RunSpec
+
 ORACLE = Path(__file__).parent / "data" / "oracle"
 
 
@@ -101,3 +106,46 @@ def suite_file(tmp_path: Path) -> Path:
     path = tmp_path / "food.toml"
     path.write_text(FOOD)
     return path
+
+
+@pytest.fixture
+def made() -> Callable[..., RunResult]:
+    """`made(folder, method, seed, skill=.5, detection=1, suite="emoji-open", fold=None, **spec)`: a run, both files.
+
+    A method is right on a share `skill` of the known images and scores them higher by `detection`; what is hard is
+    hard for every method, as it is for real ones.
+    """
+
+    def make(
+        folder: Path, method: str, seed: int, skill: float = 0.5, detection: float = 1.0, suite: str = "emoji-open",
+        fold: str | None = None, **changed: object,
+    ) -> RunResult:  # fmt: skip
+        of = manifest.suite(suite)
+        drawn = next(f for f in datasets.folds(of, seed) if fold in (None, f.name))
+        asked: dict[str, object] = {
+            "suite": suite, "suite_digest": of.digest, "fold": drawn.name, "method": method, "method_version": 1,
+            "source": "", "params": {"lr": 0.1}, "encoder": "clip/a", "weights_digest": "w" * 64, "transform": "t",
+            "shots": of.protocol.shots, "seed": seed, "views": 4,
+        }  # fmt: skip
+        spec = RunSpec(**asked | changed)  # type: ignore[arg-type]
+        own = np.random.default_rng(int(spec.run_id, 16))
+        tables = []
+        roles = [
+            ("id", drawn.id),
+            *(("covariate", s) for s in drawn.covariate),
+            *(("semantic", s) for s in drawn.semantic),
+        ]
+        for shift, split in roles:
+            ease = np.random.default_rng([17, *split.name.encode()]).random(len(split.pool.paths))[list(split.rows)]
+            labels = np.array(split.labels)
+            right = 0.8 * ease + 0.2 * own.random(len(ease)) > 1 - skill
+            predicted = np.where(right & (labels >= 0), labels, (labels + 1) % len(drawn.classnames))
+            score = (3 * ease + own.normal(0, 0.5, len(ease)) + detection * (labels >= 0)).astype(np.float32)
+            tables.append(SplitTable(split.name, shift, labels, predicted, dict.fromkeys(of.protocol.scorers, score)))
+        scores = tuple(scoring.score(tables, of.protocol.headline))
+        run = RunResult(spec, scores, {"numpy": np.__version__}, {"fit": 1.0}, "2026-01-01T00:00:00+00:00")
+        perimage.write(folder, spec, tables)
+        results.write(folder, run)
+        return run
+
+    return make

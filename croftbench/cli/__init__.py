@@ -8,7 +8,7 @@ import traceback
 
 import typer
 
-from croftbench.cli import cache, check, leaderboard, listing, run, show, tune
+from croftbench.cli import bundle, cache, check, compare, leaderboard, listing, plot, report, reproduce, run, show, tune
 from croftbench.cli.console import complain
 from croftbench.errors import CroftbenchError
 
@@ -24,6 +24,12 @@ app.command("tune")(tune.tune)
 app.command("list")(listing.list_names)
 app.command("show")(show.show)
 app.command("leaderboard")(leaderboard.leaderboard)
+app.command("reproduce")(reproduce.reproduce)
+app.command("plot")(plot.plot)
+app.command("report")(report.report)
+app.command("compare")(compare.compare)
+app.command("export")(bundle.export)
+app.command("import")(bundle.import_bundle)
 app.command("check")(check.check)
 app.add_typer(cache.app, name="cache")
 

@@ -1,17 +1,18 @@
-"""Leaderboards as CSV, Markdown and terminal tables. The only place where fractions become rounded percentages."""
+"""Leaderboards as text in every format, and the committed files. CSV and JSON are in `records`, LaTeX in `latex`."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import html
 from pathlib import Path
 
-import pandas as pd
 from rich.table import Table
 from rich.text import Text
 from tabulate import tabulate
 
 from croftbench import results
-from croftbench.report.tables import ID, MEAN, SHIFTED, Leaderboard, leaderboard
+from croftbench.report import records
+from croftbench.report.cells import TIE, Cell, Line, caption, header, label, lines, settings_differ, title
+from croftbench.report.tables import Leaderboard, leaderboard
 from croftbench.specs import Suite
 
 
@@ -36,136 +37,110 @@ def stale_leaderboards(results_dir: Path, suite: Suite) -> list[Path]:
 def _files(results_dir: Path, suite: Suite) -> dict[Path, str]:
     board = leaderboard(results_dir, suite)
     base = results_dir / "leaderboards"
-    return {base / f"{suite.name}.csv": to_csv(board), base / f"{suite.name}.md": to_markdown(board)}
+    return {base / f"{suite.name}.csv": records.to_wide(board), base / f"{suite.name}.md": to_markdown(board)}
 
 
-def to_csv(board: Leaderboard) -> str:
-    """The table as it is: wide, fractions in full precision, empty where there is no number."""
-    return str(board.table.to_csv(index=False, lineterminator="\n"))
+# ------------------------------------------------------------------------------------- Markdown
 
 
 def to_markdown(board: Leaderboard) -> str:
-    """The table for GitHub: percent, "mean ± std" over seeds, the best of the ranked rows in bold."""
-    headers = ["#", "Method", "Encoder", "Shots", *(_header(board, name) for name in board.metrics), "Runs"]
-    rows = []
-    for lead, cells in _cells(board):
-        marked = [f"**{text}**" if best else text for text, best in cells]
-        rows.append([_escape(text) for text in lead[:-1]] + marked + [lead[-1]])
+    """The table for GitHub: percent, "mean ± std" over seeds, marks as the caption says."""
+    headers = ["#", "Method", "Encoder", "Shots", *(header(board, name) for name in board.metrics), "Runs"]
+    rows = [
+        [
+            *map(_markdown, (line.rank, line.title, line.encoder, line.shots)),
+            *map(_markdown_cell, line.cells),
+            line.runs,
+        ]
+        for line in lines(board)
+    ]
     align = ("right", "left", "left", "right", *("right" for _ in board.metrics), "right")
-    body = tabulate(rows, [_escape(name) for name in headers], "pipe", colalign=align, disable_numparse=True)
-    title = f"# {board.suite.name}: {board.suite.title}"
-    return "\n\n".join([title, *caption(board), body]) + "\n"
+    body = tabulate(rows, [_markdown(name) for name in headers], "pipe", colalign=align, disable_numparse=True)
+    return "\n\n".join([f"# {_markdown(title(board))}", *map(_markdown, caption(board)), body]) + "\n"
+
+
+def _markdown_cell(cell: Cell) -> str:
+    opening, closing = {"best": ("**", "**"), "second": ("<ins>", "</ins>"), "": ("", "")}[cell.mark]
+    return f"{opening}{cell.text}{closing}{f' {TIE}' if cell.tie else ''}"
+
+
+def _markdown(text: str) -> str:
+    """Plain text on one line of Markdown: no cell break, no markup, no GitHub mathematics."""
+    for character in "\\|*_<`[~$":
+        text = text.replace(character, f"\\{character}")
+    return " ".join(text.split())
+
+
+# ------------------------------------------------------------------------------------- terminal
 
 
 def to_rich(board: Leaderboard) -> Table:
     """The table for a terminal, turned: one line a metric and one column a row of the leaderboard, best first.
 
-    Fits 80 columns for up to four methods. Names are never read as markup.
+    Fits 80 columns for up to three methods. Names are never read as markup.
     """
-    table = Table(
-        title=Text(f"{board.suite.name}: {board.suite.title}"), caption=Text("\n".join(caption(board)), justify="left")
-    )
+    table = Table(title=Text(title(board)), caption=Text("\n".join(caption(board)), justify="left"))
     table.add_column("%")
     table.add_column("n", justify="right")
-    several = board.table["encoder"].nunique() > 1 or board.table["shots"].nunique() > 1
-    columns = []
-    for (rank, method, encoder, shots, runs), cells in _cells(board):
-        setting = f"\n{encoder}, {shots} shots" if several else ""
-        table.add_column(Text(f"{method}{setting}"), justify="right", overflow="fold")
-        columns.append(([rank, runs], cells))
+    shown = lines(board)
+    several = settings_differ(board)
+    for line in shown:
+        name = f"{line.title}\n{line.setting}" if several else line.title
+        table.add_column(Text(name), justify="right", overflow="fold")
     for position, name in enumerate(board.metrics):
-        label, images = _label(board, name)
-        marked = [Text(text, style="bold" if best else "") for text, best in (cells[position] for _, cells in columns)]
+        measure, split, images = label(board, name)
         following = board.metrics[position + 1 : position + 2]
-        measure = name.split("/")[0]
-        table.add_row(Text(label), images, *marked, end_section=not following or not following[0].startswith(measure))
-    for position, label in enumerate(("rank", "runs")):
-        table.add_row(label, "", *(lead[position] for lead, _ in columns))
+        ends = not following or following[0].split("/")[0] != name.split("/")[0]
+        cells = (_rich_cell(line.cells[position]) for line in shown)
+        table.add_row(Text(f"{measure} {split}"), images, *cells, end_section=ends)
+    table.add_row("rank", "", *(line.rank for line in shown))
+    table.add_row("runs", "", *(line.runs for line in shown))
     return table
 
 
-def caption(board: Leaderboard) -> list[str]:
-    """What the numbers are, one paragraph each: the suite, the populations and n, the conventions, what is missing."""
-    suite, protocol = board.suite, board.suite.protocol
-    encoders = ", ".join(dict.fromkeys(board.table["encoder"]))
-    seeds = ", ".join(map(str, board.seeds))
-    folds = f", {len(suite.folds)} folds averaged within each seed" if len(suite.folds) > 1 else ""
-    covariate = [name.removeprefix("accuracy/") for name in board.metrics if name.startswith("accuracy/")][1:-1]
-    shifts = ", ".join(f"{name} (n = {_images(board, name)})" for name in covariate)
-    semantic = ", ".join(f"{split.name} (n = {_images(board, split.name)})" for split in suite.semantic)
-    lines = [
-        f"Suite {suite.name} version {suite.version}, digest {suite.digest[:12]}; encoder {encoders}; seeds {seeds}"
-        f"{folds}; {board.precision}.",
-        f"Populations, images a seed: ID (n = {_images(board, 'id')}); covariate shift: {shifts}; semantic shift: "
-        f"{semantic}.",
-        f"All in percent, mean ± standard deviation over seeds. Acc: top-1 accuracy. FPR95 and AUROC: score "
-        f"{protocol.headline}, positives = all ID images, negatives = the named semantic shift; FPR95 is the share of "
-        f"negatives accepted when 95% of ID is accepted (ID positive). AUROC, shifted: positives = covariate-shifted "
-        f"images, mean over covariate and semantic shifts.",
-        "Ordered by mean accuracy under covariate shift. Best in bold. Rows that lack seeds or folds (Runs) come last "
-        "and are not ranked.",
+def _rich_cell(cell: Cell) -> Text:
+    style = {"best": "bold", "second": "underline", "": ""}[cell.mark]
+    return Text.assemble((cell.text, style), TIE if cell.tie else "")
+
+
+# ------------------------------------------------------------------------------------- HTML
+
+
+def to_html(board: Leaderboard) -> str:
+    """The table as an HTML fragment, all text escaped; intervals and ranges over seeds appear on hover."""
+    heads = ["#", "Method", "Encoder", "Shots", *(header(board, name) for name in board.metrics), "Runs"]
+    small_print = "".join(f"<p>{_html(text)}</p>" for text in caption(board))
+    parts = [
+        f'<figure class="croftbench-leaderboard" data-suite="{_html(board.suite.name)}">',
+        "<table>",
+        f"<caption>{_html(title(board))}</caption>",
+        "<thead>",
+        "<tr>" + "".join(f'<th scope="col">{_html(text)}</th>' for text in heads) + "</tr>",
+        "</thead>",
+        "<tbody>",
+        *(_html_line(line) for line in lines(board)),
+        "</tbody>",
+        "</table>",
+        f"<figcaption>{small_print}</figcaption>",
+        "</figure>",
     ]
-    return [*lines, board.note] if board.note else lines
+    return "\n".join(parts) + "\n"
 
 
-# ------------------------------------------------------------------------------------- cells
+def _html_line(line: Line) -> str:
+    kind = ' class="published"' if line.published else ""
+    name = f'<th scope="row">{_html(line.title)}</th>'
+    cells = "".join(_html_cell(cell) for cell in line.cells)
+    lead = f"<td>{_html(line.rank)}</td>{name}<td>{_html(line.encoder)}</td><td>{_html(line.shots)}</td>"
+    return f"<tr{kind}>{lead}{cells}<td>{_html(line.runs)}</td></tr>"
 
 
-def _cells(board: Leaderboard) -> Iterator[tuple[list[str], list[tuple[str, bool]]]]:
-    """For each row: rank, method, encoder, shots, coverage; and each metric's text and whether it is the best."""
-    table = board.table
-    best = {name: _best(table, name) for name in board.metrics}
-    for position, row in enumerate(table.to_dict("records"), start=1):
-        rank = str(position) if row["ranked"] else "–"
-        lead = [rank, row["method"], row["encoder"], str(row["shots"]), f"{row['runs']}/{row['runs_expected']}"]
-        cells = []
-        for name in board.metrics:
-            shown = _percent(row[name])
-            text = shown if pd.isna(row[f"{name}_std"]) else f"{shown} ± {_percent(row[f'{name}_std'])}"
-            cells.append((text, bool(row["ranked"]) and shown == best[name]))
-        yield lead, cells
+def _html_cell(cell: Cell) -> str:
+    tag = {"best": "strong", "second": "u", "": ""}[cell.mark]
+    text = f"<{tag}>{_html(cell.text)}</{tag}>" if tag else _html(cell.text)
+    hover = f' title="{_html(cell.detail)}"' if cell.detail else ""
+    return f"<td{hover}>{text}{f' {TIE}' if cell.tie else ''}</td>"
 
 
-def _best(table: pd.DataFrame, name: str) -> str | None:
-    """The best ranked value as it is shown, so that rows that look equal are marked alike; None with one row."""
-    values = table.loc[table["ranked"], name].dropna()
-    if len(values) < 2:
-        return None
-    return _percent(float(values.min() if name.startswith("fpr95/") else values.max()))
-
-
-def _percent(fraction: float) -> str:
-    return "" if pd.isna(fraction) else f"{100 * fraction:.2f}"
-
-
-def _label(board: Leaderboard, name: str) -> tuple[str, str]:
-    """A metric column's name for people, and its number of images ("" for means over several populations)."""
-    if name == MEAN:
-        return "Acc ↑ covariate mean", ""
-    if name == SHIFTED:
-        return "AUROC ↑ shifted", ""
-    metric, split = name.split("/", 1)
-    measure = {"accuracy": "Acc ↑", "fpr95": "FPR95 ↓", "auroc": "AUROC ↑"}[metric]
-    return f"{measure} {'ID' if name == ID else split}", _images(board, split)
-
-
-def _header(board: Leaderboard, name: str) -> str:
-    label, images = _label(board, name)
-    return f"{label} (n = {images})" if images else label
-
-
-def _images(board: Leaderboard, split: str) -> str:
-    """How many images a seed, or the range over rows where they differ; complete rows speak for the table."""
-    table = board.table[board.table["ranked"]] if board.table["ranked"].any() else board.table
-    counts = table[f"n/{split}"].dropna()
-    if counts.empty:
-        return "0"
-    low, high = f"{counts.min():,.0f}", f"{counts.max():,.0f}"
-    return low if low == high else f"{low} to {high}"
-
-
-def _escape(text: str) -> str:
-    """Plain text inside a Markdown table: no cell break, no markup."""
-    for character in "\\|*<`":
-        text = text.replace(character, f"\\{character}")
-    return " ".join(text.split())
+def _html(text: str) -> str:
+    return html.escape(" ".join(text.split()), quote=True)

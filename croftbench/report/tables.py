@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from croftbench import results
 from croftbench.errors import DataError
+from croftbench.report.labels import canonical, check_comparable, configuration, labels
 from croftbench.results import RunResult
-from croftbench.specs import RunSpec, Suite, digest
+from croftbench.specs import Suite, digest
 
-CONFIGURATION = ("method", "method_version", "source", "params", "encoder", "weights_digest", "shots", "views")
-"""Fields of a RunSpec that make two runs different rows of a leaderboard; seeds and folds are averaged over."""
+if TYPE_CHECKING:
+    from croftbench.report.reported import Reported
 
 ID = "accuracy/id"
 MEAN = "accuracy/covariate-mean"
+DETECTION = "auroc/semantic-mean"
 SHIFTED = "auroc/covariate"
+
+STATISTICS = ("", "_std", "_min", "_max", "_low", "_high")
+"""Suffixes of a metric's columns: mean, standard deviation (ddof 1), least and greatest over seeds, folds averaged
+within each; and the 95% interval over images. The last is the average of the runs' own intervals (Wilson, DeLong,
+bootstrap), as the value is the average of their values: right where seeds share their test images, too wide where
+they do not, never too narrow, since the standard error of a mean is at most the mean of the standard errors."""
 
 
 @dataclass(frozen=True)
@@ -32,13 +39,15 @@ class Leaderboard:
         suite: as it is now; every row was measured on this digest.
         seeds: the seeds that a row needs to be ranked.
         table: ranked rows by falling mean covariate accuracy, then unranked ones by name. Columns: method, encoder,
-            shots, ranked, runs and runs_expected (seed-fold pairs), seeds, seeds_expected, folds, folds_expected; each
-            name of `metrics` and `<name>_std`; `n/<split>`, images a seed, summed over folds; params, params_digest.
+            shots, ranked, pareto, runs and runs_expected (seed-fold pairs), seeds, seeds_expected, folds,
+            folds_expected; each name of `metrics` with each suffix of `STATISTICS`; `n/<split>`, images a seed, summed
+            over folds; params, params_digest.
         metrics: names of the metric columns, in order: accuracy/<split>, accuracy/covariate-mean, fpr95/<split>,
-            auroc/<split>, auroc/covariate.
+            auroc/<split>, auroc/semantic-mean, auroc/covariate.
         precision: of all rows.
         stale: runs on other digests of this suite, left out.
         extra: runs of other seeds, left out.
+        reported: published rows to show below, never ranked.
     """
 
     suite: Suite
@@ -46,8 +55,9 @@ class Leaderboard:
     table: pd.DataFrame
     metrics: tuple[str, ...]
     precision: str
-    stale: int
-    extra: int
+    stale: int = 0
+    extra: int = 0
+    reported: tuple[Reported, ...] = ()
 
     @property
     def note(self) -> str:
@@ -73,16 +83,15 @@ def frame(results_dir: Path, suite: str | None = None) -> pd.DataFrame:
 
 
 def leaderboard(results_dir: Path, suite: Suite, seeds: tuple[int, ...] | None = None) -> Leaderboard:
-    """The suite's table: each configuration's mean over seeds, folds averaged first within each seed.
+    """The suite's table from the runs on disk.
 
     Args:
         results_dir: the results folder.
-        suite: rows of any other digest of it are left out and counted.
+        suite: runs on any other digest of it are left out and counted.
         seeds: the seeds to average over; the suite's own where None.
 
     Raises:
-        DataError: no run to show, or runs that must not share a table: of several precisions, or of one encoder under
-            several transforms.
+        DataError: no run to show, or runs that must not share a table: see `labels.check_comparable`.
     """
     runs = list(results.read_all(results_dir, suite.name))
     current = [run for run in runs if run.spec.suite_digest == suite.digest]
@@ -95,36 +104,51 @@ def leaderboard(results_dir: Path, suite: Suite, seeds: tuple[int, ...] | None =
             f"{results_dir} has no finished run of {suite.name} for seeds {', '.join(map(str, wanted))}{others}.",
             f"Run: croftbench run --suite {suite.name}",
         )
-    _check_comparable([run.spec for run in chosen])
+    return of_runs(chosen, suite, wanted, stale=stale, extra=extra)
+
+
+def of_runs(
+    runs: Sequence[RunResult], suite: Suite, seeds: tuple[int, ...], *, stale: int = 0, extra: int = 0
+) -> Leaderboard:
+    """The table of the given runs, at least one: each configuration's mean over seeds, folds averaged first.
+
+    Raises:
+        DataError: runs that must not share a table.
+    """
+    check_comparable([run.spec for run in runs])
     metrics = _metrics(suite)
     groups: dict[str, list[RunResult]] = {}
-    for run in chosen:
-        groups.setdefault(_configuration(run.spec), []).append(run)
-    labels = _labels([group[0].spec for group in groups.values()])
-    rows = [_row(group, suite, wanted, metrics) | label for group, label in zip(groups.values(), labels, strict=True)]
-    table = pd.DataFrame(rows)[_columns(suite, metrics)]
-    return Leaderboard(suite, wanted, _ordered(table), metrics, chosen[0].spec.precision, stale, extra)
+    for run in runs:
+        groups.setdefault(configuration(run.spec), []).append(run)
+    scores = pd.DataFrame(
+        [{"row": i, **row} for i, group in enumerate(groups.values()) for run in group for row in _tidy(run)]
+    )
+    named = labels([group[0].spec for group in groups.values()])
+    about = [_about(group, suite, seeds) | label for group, label in zip(groups.values(), named, strict=True)]
+    table = pd.concat([pd.DataFrame(about), _numbers(scores, suite, metrics), _populations(scores, suite)], axis=1)
+    table = table.assign(pareto=_pareto(table))[_columns(suite, metrics)]
+    return Leaderboard(suite, seeds, _ordered(table), metrics, runs[0].spec.precision, stale, extra)
 
 
 # ------------------------------------------------------------------------------------- runs to rows
 
 
 def _tidy(run: RunResult) -> Iterable[dict[str, Any]]:
-    spec = asdict(run.spec) | {"params": _json(run.spec.params), "params_digest": digest(run.spec.params)[:12]}
+    spec = asdict(run.spec) | {"params": canonical(run.spec.params), "params_digest": digest(run.spec.params)[:12]}
     roles = {score.split: score.shift for score in run.scores if score.metric == "accuracy"}
     for score in run.scores:
         yield {"run_id": run.spec.run_id, **spec, **asdict(score), "reference_shift": roles.get(score.reference, "")}
 
 
-def _row(runs: list[RunResult], suite: Suite, seeds: tuple[int, ...], metrics: tuple[str, ...]) -> dict[str, Any]:
-    """One configuration's numbers."""
-    scores = pd.DataFrame([row for run in runs for row in _tidy(run)])
-    by_seed = _by_seed(scores, suite).reindex(columns=metrics)
-    mean, std = by_seed.mean(), by_seed.std(ddof=1)
+def _about(runs: list[RunResult], suite: Suite, seeds: tuple[int, ...]) -> dict[str, Any]:
+    """What one row's configuration is, and which of its runs there are."""
     pairs = {(run.spec.seed, run.spec.fold) for run in runs}
     folds = [fold.name for fold in suite.folds]
     spec = runs[0].spec
-    coverage = {
+    return {
+        "shots": spec.shots,
+        "params": canonical(spec.params),
+        "params_digest": digest(spec.params)[:12],
         "ranked": pairs >= set(product(seeds, folds)),
         "runs": len(pairs),
         "runs_expected": len(seeds) * len(folds),
@@ -133,46 +157,54 @@ def _row(runs: list[RunResult], suite: Suite, seeds: tuple[int, ...], metrics: t
         "folds": len({fold for _, fold in pairs}),
         "folds_expected": len(folds),
     }
-    numbers = {f"{name}{part}": float(of[name]) for name in metrics for part, of in (("", mean), ("_std", std))}
-    identity = {"shots": spec.shots, "params": _json(spec.params), "params_digest": digest(spec.params)[:12]}
-    return identity | coverage | numbers | _populations(scores, suite)
 
 
-def _by_seed(scores: pd.DataFrame, suite: Suite) -> pd.DataFrame:
-    """Each metric column's value by seed (rows), averaged over the folds that have it."""
+def _numbers(scores: pd.DataFrame, suite: Suite, metrics: tuple[str, ...]) -> pd.DataFrame:
+    """Each metric with each suffix of `STATISTICS` (columns) by row."""
+    value, low, high = (
+        _by_seed(scores, suite, of).reindex(columns=metrics).groupby(level="row") for of in ("value", "low", "high")
+    )
+    statistics = (value.mean(), value.std(ddof=1), value.min(), value.max(), low.mean(), high.mean())
+    return pd.concat([of.add_suffix(name) for name, of in zip(STATISTICS, statistics, strict=True)], axis=1)
+
+
+def _by_seed(scores: pd.DataFrame, suite: Suite, of: str) -> pd.DataFrame:
+    """Each metric by row and seed, averaged over its folds; `of`: value, or low or high end of the interval."""
     accuracy = scores[scores["metric"] == "accuracy"]
     # The ID split goes by its role: a split may be ID in one fold and covariate in another.
-    splits = _over_folds(accuracy["split"].where(accuracy["shift"] != "id", "id").radd("accuracy/"), accuracy)
+    splits = _over_folds(accuracy["split"].where(accuracy["shift"] != "id", "id").radd("accuracy/"), accuracy, of)
     detection = scores[(scores["scorer"] == suite.protocol.headline) & scores["metric"].isin(["fpr95", "auroc"])]
     plain = detection[detection["reference_shift"] == "id"]
     shifted = detection[(detection["reference_shift"] == "covariate") & (detection["metric"] == "auroc")]
-    table = pd.concat([splits, _over_folds(plain["metric"] + "/" + plain["split"], plain)], axis=1)
+    table = pd.concat([splits, _over_folds(plain["metric"] + "/" + plain["split"], plain, of)], axis=1)
     table[MEAN] = splits.reindex(columns=[f"accuracy/{name}" for name in _covariate(suite)]).mean(axis=1)
-    table[SHIFTED] = _over_folds(shifted["reference"] + "/" + shifted["split"], shifted).mean(axis=1)
+    table[DETECTION] = table.reindex(columns=[f"auroc/{split.name}" for split in suite.semantic]).mean(axis=1)
+    table[SHIFTED] = _over_folds(shifted["reference"] + "/" + shifted["split"], shifted, of).mean(axis=1)
     return table
 
 
-def _over_folds(names: pd.Series[str], scores: pd.DataFrame) -> pd.DataFrame:
-    """Mean value by seed (rows) and name (columns)."""
-    return scores["value"].groupby([scores["seed"], names.rename("name")]).mean().unstack("name")
+def _over_folds(names: pd.Series[str], scores: pd.DataFrame, of: str) -> pd.DataFrame:
+    """Mean of a column by row and seed (index) and name (columns)."""
+    return scores[of].groupby([scores["row"], scores["seed"], names.rename("name")]).mean().unstack("name")
 
 
-def _populations(scores: pd.DataFrame, suite: Suite) -> dict[str, float]:
-    """Images of each population: a seed's, summed over its folds, averaged over seeds (draws may differ a little)."""
+def _populations(scores: pd.DataFrame, suite: Suite) -> pd.DataFrame:
+    """Images of each population by row: a seed's, summed over its folds, averaged over seeds (draws may differ)."""
     accuracy, detection = scores[scores["metric"] == "accuracy"], scores[scores["reference"] != ""]
     counts = {"n/id": _images(accuracy[accuracy["shift"] == "id"], "n_id")}
     for name in _covariate(suite):
         counts[f"n/{name}"] = _images(accuracy[accuracy["split"] == name], "n_id")
     for semantic in suite.semantic:
         counts[f"n/{semantic.name}"] = _images(detection[detection["split"] == semantic.name], "n_ood")
-    return counts
+    return pd.DataFrame(counts, index=sorted(set(scores["row"])))
 
 
-def _images(scores: pd.DataFrame, column: str) -> float:
-    return float(scores.groupby(["seed", "fold"])[column].first().groupby("seed").sum().mean())
+def _images(scores: pd.DataFrame, column: str) -> pd.Series[float]:
+    by_seed = scores.groupby(["row", "seed", "fold"])[column].first().groupby(["row", "seed"]).sum()
+    return by_seed.groupby("row").mean().astype(float)
 
 
-# ------------------------------------------------------------------------------------- columns and labels
+# ------------------------------------------------------------------------------------- columns and order
 
 
 def _covariate(suite: Suite) -> list[str]:
@@ -183,37 +215,23 @@ def _covariate(suite: Suite) -> list[str]:
 def _metrics(suite: Suite) -> tuple[str, ...]:
     accuracies = [ID, *(f"accuracy/{name}" for name in _covariate(suite)), MEAN]
     detection = [f"{metric}/{split.name}" for metric in ("fpr95", "auroc") for split in suite.semantic]
-    return (*accuracies, *detection, SHIFTED)
+    return (*accuracies, *detection, DETECTION, SHIFTED)
 
 
 def _columns(suite: Suite, metrics: tuple[str, ...]) -> list[str]:
     coverage = ["runs", "runs_expected", "seeds", "seeds_expected", "folds", "folds_expected"]
-    values = [f"{name}{part}" for name in metrics for part in ("", "_std")]
+    values = [f"{name}{suffix}" for name in metrics for suffix in STATISTICS]
     counts = ["n/id", *(f"n/{name}" for name in _covariate(suite)), *(f"n/{split.name}" for split in suite.semantic)]
-    return ["method", "encoder", "shots", "ranked", *coverage, *values, *counts, "params", "params_digest"]
+    return ["method", "encoder", "shots", "ranked", "pareto", *coverage, *values, *counts, "params", "params_digest"]
 
 
-def _labels(specs: list[RunSpec]) -> list[dict[str, str]]:
-    """Method and encoder as shown: the name, and whatever tells it from the others of that name."""
-    described = [
-        {**spec.params, "version": spec.method_version, "source": spec.source[:6], "views": spec.views}
-        for spec in specs
+def _pareto(table: pd.DataFrame) -> list[bool]:
+    """Ranked rows that no other ranked row beats: at least as good in `MEAN` and `DETECTION`, better in one."""
+    points = list(zip(table[MEAN].where(table["ranked"]), table[DETECTION], strict=True))
+    return [
+        x == x and y == y and not any(a >= x and b >= y and (a > x or b > y) for a, b in points)  # NaN is in no front
+        for x, y in points
     ]
-    weights: dict[str, set[str]] = {}
-    for spec in specs:
-        weights.setdefault(spec.encoder, set()).add(spec.weights_digest)
-    labels = []
-    for spec, own in zip(specs, described, strict=True):
-        same = [other for of, other in zip(specs, described, strict=True) if of.method == spec.method]
-        shown = [f"{name}={_plain(value)}" for name, value in own.items() if _differs(name, same)]
-        several = len(weights[spec.encoder]) > 1
-        encoder = f"{spec.encoder} ({spec.weights_digest[:6]})" if several else spec.encoder
-        labels.append({"method": " ".join([spec.method, *shown]), "encoder": encoder})
-    return labels
-
-
-def _differs(name: str, described: list[dict[str, Any]]) -> bool:
-    return len({_json(one.get(name)) for one in described}) > 1
 
 
 def _ordered(table: pd.DataFrame) -> pd.DataFrame:
@@ -224,37 +242,6 @@ def _ordered(table: pd.DataFrame) -> pd.DataFrame:
     order = ["ranked", "mean", "id", "method", "encoder", "shots", "params_digest"]
     rows = keys.sort_values(order, ascending=[False, False, False, True, True, True, True], kind="stable").index
     return table.loc[rows].reset_index(drop=True)
-
-
-# ------------------------------------------------------------------------------------- small print
-
-
-def _configuration(spec: RunSpec) -> str:
-    fields: Mapping[str, Any] = asdict(spec)
-    return _json({name: fields[name] for name in CONFIGURATION})
-
-
-def _check_comparable(specs: list[RunSpec]) -> None:
-    """Same precision everywhere; one transform per encoder, since each encoder brings its own."""
-    first: dict[str, RunSpec] = {}
-    for spec in specs:
-        other = first.setdefault(spec.encoder, spec)
-        for what, pair in (("precision", (specs[0], spec)), ("transform", (other, spec))):
-            one, two = (str(getattr(of, what)) for of in pair)
-            if one != two:
-                raise DataError(
-                    f"runs {pair[0].run_id} and {pair[1].run_id} differ in {what} ({one} and {two}) and must not "
-                    f"share a table.",
-                    "Keep them in separate folders with --results.",
-                )
-
-
-def _json(value: object) -> str:
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-
-
-def _plain(value: object) -> str:
-    return value if isinstance(value, str) else _json(value)
 
 
 def _runs(count: int) -> str:

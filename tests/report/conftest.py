@@ -6,9 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
-from croftbench import results
+from croftbench import perimage, results, scoring
+from croftbench.perimage import SplitTable
 from croftbench.results import RunResult, Score
 from croftbench.specs import ClassDraw, FoldSpec, Protocol, RunSpec, SemanticSpec, Suite
 
@@ -47,7 +49,7 @@ def scores_of(suite: Suite, fold: str, base: float, n_id: int = 100) -> tuple[Sc
         return Score(split, shift, metric, value, value - 0.01, value + 0.01, n_id, *rest)
 
     rows = [score("ID", "id", "accuracy", base), *(score(n, "covariate", "accuracy", base - 0.1) for n in covariate)]
-    for semantic, n_ood in (("near", 150), ("far", 60)):
+    for semantic, n_ood in ((spec.name, 150 if spec.name == "near" else 60) for spec in suite.semantic):
         rows.append(score(semantic, "semantic", "fpr95", 1 - base, n_ood, "energy", "ID"))
         rows.append(score(semantic, "semantic", "fpr95", 0.999, n_ood, "msp", "ID"))
         rows.append(score(semantic, "semantic", "auroc", base, n_ood, "energy", "ID"))
@@ -88,3 +90,45 @@ def add(tmp_path: Path) -> Callable[..., RunSpec]:
 def tiny() -> Callable[..., Suite]:
     """`tiny(folds=1, seeds=(1, 2, 3), version=1)`: the suite."""
     return make_suite
+
+
+@pytest.fixture
+def measure(tmp_path: Path) -> Callable[..., RunSpec]:
+    """`measure(suite, seed, skill=1.0, fold=..., **fields of the spec)`: a run with its per-image table.
+
+    100 images of each known split, 150 near and 60 far; more `skill` gives more accuracy and better detection.
+    """
+
+    def write(suite: Suite, seed: int, skill: float = 1.0, fold: str = "all", **changed: Any) -> RunSpec:
+        draw = np.random.default_rng([seed, int(100 * skill)])
+
+        def split(name: str, shift: Any, n: int, shown: float) -> SplitTable:
+            logits = draw.normal(0, 1, (n, 5))
+            labels = draw.integers(0, 5, n) if shift != "semantic" else np.full(n, -1)
+            logits[np.arange(n), labels] += shown
+            total = np.exp(logits).sum(1)
+            scores = {"energy": np.log(total), "msp": np.exp(logits.max(1)) / total}
+            return SplitTable(
+                name, shift, labels, logits.argmax(1), {k: v.astype(np.float32) for k, v in scores.items()}
+            )
+
+        covariate = next(spec for spec in suite.folds if spec.name == fold).covariate
+        tables = [
+            split("ID", "id", 100, 1 + skill),
+            *(split(name, "covariate", 100, 0.5 + skill) for name in covariate),
+            split("near", "semantic", 150, 0.4),
+            split("far", "semantic", 60, 0),
+        ]
+        asked: dict[str, Any] = {
+            "suite": suite.name, "suite_digest": suite.digest, "fold": fold, "method": "croft", "method_version": 1,
+            "source": "", "params": {"lambda2": 0.03, "worst_case": True}, "encoder": "emoji-clip/croftbench",
+            "weights_digest": "w" * 64, "transform": "resize64", "shots": 3, "seed": seed, "views": 4,
+        }  # fmt: skip
+        spec = RunSpec(**asked | changed)
+        env, timings = {"python": "3.11.7", "commit": "abc1234"}, {"fit": 1.25, "score": 0.25}
+        result = RunResult(spec, tuple(scoring.score(tables, "energy")), env, timings, "2026-01-01T00:00:00Z")
+        perimage.write(tmp_path, spec, tables)
+        results.write(tmp_path, result)
+        return spec
+
+    return write

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import shutil
+from html.parser import HTMLParser
 
 import pandas as pd
 import pytest
@@ -11,7 +12,7 @@ from pandas.testing import assert_frame_equal
 from rich.console import Console
 
 from croftbench.errors import DataError
-from croftbench.report import render
+from croftbench.report import cells, render
 from croftbench.report.tables import leaderboard
 
 
@@ -67,7 +68,7 @@ def test_markdown(filled):
     assert header[:5] == ["#", "Method", "Encoder", "Shots", "Acc ↑ ID (n = 100)"]
     assert "FPR95 ↓ near (n = 150)" in header
     at = header.index("FPR95 ↓ far (n = 60)")
-    assert croft[:2] + croft[4:5] == ["1", "croft", "**53.33 ± 10.00**"]
+    assert croft[:2] + croft[4:5] == ["1", "croft ◆", "**53.33 ± 10.00**"]
     assert zero_shot[:2] + zero_shot[4:5] == ["2", "zero-shot", "34.29 ± 10.00"]
     assert (croft[at], zero_shot[at]) == ("**46.67 ± 10.00**", "65.71 ± 10.00")
     assert coop[:2] + coop[4:5] + coop[-1:] == ["–", "coop", "95.00", "1/3"]  # best, but not ranked: not bold
@@ -78,7 +79,8 @@ def test_markdown_says_what_was_measured(filled):
     suite, folder = filled
     text = render.to_markdown(leaderboard(folder, suite))
     for part in (
-        f"Suite tiny version 1, digest {suite.digest[:12]}; encoder emoji-clip/croftbench; seeds 1, 2, 3; float32.",
+        f"Suite tiny version 1, digest {suite.digest[:12]}; encoder emoji-clip/croftbench; 3 shots; seeds "
+        "1, 2, 3; float32.",
         "ID (n = 100); covariate shift: line art (n = 100), vintage (n = 100); semantic shift: near (n = 150), far",
         "score energy",
         "share of negatives accepted when 95% of ID is accepted (ID positive)",
@@ -106,7 +108,79 @@ def test_values_that_look_equal_are_marked_alike(add, tiny, tmp_path):
     suite = tiny(seeds=(1,))
     add(suite, 1, 0.5)
     add(suite, 1, 0.500001, method="coop")
-    assert render.to_markdown(leaderboard(tmp_path, suite)).count("**50.00**") == 2 * 5
+    assert render.to_markdown(leaderboard(tmp_path, suite)).count("**50.00**") == 2 * 6
+
+
+def cells_of(board, name):
+    at = board.metrics.index(name)
+    return {line.method: line.cells[at] for line in cells.lines(board)}
+
+
+def test_best_second_and_ties_follow_the_interval(add, tiny, tmp_path):
+    suite = tiny(seeds=(1,))
+    for method, base in (("first", 0.500), ("close", 0.495), ("far-off", 0.480)):
+        add(suite, 1, base, method=method)
+    add(suite, 9, 0.9, method="other-seed")
+    board = leaderboard(tmp_path, suite)
+    for name in ("accuracy/id", "fpr95/near"):  # for one the greatest is best, for the other the least
+        found = {method: (cell.mark, cell.tie) for method, cell in cells_of(board, name).items()}
+        assert found == {"first": ("best", False), "close": ("second", True), "far-off": ("", False)}
+    text = render.to_markdown(board)
+    assert "<ins>49.50</ins> ≈ |" in text
+    assert "the best lies within this value's own 95% interval over images" in text
+
+
+def test_of_two_rows_the_other_is_not_underlined(filled):
+    suite, folder = filled
+    found = cells_of(leaderboard(folder, suite), "accuracy/id")
+    assert [found[name].mark for name in ("croft", "zero-shot", "coop")] == ["best", "", ""]
+
+
+def test_details_hold_interval_and_range(filled):
+    suite, folder = filled
+    found = cells_of(leaderboard(folder, suite), "accuracy/id")
+    assert found["croft"].detail == "95% over images 52.33 to 54.33; seeds 43.33 to 63.33"
+    assert found["coop"].detail == "95% over images 94.00 to 96.00"
+
+
+class Page(HTMLParser):
+    """Every tag with its attributes, and the text; fails on a tag that does not close."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.stack, self.tags, self.text = [], [], []
+        self.feed(text)
+        self.close()
+        assert self.stack == []
+
+    def handle_starttag(self, tag, attrs):
+        self.stack.append(tag)
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag):
+        assert self.stack.pop() == tag
+
+    def handle_data(self, data):
+        self.text.append(data)
+
+
+def test_html_is_a_closed_fragment_with_intervals_on_hover(filled):
+    suite, folder = filled
+    page = Page(render.to_html(leaderboard(folder, suite)))
+    assert page.tags[0] == ("figure", {"class": "croftbench-leaderboard", "data-suite": "tiny"})
+    assert [tag for tag, _ in page.tags].count("tr") == 4
+    assert {"title": "95% over images 52.33 to 54.33; seeds 43.33 to 63.33"} in [a for _, a in page.tags]
+    assert {"croft ◆", "53.33 ± 10.00", "1/3"} <= set(page.text)
+
+
+def test_html_escapes_names(add, tiny, tmp_path):
+    suite = tiny(seeds=(1,))
+    name = "<script>alert(1)</script>\" onmouseover='x' & co"
+    add(suite, 1, 0.5, method=name.replace("/", "∕"), encoder=name)
+    page = Page(render.to_html(leaderboard(tmp_path, suite)))
+    assert name in page.text
+    assert {tag for tag, _ in page.tags}.isdisjoint({"script"})
+    assert not any("onmouseover" in attributes for _, attributes in page.tags)
 
 
 def test_names_from_outside_cannot_break_a_table(add, tiny, tmp_path):

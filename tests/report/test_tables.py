@@ -11,7 +11,7 @@ import pytest
 
 from croftbench import results
 from croftbench.errors import DataError
-from croftbench.report.tables import frame, leaderboard
+from croftbench.report.tables import frame, leaderboard, of_runs
 
 
 def row_of(board, method="croft"):
@@ -33,6 +33,7 @@ def test_mean_and_deviation_over_seeds(add, tiny, tmp_path):
         "fpr95/far": 0.35,
         "auroc/near": 0.65,
         "auroc/far": 0.65,
+        "auroc/semantic-mean": 0.65,
         "auroc/covariate": 0.45,
     }
     assert board.metrics == tuple(expected)
@@ -43,6 +44,47 @@ def test_mean_and_deviation_over_seeds(add, tiny, tmp_path):
     assert (row["runs"], row["runs_expected"], row["seeds"], row["folds"]) == (3, 3, 3, 1)
     assert (row["n/id"], row["n/line art"], row["n/near"], row["n/far"]) == (100, 100, 150, 60)
     assert board.note == ""
+
+
+def test_range_over_seeds_and_interval_over_images(add, tiny, tmp_path):
+    suite = tiny(folds=2, seeds=(1, 2))
+    for seed, fold, base in ((1, "flat", 0.5), (1, "line art", 0.7), (2, "flat", 0.6), (2, "line art", 1.0)):
+        add(suite, seed, base, fold=fold)
+    row = row_of(leaderboard(tmp_path, suite))
+    assert (row["accuracy/id_min"], row["accuracy/id_max"]) == pytest.approx((0.6, 0.8))  # seeds, not runs
+    for name in ("accuracy/id", "accuracy/flat", "accuracy/covariate-mean", "fpr95/near", "auroc/semantic-mean"):
+        interval = (row[name] - 0.01, row[name] + 0.01)  # each run's interval reaches .01 to both sides
+        assert (row[f"{name}_low"], row[f"{name}_high"]) == pytest.approx(interval)
+
+
+def test_pareto_front_of_shift_accuracy_and_detection(add, tiny, tmp_path):
+    suite = tiny(seeds=(1, 2))
+
+    def put(method, accuracy, auroc, seeds=(1, 2)):
+        for seed in seeds:
+            add(suite, seed, 0.5, method=method)
+            path = next((tmp_path / "runs").glob(f"tiny/{method}/*.json"))
+            run = results.read(path)
+            path.unlink()
+            scores = [
+                replace(score, value=accuracy)
+                if score.shift == "covariate"
+                else replace(score, value=auroc)
+                if (score.metric, score.reference) == ("auroc", "ID")
+                else score
+                for score in run.scores
+            ]
+            results.write(tmp_path / "made", replace(run, scores=tuple(scores)))
+
+    put("strong", 0.8, 0.6)
+    put("balanced", 0.7, 0.7)
+    put("dominated", 0.7, 0.65)
+    put("detector", 0.3, 0.9)
+    put("twin", 0.3, 0.9)
+    put("incomplete", 0.9, 0.95, seeds=(1,))
+    table = leaderboard(tmp_path / "made", suite).table.set_index("method")
+    assert table.index[table["pareto"]].tolist() == ["strong", "balanced", "detector", "twin"]
+    assert not table["ranked"]["incomplete"]
 
 
 def test_folds_are_averaged_within_each_seed_first(add, tiny, tmp_path):
@@ -117,6 +159,15 @@ def test_what_must_not_share_a_table(add, tiny, tmp_path, field, value):
         leaderboard(tmp_path, suite)
 
 
+def test_runs_of_two_digests_in_one_table_are_an_error(add, tiny, tmp_path):
+    suite, changed = tiny(), tiny(version=2)
+    add(suite, 1, 0.5)
+    add(changed, 1, 0.5)
+    runs = list(results.read_all(tmp_path))
+    with pytest.raises(DataError, match=f"differ in suite_digest .*{changed.digest}"):
+        of_runs(sorted(runs, key=lambda run: run.spec.suite_digest != suite.digest), suite, (1,))
+
+
 def test_each_encoder_brings_its_own_transform(add, tiny, tmp_path):
     suite = tiny(seeds=(1,))
     add(suite, 1, 0.5)
@@ -152,6 +203,17 @@ def test_runs_without_the_headline_score_still_show(add, tiny, tmp_path):
     assert row["accuracy/id"] == 0.5
     assert pd.isna(row["auroc/near"])
     assert pd.isna(row["auroc/covariate"])
+
+
+def test_a_board_without_any_detection_score_still_shows(add, tiny, tmp_path):
+    suite = tiny(seeds=(1,))
+    add(suite, 1, 0.5)
+    run = next(results.read_all(tmp_path))
+    board = of_runs([replace(run, scores=run.scores[:3])], suite, (1,))
+    row = row_of(board)
+    assert (row["accuracy/covariate-mean"], row["ranked"], row["pareto"]) == (0.4, True, False)
+    assert pd.isna(row["auroc/semantic-mean"])
+    assert pd.isna(row["n/near"])
 
 
 def test_frame_keeps_every_score(add, tiny, tmp_path):

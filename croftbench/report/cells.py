@@ -1,0 +1,194 @@
+"""A leaderboard as people read it: percent, marks, labels and small print; the formats only dress it.
+
+The only place where fractions become rounded percentages.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import pandas as pd
+
+from croftbench.report.tables import DETECTION, ID, MEAN, SHIFTED, Leaderboard
+
+PARETO = "◆"
+TIE = "≈"
+MEASURES = {"accuracy": "Acc ↑", "fpr95": "FPR95 ↓", "auroc": "AUROC ↑"}
+OVER_SEVERAL = {MEAN: "covariate mean", DETECTION: "semantic mean", SHIFTED: "shifted"}
+"""Columns that average over populations, and so have no n of their own."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One number as shown.
+
+    Attributes:
+        text: "mean ± std" over seeds, or the mean alone; "" where there is none.
+        mark: "best" or "second" of the ranked rows, or "".
+        tie: the best is within this value's 95% interval over images.
+        detail: the interval, and the range over seeds; "" where there is none.
+    """
+
+    text: str
+    mark: Literal["best", "second", ""] = ""
+    tie: bool = False
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Line:
+    """One row as shown: measured, or published elsewhere."""
+
+    rank: str
+    method: str
+    encoder: str
+    shots: str
+    runs: str
+    pareto: bool
+    published: bool
+    cells: tuple[Cell, ...]
+
+    @property
+    def title(self) -> str:
+        """The method, with the mark of the Pareto front."""
+        return f"{self.method} {PARETO}" if self.pareto else self.method
+
+    @property
+    def setting(self) -> str:
+        """Encoder and shots, where known; to be shown where rows differ in them."""
+        return ", ".join(part for part in (self.encoder, f"{self.shots} shots" if self.shots else "") if part)
+
+
+def lines(board: Leaderboard) -> list[Line]:
+    """Measured rows in the table's order, then published ones."""
+    table = board.table
+    columns = {name: _column(table, name) for name in board.metrics}
+    several = int(table["ranked"].sum()) > 1  # a front of one says nothing
+    measured = [
+        Line(
+            rank=str(i + 1) if row["ranked"] else "–",
+            method=str(row["method"]),
+            encoder=str(row["encoder"]),
+            shots=str(row["shots"]),
+            runs=f"{row['runs']}/{row['runs_expected']}",
+            pareto=bool(row["pareto"]) and several,
+            published=False,
+            cells=tuple(columns[name][i] for name in board.metrics),
+        )
+        for i, row in enumerate(table.to_dict("records"))
+    ]
+    return measured + [_published(board, row) for row in board.reported]
+
+
+def _published(board: Leaderboard, row: Any) -> Line:
+    values = [row.value(name, board.suite.protocol.headline) for name in board.metrics]
+    head = row.head
+    return Line(
+        "–", row.name, head.encoder, head.shots, head.provenance, False, True,
+        tuple(Cell("" if value is None else percent(value)) for value in values),
+    )  # fmt: skip
+
+
+def _column(table: pd.DataFrame, name: str) -> list[Cell]:
+    """One metric's cells. Values are compared as they are shown, so that rows that look equal are marked alike."""
+    lower = name.startswith("fpr95/")
+    ranked = table.loc[table["ranked"], name].dropna()
+    distinct = list(dict.fromkeys(percent(value) for value in ranked.sort_values(ascending=lower)))
+    best = (ranked.min() if lower else ranked.max()) if len(ranked) > 1 else None
+    cells = []
+    for row in table.to_dict("records"):
+        value, shown = row[name], percent(row[name])
+        mark: Literal["best", "second", ""] = ""
+        tie = False
+        if best is not None and row["ranked"] and shown:
+            mark = "best" if shown == distinct[0] else ""
+            # Of two rows the other one needs no mark.
+            mark = "second" if len(ranked) > 2 and shown in distinct[1:2] else mark
+            tie = mark != "best" and bool(row[f"{name}_low"] <= best <= row[f"{name}_high"])
+        text = shown if pd.isna(row[f"{name}_std"]) else f"{shown} ± {percent(row[f'{name}_std'])}"
+        cells.append(Cell(text, mark, tie, _detail(row, name) if pd.notna(value) else ""))
+    return cells
+
+
+def _detail(row: dict[Any, Any], name: str) -> str:
+    interval, span = (
+        f"{percent(row[f'{name}{low}'])} to {percent(row[f'{name}{high}'])}"
+        for low, high in (("_low", "_high"), ("_min", "_max"))
+    )
+    return f"95% over images {interval}" + (f"; seeds {span}" if row["seeds"] > 1 else "")
+
+
+def percent(fraction: float) -> str:
+    """Two decimals, "" for no number."""
+    return "" if pd.isna(fraction) else f"{100 * fraction:.2f}"
+
+
+# ------------------------------------------------------------------------------------- labels and small print
+
+
+def label(board: Leaderboard, name: str) -> tuple[str, str, str]:
+    """A metric column's measure and population for people, and its number of images ("" for means over several)."""
+    metric, split = name.split("/", 1)
+    if name in OVER_SEVERAL:
+        return MEASURES[metric], OVER_SEVERAL[name], ""
+    return MEASURES[metric], "ID" if name == ID else split, images(board, split)
+
+
+def header(board: Leaderboard, name: str) -> str:
+    """A metric column's heading in one line."""
+    measure, split, count = label(board, name)
+    return f"{measure} {split} (n = {count})" if count else f"{measure} {split}"
+
+
+def images(board: Leaderboard, split: str) -> str:
+    """How many images a seed, or the range over rows where they differ; complete rows speak for the table."""
+    table = board.table[board.table["ranked"]] if board.table["ranked"].any() else board.table
+    counts = table[f"n/{split}"].dropna()
+    if counts.empty:
+        return "0"
+    low, high = f"{counts.min():,.0f}", f"{counts.max():,.0f}"
+    return low if low == high else f"{low} to {high}"
+
+
+def settings_differ(board: Leaderboard) -> bool:
+    """Whether a row's encoder and shots must stand beside its method; the caption has them otherwise."""
+    return bool(board.reported) or len(board.table[["encoder", "shots"]].drop_duplicates()) > 1
+
+
+def title(board: Leaderboard) -> str:
+    """The suite's name and title."""
+    return f"{board.suite.name}: {board.suite.title}"
+
+
+def caption(board: Leaderboard) -> list[str]:
+    """What the numbers are, one paragraph each: the suite, the populations and n, the conventions, what is missing."""
+    suite, protocol = board.suite, board.suite.protocol
+    encoders = ", ".join(dict.fromkeys(board.table["encoder"]))
+    seeds = ", ".join(map(str, board.seeds))
+    shots = ", ".join(map(str, sorted(set(board.table["shots"]))))
+    folds = f", {len(suite.folds)} folds averaged within each seed" if len(suite.folds) > 1 else ""
+    covariate = [name.removeprefix("accuracy/") for name in board.metrics if name.startswith("accuracy/")][1:-1]
+    shifts = ", ".join(f"{name} (n = {images(board, name)})" for name in covariate)
+    semantic = ", ".join(f"{split.name} (n = {images(board, split.name)})" for split in suite.semantic)
+    small_print = [
+        f"Suite {suite.name} version {suite.version}, digest {suite.digest[:12]}; encoder {encoders}; {shots} shots; "
+        f"seeds {seeds}{folds}; {board.precision}.",
+        f"Populations, images a seed: ID (n = {images(board, 'id')}); covariate shift: {shifts}; semantic shift: "
+        f"{semantic}.",
+        f"All in percent, mean ± standard deviation over seeds. Acc: top-1 accuracy. FPR95 and AUROC: score "
+        f"{protocol.headline}, positives = all ID images, negatives = the named semantic shift; FPR95 is the share of "
+        f"negatives accepted when 95% of ID is accepted (ID positive). AUROC, shifted: positives = covariate-shifted "
+        f"images, mean over covariate and semantic shifts.",
+        f"Ordered by mean accuracy under covariate shift. Best in bold; of three or more, second underlined. {TIE} "
+        f"ties with the best: the best lies within this value's own 95% interval over images, averaged over seeds "
+        f"(croftbench compare tests such pairs on the same images). "
+        f"{PARETO} no other row is at least as good in both mean accuracy under covariate shift and mean AUROC of the "
+        f"semantic shifts, and better in one. Rows that lack seeds or folds (Runs) come last and are not ranked.",
+    ]
+    if board.reported:
+        sources = "; ".join(
+            f"{row.name}: {row.head.source}, {row.head.prompts or 'prompts not stated'}" for row in board.reported
+        )
+        small_print.append(f"Published elsewhere, shown as printed and never ranked: {sources}.")
+    return [*small_print, board.note] if board.note else small_print

@@ -1,0 +1,258 @@
+"""Pictures of a suite: score densities, ROC curves, the accuracy-detection plane, curves over shots, calibration."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from croftbench import calibration, metrics
+from croftbench.errors import DataError, UsageError, unknown
+from croftbench.perimage import SplitTable
+from croftbench.report.cells import images
+from croftbench.report.drawing import (
+    HUES,
+    MARKERS,
+    Picture,
+    Vector,
+    dash,
+    density,
+    hue,
+    legend_below,
+    panels,
+    short,
+    style,
+)
+from croftbench.report.entries import Entry
+from croftbench.report.tables import DETECTION, MEAN, Leaderboard
+
+TPR = np.linspace(0.005, 0.995, 199)  # holds .95 exactly enough for its FPR to be the leaderboard's
+COVERAGE = np.linspace(0.02, 1, 99)
+SHIFTS = (
+    ("id", "ID", "-", "", HUES[0]),
+    ("covariate", "covariate shift", "--", "////", HUES[2]),
+    ("semantic", "semantic shift", "-.", "....", HUES[1]),
+)
+
+
+def draw(kind: str, board: Leaderboard, entries: Sequence[Entry]) -> Picture:
+    """Draw one kind of picture of these rows.
+
+    Raises:
+        UsageError: an unknown kind, or one that these runs have no data for.
+        DataError: none of the runs has a per-image table, or lacks the score that the picture needs.
+    """
+    if kind not in KINDS:
+        raise unknown("kind of plot", kind, KINDS)
+    with style():
+        return KINDS[kind](board, entries)
+
+
+# ------------------------------------------------------------------------------------- the kinds
+
+
+def _energy(board: Leaderboard, entries: Sequence[Entry]) -> Picture:
+    shown, left_out = _with_images(board, entries)
+    scorer = board.suite.protocol.headline
+    figure, plane = panels(len(shown), 3, (3.3, 2.4) if len(shown) > 1 else (5.5, 3.2))
+    for axes, entry in zip(plane, shown, strict=True):
+        pooled = [entry.scores(scorer, shift) for shift, *_ in SHIFTS]
+        low, high = np.quantile(np.concatenate(pooled), [0.001, 0.999])
+        grid = np.linspace(low - 0.05 * (high - low), high + 0.05 * (high - low), 121)
+        for (_, label, line, hatch, colour), values in zip(SHIFTS, pooled, strict=True):
+            curve = density(values, grid)
+            axes.plot(grid, curve, line, color=colour, lw=1.6, label=f"{label} (n = {len(values):,})")
+            axes.fill_between(grid, curve, color=colour, alpha=0.15, lw=0)
+            if hatch:  # of its own, as SVG knows no hatch over a translucent face
+                axes.fill_between(grid, curve, facecolor="none", edgecolor=colour, alpha=0.5, hatch=hatch, lw=0)
+        threshold = float(np.percentile(pooled[0], 5))
+        axes.axvline(threshold, ymax=0.56, color="0.25", lw=1, ls=(0, (1, 1)), label="95% of ID is right of this")
+        axes.set(title=short(entry.name), xlabel=f"{scorer} score (higher = more ID)", ylabel="density", yticks=[])
+        axes.set_ylim(0, axes.get_ylim()[1] * 1.75)  # room for the legend
+        axes.legend(loc="upper left", borderaxespad=0.2)
+    return Picture(
+        figure,
+        f"{board.suite.name}: {scorer} scores under no, covariate and semantic shift",
+        f"Suite {board.suite.name}. Densities of the {scorer} score over test images, pooled over {_runs(board)}; an "
+        f"image counts once in each run that tests it. {_populations(board)} Gaussian kernel.{left_out}",
+    )
+
+
+def _roc(board: Leaderboard, entries: Sequence[Entry]) -> Picture:
+    shown, left_out = _with_images(board, entries)
+    scorer, unknowns = board.suite.protocol.headline, [split.name for split in board.suite.semantic]
+    figure, plane = panels(len(unknowns), 2, (4.4, 3.9 + 0.16 * len(shown)))
+    for axes, name in zip(plane, unknowns, strict=True):
+        for i, entry in enumerate(shown):
+            pairs = [(_scores(t, "id", scorer), _scores(t, name, scorer)) for t in entry.tables]
+            x = np.mean([_fpr(*pair) for pair in pairs], axis=0)
+            value = np.mean([metrics.auroc(*pair).value for pair in pairs])
+            style: dict[str, Any] = {"color": hue(i), "ls": dash(i), "lw": 1.5}
+            axes.plot([0, *x, 1], [0, *TPR, 1], label=f"{short(entry.name)}: {value:.3f}", **style)
+            axes.plot(np.interp(0.95, TPR, x), 0.95, MARKERS[i % len(MARKERS)], color=hue(i), ms=6, mec="white")
+        axes.axhline(0.95, color="0.4", lw=0.8, ls=":")
+        axes.annotate("95% of ID", (0.005, 0.955), va="bottom", fontsize=7, color="0.3")
+        axes.set(xlim=(0, 1), ylim=(0, 1.03), title=f"{name} (n = {images(board, name)})")
+        axes.set(
+            xlabel=f"share of {name} images accepted (FPR)", ylabel=f"share of ID accepted (n = {images(board, 'id')})"
+        )
+        legend_below(axes, "AUROC")
+    return Picture(
+        figure,
+        f"{board.suite.name}: ROC curves",
+        f"Suite {board.suite.name}, score {scorer}; ID is positive. Curves and AUROC are means over {_runs(board)}, "
+        f"curves at equal share of ID accepted; markers are FPR95. n: images a seed.{left_out}",
+    )
+
+
+def _pareto(board: Leaderboard, entries: Sequence[Entry]) -> Picture:
+    figure, (axes,) = panels(1, 1, (6.6, 4.2))
+    points = [entry for entry in entries if not np.isnan([entry.row[MEAN], entry.row[DETECTION]]).any()]
+    for i, entry in enumerate(points):
+        x, y = entry.row[DETECTION], entry.row[MEAN]
+        errors = [
+            [[value - entry.row[f"{metric}_low"]], [entry.row[f"{metric}_high"] - value]]
+            for metric, value in ((DETECTION, x), (MEAN, y))
+        ]
+        note = "" if entry.row["ranked"] else f" ({entry.row['runs']}/{entry.row['runs_expected']} runs, not ranked)"
+        axes.errorbar(
+            x, y, xerr=errors[0], yerr=errors[1], fmt=MARKERS[i % len(MARKERS)], color=hue(i), ms=8, lw=1, capsize=2,
+            mfc=hue(i) if entry.row["ranked"] else "white", label=short(entry.name) + note,
+        )  # fmt: skip
+    front = sorted((e.row[DETECTION], e.row[MEAN]) for e in points if e.row["pareto"])
+    if front:  # a staircase: what lies left of and below it is beaten in both
+        limits = axes.get_xlim(), axes.get_ylim()
+        corners = [(limits[0][0], front[0][1]), *front, (front[-1][0], limits[1][0])]
+        x, y = zip(*corners, strict=True)
+        axes.step(x, y, where="pre", color="0.35", lw=1, ls="--", zorder=0, label="Pareto front")
+        axes.set(xlim=limits[0], ylim=limits[1])
+    axes.set(xlabel=f"mean AUROC over semantic shifts ({board.suite.protocol.headline} score)")
+    axes.set(ylabel="mean accuracy over covariate shifts")
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside right upper")
+    return Picture(
+        figure,
+        f"{board.suite.name}: accuracy under covariate shift against detection of semantic shift",
+        f"Suite {board.suite.name}. Up and right is better. Means over {_runs(board)}; bars: 95% intervals over test "
+        f"images. {_populations(board)}",
+    )
+
+
+def _shots(board: Leaderboard, entries: Sequence[Entry]) -> Picture:
+    lines: dict[tuple[str, str], list[Entry]] = {}
+    for entry in entries:
+        lines.setdefault((entry.row["method"], entry.row["encoder"]), []).append(entry)
+    if all(len(line) < 2 for line in lines.values()):
+        raise UsageError(
+            f"no method has runs of several shots on {board.suite.name}.",
+            f"Run: croftbench run --suite {board.suite.name} --method croft --shots {2 * board.suite.protocol.shots}",
+        )
+    figure, plane = panels(2, 2, (4.4, 3.6))
+    several = len({encoder for _, encoder in lines}) > 1
+    for axes, metric in zip(plane, (MEAN, DETECTION), strict=True):
+        for i, ((method, encoder), line) in enumerate(lines.items()):
+            rows = [e.row for e in sorted(line, key=lambda e: int(e.row["shots"]))]
+            value, low, high = (np.array([row[metric + part] for row in rows]) for part in ("", "_low", "_high"))
+            shots = [row["shots"] * 1.02 ** (i - len(lines) // 2) for row in rows]  # apart, so that bars can be told
+            axes.errorbar(
+                shots, value, [value - low, high - value], color=hue(i), ls=dash(i),
+                marker=MARKERS[i % len(MARKERS)], ms=6, lw=1.5, elinewidth=0.8, capsize=2,
+                label=short(f"{method}, {encoder}" if several else method),
+            )  # fmt: skip
+        ticks = sorted({int(entry.row["shots"]) for entry in entries})
+        axes.set_xscale("log", base=2)
+        axes.set_xticks(ticks, [str(tick) for tick in ticks])
+        axes.minorticks_off()
+        axes.set_xlabel("training images a class (shots)")
+    plane[0].set_ylabel("mean accuracy over covariate shifts")
+    plane[1].set_ylabel("mean AUROC over semantic shifts")
+    plane[0].legend(loc="best")
+    return Picture(
+        figure,
+        f"{board.suite.name}: by number of shots",
+        f"Suite {board.suite.name}. Means over {_runs(board)}; bars: 95% intervals over test images. "
+        f"{_populations(board)}",
+    )
+
+
+def _calibration(board: Leaderboard, entries: Sequence[Entry]) -> Picture:
+    shown, left_out = _with_images(board, entries, "msp")
+    scorer = board.suite.protocol.headline
+    figure, plane = panels(3, 3, (3.5, 3.6 + 0.16 * len(shown)))
+    for axes, (shift, label, *_) in zip(plane[:2], SHIFTS[:2], strict=True):
+        axes.plot([0, 1], [0, 1], color="0.6", lw=0.8, label="perfect")
+        for i, entry in enumerate(shown):
+            bins = calibration.reliability(entry.scores("msp", shift), entry.correct(shift))
+            style = {"color": hue(i), "ls": dash(i), "marker": MARKERS[i % len(MARKERS)]}
+            name = f"{short(entry.name, 24)}: {bins.gap:.3f}"
+            axes.plot(bins.confidence, bins.accuracy, lw=1.2, ms=4, label=name, **style)
+        n = len(shown[0].correct(shift))
+        axes.set(xlim=(0, 1.02), ylim=(0, 1.02), title=f"Reliability, {label} (n = {n:,})")
+        axes.set(xlabel="confidence (largest softmax probability)", ylabel="share right")
+        legend_below(axes, "ECE")
+    for i, entry in enumerate(shown):
+        marks = [(np.concatenate([s.scores[scorer] for s in t]), np.concatenate([s.correct for s in t]))
+                 for t in entry.tables]  # fmt: skip
+        curves = [calibration.risk_coverage(*pair) for pair in marks]
+        risk = np.mean([c.risk[np.searchsorted(c.coverage, COVERAGE - 1e-9)] for c in curves], axis=0)
+        name = f"{short(entry.name, 24)}: {np.mean([calibration.aurc(*pair) for pair in marks]):.3f}"
+        plane[2].plot(COVERAGE, risk, color=hue(i), ls=dash(i), lw=1.5, label=name)
+    n = sum(len(split.labels) for splits in shown[0].tables for split in splits)
+    plane[2].set(xlim=(0, 1), ylim=(0, 1), title=f"Selection, open set mixed in (n = {n:,})")
+    plane[2].set(xlabel=f"share of images accepted, by {scorer} score", ylabel="share of the accepted that is wrong")
+    legend_below(plane[2], "AURC")
+    return Picture(
+        figure,
+        f"{board.suite.name}: calibration and selection",
+        f"Suite {board.suite.name}. Reliability: known classes, {calibration.BINS} bins of equal width, images pooled "
+        f"over {_runs(board)}. Selection: all test images of a run; accepting an image of an unknown class is wrong; "
+        f"curves are means over runs at equal coverage. {_populations(board)}{left_out}",
+    )
+
+
+KINDS: dict[str, Callable[[Leaderboard, Sequence[Entry]], Picture]] = {
+    "energy": _energy,
+    "roc": _roc,
+    "pareto": _pareto,
+    "shots": _shots,
+    "calibration": _calibration,
+}
+
+
+# ------------------------------------------------------------------------------------- parts
+
+
+def _with_images(board: Leaderboard, entries: Sequence[Entry], also: str = "") -> tuple[list[Entry], str]:
+    """Rows with per-image tables that hold the scores needed, and a sentence about the others."""
+    wanted = {board.suite.protocol.headline, also} - {""}
+    shown = [entry for entry in entries if entry.tables and wanted <= set(entry.tables[0][0].scores)]
+    absent = [short(entry.name) for entry in entries if entry not in shown]
+    if not shown:
+        raise DataError(
+            f"no run of {board.suite.name} has a per-image table with the scores {', '.join(sorted(wanted))}.",
+            f"Delete its runs, then: croftbench run --suite {board.suite.name}",
+        )
+    return shown, f" Left out, for want of per-image tables: {', '.join(absent)}." if absent else ""
+
+
+def _scores(splits: Sequence[SplitTable], name: str, scorer: str) -> Vector:
+    """Scores of a run's split of that name, or of its ID split for "id"."""
+    return next(s.scores[scorer] for s in splits if (s.shift if name == "id" else s.name) == name).astype(np.float64)
+
+
+def _fpr(id_scores: Vector, ood_scores: Vector) -> Vector:
+    """Share of OOD accepted at each TPR of the grid: `metrics.fpr_at_tpr`, for many at once."""
+    thresholds = np.percentile(id_scores, 100 - 100 * TPR)
+    return 1 - np.searchsorted(np.sort(ood_scores), thresholds, side="right") / len(ood_scores)
+
+
+def _populations(board: Leaderboard) -> str:
+    covariate = dict.fromkeys(name for fold in board.suite.folds for name in fold.covariate)
+    shifts = ", ".join(f"{name} {images(board, name)}" for name in covariate)
+    semantic = ", ".join(f"{split.name} {images(board, split.name)}" for split in board.suite.semantic)
+    return f"Images a seed: ID {images(board, 'id')}; covariate shift: {shifts}; semantic shift: {semantic}."
+
+
+def _runs(board: Leaderboard) -> str:
+    seeds = ", ".join(map(str, board.seeds))
+    return f"seeds {seeds}" + (f" and {len(board.suite.folds)} folds" if len(board.suite.folds) > 1 else "")

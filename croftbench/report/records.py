@@ -1,0 +1,140 @@
+"""Leaderboards for programs: CSV, wide and tidy, and JSON. Fractions in full precision.
+
+Read the CSV back with `pandas.read_csv(file, engine="python")`: in older versions of pandas the default parser may be
+off by the last bit.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pandas as pd
+
+from croftbench.report.tables import DETECTION, ID, SHIFTED, STATISTICS, Leaderboard
+
+SCHEMA = 1
+"""Of the JSON. Top level: schema, leaderboards. A leaderboard: suite (name, version, digest, title), seeds, precision,
+scorer, left_out (other_digests, other_seeds: numbers of runs), rows, reported. A row: position (from 1), method,
+encoder, shots, ranked, pareto, coverage (runs, runs_expected, seeds, seeds_expected, folds, folds_expected), params,
+params_digest, values. A value: metric, split, shift, positives, n, value, std, min, max, low, high; fractions, null
+where there is none. `low` and `high` bound the 95% interval over images, `std`, `min` and `max` speak of seeds. A
+reported row: row, source, provenance, method, encoder, shots, values (metric, split, scorer, value, a fraction)."""
+
+COVERAGE = ("runs", "runs_expected", "seeds", "seeds_expected", "folds", "folds_expected")
+STATISTIC_NAMES = ("value", "std", "min", "max", "low", "high")
+
+TIDY = (
+    "suite", "suite_version", "suite_digest", "precision", "source", "position", "method", "encoder", "shots", "ranked",
+    "pareto", *COVERAGE, "metric", "split", "shift", "positives", "scorer", "n", *STATISTIC_NAMES, "params",
+    "params_digest",
+)  # fmt: skip
+"""Columns of the tidy CSV. `source` is "measured", or the name of a published row; `positives` and `scorer` are empty
+for accuracy, `n` for means over several populations, and what a published row does not state is empty too."""
+
+
+def to_wide(board: Leaderboard) -> str:
+    """CSV with one line a row of the leaderboard; its columns are those of `Leaderboard.table`."""
+    return str(board.table.to_csv(index=False, lineterminator="\n"))
+
+
+def to_tidy(boards: list[Leaderboard]) -> str:
+    """CSV with one line a row and metric, columns `TIDY`; suites below one another."""
+    return str(pd.concat([tidy(board) for board in boards]).to_csv(index=False, lineterminator="\n"))
+
+
+def tidy(board: Leaderboard) -> pd.DataFrame:
+    """What `to_tidy` writes for one suite; whole numbers are nullable."""
+    suite = {
+        "suite": board.suite.name,
+        "suite_version": board.suite.version,
+        "suite_digest": board.suite.digest,
+        "precision": board.precision,
+    }
+    rows = []
+    for position, row in enumerate(board.table.to_dict("records"), start=1):
+        names = ("method", "encoder", "shots", "ranked", "pareto", *COVERAGE, "params", "params_digest")
+        shared = suite | {"source": "measured", "position": position} | {name: row[name] for name in names}
+        scorer = {"scorer": board.suite.protocol.headline}
+        rows += [shared | (scorer if value["positives"] else {}) | value for value in _values(board, row)]
+    for position, published in enumerate(board.reported, start=len(board.table) + 1):
+        head = published.head
+        shared = suite | {"source": published.name, "position": position, "method": head.method}
+        shared |= {"encoder": head.encoder, "shots": int(head.shots) if head.shots.isdecimal() else None}
+        shared |= {"ranked": False, "pareto": False, "precision": None}
+        for value in published.entries:
+            kind = _kind(board, value.column) if value.column in board.metrics else {}
+            own = {"metric": value.metric, "split": value.split, "scorer": value.scorer or None}
+            rows.append(shared | kind | own | {"value": value.value / 100})
+    table = pd.DataFrame(rows, columns=list(TIDY))
+    return table.astype(dict.fromkeys(("position", "shots", *COVERAGE), "Int64"))
+
+
+def to_json(boards: list[Leaderboard]) -> str:
+    """JSON as `SCHEMA` says."""
+    content = {"schema": SCHEMA, "leaderboards": [_board(board) for board in boards]}
+    return json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _board(board: Leaderboard) -> dict[str, Any]:
+    suite = board.suite
+    rows = []
+    for position, row in enumerate(board.table.to_dict("records"), start=1):
+        rows.append(
+            {
+                "position": position,
+                **{name: row[name] for name in ("method", "encoder", "shots", "ranked", "pareto")},
+                "coverage": {name: row[name] for name in COVERAGE},
+                "params": json.loads(row["params"]),
+                "params_digest": row["params_digest"],
+                "values": _values(board, row),
+            }
+        )
+    reported = [
+        {
+            "row": published.name,
+            **{name: getattr(published.head, name) for name in ("source", "provenance", "method", "encoder", "shots")},
+            "values": [
+                {"metric": e.metric, "split": e.split, "scorer": e.scorer or None, "value": e.value / 100}
+                for e in published.entries
+            ],
+        }
+        for published in board.reported
+    ]
+    return {
+        "suite": {"name": suite.name, "version": suite.version, "digest": suite.digest, "title": suite.title},
+        "seeds": list(board.seeds),
+        "precision": board.precision,
+        "scorer": suite.protocol.headline,
+        "left_out": {"other_digests": board.stale, "other_seeds": board.extra},
+        "rows": rows,
+        "reported": reported,
+    }
+
+
+def _values(board: Leaderboard, row: dict[Any, Any]) -> list[dict[str, Any]]:
+    """A row's numbers, one dictionary a metric; None where there is no number."""
+    return [
+        _kind(board, name)
+        | {"n": _number(row.get(f"n/{'id' if name == ID else name.split('/', 1)[1]}"))}
+        | {to: _number(row[f"{name}{suffix}"]) for to, suffix in zip(STATISTIC_NAMES, STATISTICS, strict=True)}
+        for name in board.metrics
+    ]
+
+
+def _kind(board: Leaderboard, name: str) -> dict[str, str | None]:
+    """What a metric column is: metric, split, the split's shift, the positives' shift."""
+    metric, split = name.split("/", 1)
+    if metric == "accuracy":
+        shift = "id" if name == ID else "covariate"
+        return {"metric": metric, "split": split, "shift": shift, "positives": None}
+    if name in (DETECTION, SHIFTED):
+        return {
+            "metric": metric, "split": "semantic-mean", "shift": "semantic",
+            "positives": "covariate" if name == SHIFTED else "id",
+        }  # fmt: skip
+    return {"metric": metric, "split": split, "shift": "semantic", "positives": "id"}
+
+
+def _number(value: Any) -> float | None:
+    return None if value is None or pd.isna(value) else float(value)

@@ -1,0 +1,217 @@
+"""The report as a file: what it holds, that it loads nothing, and that names from outside stay text."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from dataclasses import asdict, replace
+from html.parser import HTMLParser
+
+import pytest
+
+from croftbench import calibration, results
+from croftbench.errors import DataError
+from croftbench.report import cells, entries, page, tables
+
+EVIL = "<script>alert(1)</script>"
+
+
+class Elements(HTMLParser):
+    """Start tags with their attributes, and the text inside each."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.found: list[tuple[str, dict[str, str | None], list[str]]] = []
+        self.open: list[tuple[str, dict[str, str | None], list[str]]] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        element = (tag, dict(attributes), [])
+        self.found.append(element)
+        if tag not in ("meta", "link", "input", "br"):
+            self.open.append(element)
+
+    def handle_endtag(self, tag):
+        while self.open and self.open.pop()[0] != tag:
+            pass
+
+    def handle_data(self, data):
+        for element in self.open:
+            element[2].append(data)
+
+    def all(self, tag, **attributes):
+        """Attributes and text of the elements of this tag with these attributes."""
+        return [
+            (own, " ".join(" ".join(text).split()))
+            for name, own, text in self.found
+            if name == tag and all(own.get(key) == value for key, value in attributes.items())
+        ]
+
+
+@pytest.fixture
+def filled(measure, tiny, tmp_path):
+    """Two ranked methods and one that lacks seeds."""
+    suite = tiny()
+    for seed in (1, 2, 3):
+        measure(suite, seed, 1.5)
+        measure(suite, seed, 0.5, method="zero-shot", params={})
+    measure(suite, 2, 2.0, method="coop")
+    return suite, tmp_path
+
+
+def test_the_numbers_are_the_leaderboard_s(filled):
+    suite, folder = filled
+    html = Elements(page.render(folder, [suite]))
+    board = tables.leaderboard(folder, suite)
+    shown = [(own, text) for own, text in html.all("td") if "data-group" in own]
+    expected = [
+        (cell, row[name])
+        for line, (_, row) in zip(cells.lines(board), board.table.iterrows(), strict=True)
+        for name, cell in zip(board.metrics, line.cells, strict=True)
+    ]
+    assert len(shown) == 3 * len(board.metrics)
+    for (own, text), (cell, value) in zip(shown, expected, strict=True):
+        assert text.removesuffix("≈").strip() == cell.text
+        assert float(own["data-value"]) == value
+        assert own["data-tip"] == cell.detail
+        assert cell.detail.startswith("95% over images")
+    headings = " | ".join(text for _, text in html.all("th", scope="col"))
+    for part in ("Acc ↑ ID n = 100", "FPR95 ↓ near n = 150", "AUROC ↑ far n = 60", "Acc ↑ covariate mean"):
+        assert part in headings
+    assert "Not ranked: seeds or folds are missing" in [text for _, text in html.all("th", scope="rowgroup")]
+
+
+def test_a_card_has_all_that_is_needed_to_run_it_again(filled):
+    suite, folder = filled
+    html = Elements(page.render(folder, [suite]))
+    (card,) = [text for own, text in html.all("dialog") if own["aria-labelledby"] == "card-0-0-title"]
+    runs = [run for run in results.read_all(folder) if run.spec.method == "croft"]
+    for run in runs:
+        assert run.spec.run_id in card
+    for part in (
+        suite.digest,
+        "w" * 64,
+        "resize64",
+        "lambda2 0.03",
+        "seed 1",
+        "python 3.11.7",
+        "commit abc1234",
+        "1.5",
+    ):
+        assert part in card
+    score = next(score for score in runs[0].scores if score.metric == "accuracy")
+    assert f"{100 * score.value:.2f} ({100 * score.low:.2f} to {100 * score.high:.2f})" in card
+    buttons = [own["data-card"] for own, text in html.all("button") if "data-card" in own]
+    assert buttons == [own["id"] for own, _ in html.all("dialog")]
+
+
+def test_the_command_reads_back_as_it_was_asked(filled, measure):
+    suite, folder = filled
+    for seed in (1, 2, 3):
+        measure(suite, seed, params={"note": "it's $HOME; rm *", "flag": False}, method="My Method")
+    _, found = entries.collect(folder, suite)
+    words = shlex.split(page.command(next(entry for entry in found if entry.spec.method == "My Method")))
+    assert words[:2] == ["croftbench", "run"]
+    options = dict(zip(words[2::2], words[3::2], strict=True))
+    assert options["--method"] == "My Method"
+    assert options["--seeds"] == "1,2,3"
+    assert [word for word in words if "=" in word] == ["note=it's $HOME; rm *", "flag=false"]
+
+
+def test_accuracy_of_what_is_accepted(filled):
+    suite, folder = filled
+    html = Elements(page.render(folder, [suite]))
+    _, found = entries.collect(folder, suite)
+    rows = [text for _, text in html.all("tr") if text.startswith("zero-shot ") and "±" not in text]
+    values = []
+    for splits in next(e for e in found if e.name == "zero-shot").tables:
+        known, unknown = splits[:3], splits[3:]
+        joined = [
+            [x for split in part for x in of(split)]
+            for part, of in (
+                (known, lambda s: s.scores["energy"]),
+                (known, lambda s: s.correct),
+                (unknown, lambda s: s.scores["energy"]),
+            )
+        ]
+        values.append([row.accuracy.value for row in calibration.accepted(*joined, page.RATES)])
+    means = [f"{100 * sum(column) / 3:.2f}" for column in zip(*values, strict=True)]
+    assert rows == ["zero-shot " + " ".join(means)]
+
+
+def test_names_from_outside_stay_text(measure, tiny, tmp_path):
+    suite = tiny(seeds=(1,))
+    spec = measure(suite, 1, method="zero-shot", params={})
+    run = results.read(results.path_of(tmp_path, spec))
+    (tmp_path / "runs" / suite.name / "imported").mkdir()
+    changed = replace(run.spec, method=EVIL, params={EVIL: '"><img src=x onerror=alert(2)>'}, encoder=EVIL)
+    data = json.loads(results.path_of(tmp_path, spec).read_text())
+    data |= {"spec": asdict(changed), "env": {EVIL: EVIL, "imported": EVIL}, "created": EVIL}
+    (tmp_path / "runs" / suite.name / "imported" / f"{changed.run_id}.json").write_text(json.dumps(data))
+
+    text = page.render(tmp_path, [suite])
+    html = Elements(text)
+    assert len(html.all("script")) == 1
+    assert html.all("img") == []
+    assert not any(name.startswith("on") for _, own, _ in html.found for name in own)
+    assert EVIL not in text
+    assert any(EVIL in shown for _, shown in html.all("button"))
+    assert any(EVIL in shown for _, shown in html.all("svg"))
+    assert [shown for _, shown in html.all("small")] == ["imported"]
+
+
+def test_the_page_loads_nothing(filled):
+    suite, folder = filled
+    text = page.render(folder, [suite])
+    html = Elements(text)
+    for tag, own, _ in html.found:
+        assert tag not in ("iframe", "object", "embed", "base", "image")
+        for name in ("src", "href", "srcset", "action", "poster", "data", "xlink:href"):
+            assert re.match(r"#|data:,$", own.get(name) or "#"), (tag, own)
+    assert not re.search(r"url\((?!#)|@import", text)
+    policy = html.all("meta", **{"http-equiv": "Content-Security-Policy"})[0][0]["content"]
+    assert policy.startswith("default-src 'none';")
+    assert "script-src 'sha256-" in policy
+
+
+def test_every_id_is_unique_and_every_reference_has_one(filled, tiny, measure):
+    suite, folder = filled
+    text = page.render(folder, [suite, suite])
+    html = Elements(text)
+    identifiers = [own["id"] for _, own, _ in html.found if "id" in own]
+    own = [name for name in identifiers if not re.match(r"s\d+-[a-z]+-", name)]
+    assert len(own) == len(set(own))
+    for name in re.findall(r"url\(#([^)]*)\)|xlink:href=\"#([^\"]*)\"", text):
+        assert "".join(name) in set(identifiers)
+    pictures = {name for name in identifiers if re.match(r"s\d+-[a-z]+-", name)}
+    assert {name for name in pictures if name.endswith("axes_1")} == {
+        f"s{n}-{kind}-axes_1" for n in (0, 1) for kind in ("energy", "roc", "pareto", "calibration")
+    }
+
+
+def test_pictures_that_cannot_be_drawn_say_why(add, tiny, tmp_path):
+    suite = tiny(seeds=(1,))
+    add(suite, 1, 0.5)
+    html = Elements(page.render(tmp_path, [suite]))
+    reasons = [text for _, text in html.all("figcaption")]
+    assert sum("no run of tiny has a per-image table" in text for text in reasons) == 3
+    assert any("no method has runs of several shots" in text for text in reasons)
+    assert len(html.all("svg")) == 1
+
+
+def test_the_same_runs_give_the_same_bytes(filled):
+    suite, folder = filled
+    path = page.write(folder, [suite], folder / "site")
+    assert path == folder / "site" / "index.html"
+    first = path.read_bytes()
+    page.write(folder, [suite], folder / "site")
+    assert path.read_bytes() == first
+    assert [each.name for each in (folder / "site").iterdir()] == ["index.html"]
+
+
+def test_a_folder_in_the_way_is_one_clear_error(filled):
+    suite, folder = filled
+    (folder / "site").write_text("in the way")
+    with pytest.raises(DataError, match="cannot write"):
+        page.write(folder, [suite], folder / "site")

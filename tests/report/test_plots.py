@@ -1,0 +1,234 @@
+"""Pictures: what they say, that it is the leaderboard's numbers, and that they never change by themselves."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+
+from croftbench import calibration, metrics, perimage
+from croftbench.errors import DataError, UsageError
+from croftbench.report import drawing, entries, plots
+
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+@pytest.fixture
+def filled(measure, tiny, tmp_path):
+    """CRoFT at two numbers of shots and zero-shot, three seeds each."""
+    suite = tiny()
+    for seed in (1, 2, 3):
+        measure(suite, seed, 1.5)
+        measure(suite, seed, 2.0, shots=6)
+        measure(suite, seed, 0.5, method="zero-shot", params={})
+    return suite, tmp_path
+
+
+def picture(folder, suite, kind, *methods):
+    board, found = entries.collect(folder, suite)
+    return plots.draw(kind, board, entries.choose(found, methods)), board, found
+
+
+def words(folder, suite, kind, *methods):
+    """All text of the SVG, a line an element; it must be well-formed."""
+    drawn, _, _ = picture(folder, suite, kind, *methods)
+    tree = ElementTree.fromstring(drawing.write(drawn, "svg"))
+    return [re.sub(r"\s+", " ", "".join(node.itertext())).strip() for node in tree.iter(f"{SVG}text")]
+
+
+def area(y, x):
+    """By trapezia; numpy has two names for it."""
+    return float(np.diff(x) @ (np.asarray(y)[1:] + np.asarray(y)[:-1]) / 2)
+
+
+@pytest.mark.parametrize("kind", plots.KINDS)
+def test_the_same_runs_give_the_same_bytes_in_both_formats(filled, kind):
+    suite, folder = filled
+    for form, magic in (("svg", b"<?xml"), ("png", b"\x89PNG")):
+        first, second = (drawing.write(picture(folder, suite, kind)[0], form) for _ in range(2))
+        assert first == second
+        assert first.startswith(magic)
+        assert not re.search(rb"20\d\d-\d\d-\d\d|[Vv]ersion \d", first)  # no date, nobody's version
+
+
+@pytest.mark.parametrize("kind", plots.KINDS)
+def test_every_picture_says_whose_it_is_and_of_how_many_images(filled, kind):
+    suite, folder = filled
+    text = " ".join(words(folder, suite, kind))
+    assert "Suite tiny" in text
+    assert "seeds 1, 2, 3" in text
+    if kind != "roc":
+        assert (
+            "Images a seed: ID 100; covariate shift: line art 100, vintage 100; semantic shift: near 150, far 60"
+            in text
+        )
+    axes = picture(folder, suite, kind)[0].figure.axes
+    assert all(each.get_xlabel() for each in axes)
+    assert any(each.get_ylabel() for each in axes)
+
+
+def test_energy_shows_each_population_with_its_size(filled):
+    suite, folder = filled
+    text = words(folder, suite, "energy", "zero-shot")
+    for label in ("ID (n = 300)", "covariate shift (n = 600)", "semantic shift (n = 630)"):
+        assert label in text
+    assert "zero-shot, 3 shots" in text
+    assert not any("croft" in line for line in text)
+
+
+def test_density_integrates_to_one_and_peaks_where_the_scores_are():
+    scores = np.random.default_rng(0).normal(3, 0.5, 2000)
+    grid = np.linspace(0, 6, 121)
+    curve = drawing.density(scores, grid)
+    assert area(curve, grid) == pytest.approx(1, abs=1e-3)
+    assert grid[curve.argmax()] == pytest.approx(3, abs=0.2)
+    assert np.isfinite(drawing.density(np.full(10, 3.0), grid)).all()  # all alike: no spread to go by
+
+
+def test_roc_passes_through_the_leaderboard_s_fpr95_and_names_its_auroc(filled):
+    suite, folder = filled
+    drawn, board, found = picture(folder, suite, "roc", "zero-shot")
+    row = board.table.set_index("method").loc["zero-shot"]
+    near, far = drawn.figure.axes
+    for axes, name in ((near, "near"), (far, "far")):
+        curve, marker = axes.get_lines()[:2]
+        x, y = curve.get_xdata(), curve.get_ydata()
+        assert np.interp(0.95, y, x) == pytest.approx(row[f"fpr95/{name}"], abs=1e-12)
+        assert marker.get_xdata()[0] == pytest.approx(row[f"fpr95/{name}"], abs=1e-12)
+        assert marker.get_ydata()[0] == 0.95
+        assert (np.diff(x) >= 0).all()
+        assert area(y, x) == pytest.approx(row[f"auroc/{name}"], abs=0.01)
+        assert f"{row[f'auroc/{name}']:.3f}" in curve.get_label()
+    assert near.get_title("left") == "near (n = 150)"
+    assert far.get_xlabel() == "share of far images accepted (FPR)"
+    splits = {split.name: split for split in found[-1].tables[0]}
+    one = plots._fpr(splits["ID"].scores["energy"].astype(float), splits["far"].scores["energy"].astype(float))
+    at = int(np.argmin(abs(plots.TPR - 0.9)))
+    assert one[at] == metrics.fpr_at_tpr(splits["ID"].scores["energy"], splits["far"].scores["energy"], 0.9).value
+
+
+def test_pareto_puts_the_leaderboard_s_rows_and_intervals(filled):
+    suite, folder = filled
+    drawn, board, _ = picture(folder, suite, "pareto")
+    (axes,) = drawn.figure.axes
+    assert len(axes.containers) == 3
+    for container, (_, row) in zip(axes.containers, board.table.iterrows(), strict=True):
+        line, _, (horizontal, vertical) = container
+        assert (line.get_xdata()[0], line.get_ydata()[0]) == (
+            row["auroc/semantic-mean"],
+            row["accuracy/covariate-mean"],
+        )
+        for bar, axis, name in ((horizontal, 0, "auroc/semantic-mean"), (vertical, 1, "accuracy/covariate-mean")):
+            ends = bar.get_segments()[0][:, axis]
+            assert ends == pytest.approx([row[f"{name}_low"], row[f"{name}_high"]])
+    assert "Pareto front" in words(folder, suite, "pareto")
+
+
+def test_rows_that_are_not_ranked_are_hollow_and_say_so(filled, measure):
+    suite, folder = filled
+    measure(suite, 1, 2.5, method="coop")
+    assert "coop, 3 shots (1/3 runs, not ranked)" in words(folder, suite, "pareto")
+    (axes,) = picture(folder, suite, "pareto")[0].figure.axes
+    assert axes.containers[-1][0].get_markerfacecolor() == "white"
+
+
+def test_shots_joins_the_rows_of_one_method(filled):
+    suite, folder = filled
+    drawn, board, _ = picture(folder, suite, "shots")
+    accuracy, _ = drawn.figure.axes
+    croft = next(c for c in accuracy.containers if c.get_label() == "croft")[0]
+    rows = board.table[board.table["method"] == "croft"].sort_values("shots")
+    assert croft.get_ydata().tolist() == rows["accuracy/covariate-mean"].tolist()
+    assert [text.get_text() for text in accuracy.get_xticklabels()] == ["3", "6"]
+
+
+def test_shots_without_several_is_an_error_with_the_next_command(filled):
+    suite, folder = filled
+    with pytest.raises(UsageError, match=r"no method has runs of several shots on tiny.*--shots 6"):
+        picture(folder, suite, "shots", "zero-shot")
+
+
+def test_calibration_shows_the_numbers_of_the_library(filled):
+    suite, folder = filled
+    _, _, found = picture(folder, suite, "calibration", "zero-shot")
+    entry = found[-1]
+    text = words(folder, suite, "calibration", "zero-shot")
+    ece = [calibration.ece(entry.scores("msp", shift), entry.correct(shift)) for shift in ("id", "covariate")]
+    areas = []
+    for splits in entry.tables:
+        scores = np.concatenate([split.scores["energy"] for split in splits])
+        areas.append(calibration.aurc(scores, np.concatenate([split.correct for split in splits])))
+    for value in (*ece, np.mean(areas)):
+        assert f"zero-shot, 3 shots: {value:.3f}" in text
+    for title in ("Reliability, ID (n = 300)", "Selection, open set mixed in (n = 1,530)"):
+        assert title in text
+
+
+def test_lines_can_be_told_apart_without_colour(filled):
+    suite, folder = filled
+    axes = picture(folder, suite, "roc")[0].figure.axes[0]
+    curves = [line for line in axes.get_lines() if len(line.get_xdata()) > 100]
+    assert len({str(line._dash_pattern) for line in curves}) == 3
+    patches = picture(folder, suite, "energy", "zero-shot")[0].figure.axes[0].collections
+    assert len({patch.get_hatch() for patch in patches}) == 3
+
+
+def test_rows_without_images_are_left_out_and_named(filled):
+    suite, folder = filled
+    _, _, found = picture(folder, suite, "energy")
+    for entry in found:
+        if entry.spec.method == "croft":
+            perimage.path_of(folder, entry.runs[0].spec).unlink()
+    text = " ".join(words(folder, suite, "roc"))
+    assert "Left out, for want of per-image tables: croft, 6 shots, croft, 3 shots." in text
+    with pytest.raises(DataError, match=r"no run of tiny has a per-image table.*croftbench run"):
+        picture(folder, suite, "energy", "croft")
+    assert len(picture(folder, suite, "pareto")[0].figure.axes[0].containers) == 3  # needs no images
+
+
+def test_names_from_outside_are_text(measure, tiny, tmp_path):
+    suite = tiny(seeds=(1,))
+    name = "_$x_2$<script>alert(1)<script>&"
+    measure(suite, 1, method=name)
+    measure(suite, 1, 0.5, method="zero-shot")
+    for kind in ("energy", "roc", "pareto", "calibration"):
+        drawn, _, _ = picture(tmp_path, suite, kind)
+        svg = drawing.write(drawn, "svg").decode()
+        assert "<script" not in svg
+        assert any(name[:20] in line for line in words(tmp_path, suite, kind))  # whole, not as mathematics
+
+
+def test_folds_are_pooled(measure, tiny, tmp_path):
+    suite = tiny(folds=2, seeds=(1, 2))
+    for seed in (1, 2):
+        for fold in ("flat", "line art"):
+            measure(suite, seed, fold=fold)
+    text = words(tmp_path, suite, "energy")
+    assert "ID (n = 400)" in text
+    assert "seeds 1, 2 and 2 folds" in " ".join(text)
+
+
+def test_misspelt_kinds_and_methods_get_a_guess(filled):
+    suite, folder = filled
+    with pytest.raises(UsageError, match="Did you mean 'pareto'"):
+        picture(folder, suite, "paretto")
+    with pytest.raises(UsageError, match="Did you mean 'zero-shot'"):
+        picture(folder, suite, "roc", "zeroshot")
+
+
+def test_a_file_is_written_or_the_error_is_clear(filled):
+    suite, folder = filled
+    drawn, again = (picture(folder, suite, "pareto")[0] for _ in range(2))
+    drawing.save(drawn, folder / "new" / "a.svg")
+    assert (folder / "new" / "a.svg").read_bytes() == drawing.write(again, "svg")
+    with pytest.raises(DataError, match="cannot write"):
+        drawing.save(drawn, folder / "new" / "a.svg" / "b.png")
+
+
+def test_nothing_is_drawn_with_before_it_is_needed():
+    code = "import sys, croftbench.report.plots, croftbench.report.page; sys.exit('matplotlib' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
