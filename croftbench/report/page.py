@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from croftbench import __version__, calibration, results
+from croftbench.bundle import imported
 from croftbench.errors import CroftbenchError
 from croftbench.report import cells, drawing, entries, plots, reported
 from croftbench.report.cells import Cell, Line
@@ -178,7 +179,7 @@ def _head(board: Leaderboard, name: str) -> Head:
 def _row(board: Leaderboard, line: Line, position: int, card: str, entry: Entry) -> Row:
     values = [board.table[name].iloc[position] for name in board.metrics]
     keys = ["" if pd.isna(value) else repr(float(value)) for value in values]
-    return Row(line, tuple(zip(line.cells, keys, strict=True)), card, any("imported" in run.env for run in entry.runs))
+    return Row(line, tuple(zip(line.cells, keys, strict=True)), card, any(imported(run) for run in entry.runs))
 
 
 def _figure(board: Leaderboard, found: Sequence[Entry], kind: str, prefix: str) -> Figure:

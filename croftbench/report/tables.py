@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from croftbench import results
+from croftbench.bundle import imported
 from croftbench.errors import DataError
 from croftbench.report.labels import canonical, check_comparable, configuration, labels
 from croftbench.results import RunResult
@@ -124,6 +125,9 @@ def of_runs(
         [{"row": i, **row} for i, group in enumerate(groups.values()) for run in group for row in _tidy(run)]
     )
     named = labels([group[0].spec for group in groups.values()])
+    for name, group in zip(named, groups.values(), strict=True):
+        if any(imported(run) for run in group):
+            name["method"] += " (imported)"
     about = [_about(group, suite, seeds) | label for group, label in zip(groups.values(), named, strict=True)]
     table = pd.concat([pd.DataFrame(about), _numbers(scores, suite, metrics), _populations(scores, suite)], axis=1)
     table = table.assign(pareto=_pareto(table))[_columns(suite, metrics)]

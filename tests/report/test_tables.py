@@ -233,3 +233,15 @@ def test_frame_keeps_every_score(add, tiny, tmp_path):
 def test_report_never_imports_torch():
     code = "import sys, croftbench.report.render; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_row_with_imported_runs_says_so(made, tmp_path):
+    from croftbench import bundle, manifest
+
+    for seed in (1, 2, 3):
+        made(tmp_path / "theirs", "croft", seed)
+        made(tmp_path / "ours", "zero-shot", seed)
+    bundle.export(tmp_path / "theirs", list(results.read_all(tmp_path / "theirs")), tmp_path / "theirs.zip")
+    bundle.bring_in(tmp_path / "ours", tmp_path / "theirs.zip")
+    board = leaderboard(tmp_path / "ours", manifest.suite("emoji-open"))
+    assert set(board.table["method"]) == {"croft (imported)", "zero-shot"}
