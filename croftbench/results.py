@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import re
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
@@ -72,7 +71,7 @@ def path_of(results: Path, spec: RunSpec) -> Path:
         DataError: a suite's or method's name that is no plain file name (they may come from packages and bundles).
     """
     for name in (spec.suite, spec.method):
-        if not re.fullmatch(r"\w[\w .+-]*", name):
+        if not name or Path(name).name != name or name.startswith(".") or not name.isprintable():
             raise DataError(f"'{name}' cannot name a folder.", "Use letters, digits, spaces and .+-_ in names.")
     return results / "runs" / spec.suite / spec.method / f"{spec.run_id}.json"
 
@@ -130,6 +129,7 @@ def read(path: Path) -> RunResult:
         result = RunResult(spec, scores, **{f.name: data[f.name] for f in fields(RunResult)[2:]})
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{path} is not a readable run: {error}.", "Delete it and run again.") from error
+    path_of(path.parent, spec)  # refuses names that lead out of the folder
     if spec.run_id != path.stem:
         raise DataError(f"{path} was changed: its content is run {spec.run_id}.", "Delete it and run again.")
     return result

@@ -153,3 +153,10 @@ def test_replacing_a_file_leaves_no_temporary_one(tmp_path):
 
 def files(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.rglob("*") if path.is_file())
+
+
+@pytest.mark.parametrize("name", ["../escaped", "a/b", ".hidden", "", "line\nbreak"])
+def test_a_name_never_leads_out_of_the_folder(tmp_path, name):
+    with pytest.raises(DataError, match="cannot name a folder"):
+        results.write(tmp_path / "results", replace(RESULT, spec=replace(SPEC, method=name)))
+    assert list(tmp_path.iterdir()) == []

@@ -68,7 +68,7 @@ def lines(board: Leaderboard) -> list[Line]:
     measured = [
         Line(
             rank=str(i + 1) if row["ranked"] else "–",
-            method=str(row["method"]),
+            method=f"{row['method']} (imported)" if row["imported"] else str(row["method"]),
             encoder=str(row["encoder"]),
             shots=str(row["shots"]),
             runs=f"{row['runs']}/{row['runs_expected']}",

@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from croftbench import __version__, calibration, results
-from croftbench.bundle import imported
 from croftbench.errors import CroftbenchError
 from croftbench.report import cells, drawing, entries, plots, reported
 from croftbench.report.cells import Cell, Line
@@ -57,13 +56,11 @@ class Row:
         line: what is shown.
         cells: what is shown of each metric, and the full value to sort by ("" for none).
         card: the card it opens, "" for a published row.
-        imported: whether runs of it came out of somebody's bundle.
     """
 
     line: Line
     cells: tuple[tuple[Cell, str], ...]
     card: str
-    imported: bool = False
 
 
 @dataclass(frozen=True)
@@ -179,7 +176,7 @@ def _head(board: Leaderboard, name: str) -> Head:
 def _row(board: Leaderboard, line: Line, position: int, card: str, entry: Entry) -> Row:
     values = [board.table[name].iloc[position] for name in board.metrics]
     keys = ["" if pd.isna(value) else repr(float(value)) for value in values]
-    return Row(line, tuple(zip(line.cells, keys, strict=True)), card, any(imported(run) for run in entry.runs))
+    return Row(line, tuple(zip(line.cells, keys, strict=True)), card)
 
 
 def _figure(board: Leaderboard, found: Sequence[Entry], kind: str, prefix: str) -> Figure:

@@ -125,9 +125,6 @@ def of_runs(
         [{"row": i, **row} for i, group in enumerate(groups.values()) for run in group for row in _tidy(run)]
     )
     named = labels([group[0].spec for group in groups.values()])
-    for name, group in zip(named, groups.values(), strict=True):
-        if any(imported(run) for run in group):
-            name["method"] += " (imported)"
     about = [_about(group, suite, seeds) | label for group, label in zip(groups.values(), named, strict=True)]
     table = pd.concat([pd.DataFrame(about), _numbers(scores, suite, metrics), _populations(scores, suite)], axis=1)
     table = table.assign(pareto=_pareto(table))[_columns(suite, metrics)]
@@ -154,6 +151,7 @@ def _about(runs: list[RunResult], suite: Suite, seeds: tuple[int, ...]) -> dict[
         "params": canonical(spec.params),
         "params_digest": digest(spec.params)[:12],
         "ranked": pairs >= set(product(seeds, folds)),
+        "imported": any(imported(run) for run in runs),
         "runs": len(pairs),
         "runs_expected": len(seeds) * len(folds),
         "seeds": len({seed for seed, _ in pairs}),
@@ -226,7 +224,19 @@ def _columns(suite: Suite, metrics: tuple[str, ...]) -> list[str]:
     coverage = ["runs", "runs_expected", "seeds", "seeds_expected", "folds", "folds_expected"]
     values = [f"{name}{suffix}" for name in metrics for suffix in STATISTICS]
     counts = ["n/id", *(f"n/{name}" for name in _covariate(suite)), *(f"n/{split.name}" for split in suite.semantic)]
-    return ["method", "encoder", "shots", "ranked", "pareto", *coverage, *values, *counts, "params", "params_digest"]
+    return [
+        "method",
+        "encoder",
+        "shots",
+        "ranked",
+        "pareto",
+        "imported",
+        *coverage,
+        *values,
+        *counts,
+        "params",
+        "params_digest",
+    ]
 
 
 def _pareto(table: pd.DataFrame) -> list[bool]:

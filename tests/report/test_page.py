@@ -14,7 +14,7 @@ from croftbench import calibration, results
 from croftbench.errors import DataError
 from croftbench.report import cells, entries, page, tables
 
-EVIL = "<script>alert(1)</script>"
+EVIL = "<script>alert(1)<script>"
 
 
 class Elements(HTMLParser):
@@ -158,7 +158,7 @@ def test_names_from_outside_stay_text(measure, tiny, tmp_path):
     assert EVIL not in text
     assert any(EVIL in shown for _, shown in html.all("button"))
     assert any(EVIL in shown for _, shown in html.all("svg"))
-    assert [shown for _, shown in html.all("small")] == ["imported"]
+    assert any(f"{EVIL} (imported)" in shown for _, shown in html.all("button"))
 
 
 def test_the_page_loads_nothing(filled):
