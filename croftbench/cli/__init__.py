@@ -40,6 +40,8 @@ def main() -> None:
     arguments = [a for a in sys.argv[1:] if a != "--traceback"] or ["--help"]
     try:
         code = app(arguments, standalone_mode=False) or 0
+        if code == 130:  # how some versions of Typer report Ctrl-C
+            raise KeyboardInterrupt
     except CroftbenchError as error:
         code = error.exit_code
         complain(error.message, error.hint)

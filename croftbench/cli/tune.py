@@ -35,7 +35,7 @@ def tune(
         bench = runner.Workbench(chosen, encoder, cache, environment.device(device), bars)
         found = list(tuning.search(bench, info, cells, drawn))
         record = tuning.record(bench, info, found, drawn)
-    path = results / "tuning" / suite / f"{info.name}.json"
+    path = results / "tuning" / chosen.name / f"{info.name}.json"
     files.write_atomically(path, json.dumps(record, indent=1) + "\n")
     best = max(found, key=lambda cell: cell.objective)
     table = Table(*cells, "accuracy", "AUROC", "objective", "s", box=None)
