@@ -13,7 +13,7 @@ run: setup
 	$(BIN)/croftbench run --method croft
 
 test: setup
-	$(BIN)/python -m pytest -n auto
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto
 
 check: setup
 	$(BIN)/ruff check .
