@@ -55,8 +55,8 @@ def test_check_passes_on_what_ships(croftbench):
     ("old", "new", "says"),
     [
         ("shots = 3", "shots = 0", "emoji-open.toml:14: shots and views must be at least 1"),
-        ("[[folds]]\n", "[recipes.croft]\nlamda2 = 1.0\n\n[[folds]]\n", "Did you mean 'lambda2'"),
-        ("[[folds]]\n", "[recipes.crotf]\nlambda2 = 1.0\n\n[[folds]]\n", "Did you mean 'croft'"),
+        ("lambda2 = 0.1", "lamda2 = 0.1", "Did you mean 'lambda2'"),
+        ("[recipes.croft]", "[recipes.crotf]", "Did you mean 'croft'"),
         ('scorers = ["energy", "msp"', 'scorers = ["energy", "mps"', "Did you mean 'msp'"),
     ],
 )

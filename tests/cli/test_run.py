@@ -272,7 +272,7 @@ def test_show_finds_a_run_by_its_first_digits(croftbench, suite_file, tmp_path):
     code, out, _ = croftbench("show", path.stem[:6])
     assert code == 0
     assert "zero-shot on food" in out
-    assert "95% interval" in out
+    assert "environment: croftbench=" in out
     code, out, _ = croftbench("show", path.stem, "--json")
     assert json.loads(out) == json.loads(Path(path).read_text())
     assert croftbench("show", "zzz")[0] == 2
