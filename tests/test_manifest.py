@@ -43,12 +43,12 @@ def test_a_suite_can_come_from_a_users_own_file(folder):
         ("known = 0.4", "known = 1.4", 11, "1.4 is not in (0, 1]"),
         ('headline = "energy"', 'headline = "energie"', 20, "the headline is not among the scorers"),
         ('id = ["twemoji"]', 'id = ["noto"]', None, "style 'noto' has two roles"),
-        ('shaded = "fluent-emoji"', 'shaded = "fluent-emojis"', 32, "has no style 'fluent-emojis'"),
+        ('shaded = "fluent-emoji"', 'shaded = "fluent-emojis"', 34, "has no style 'fluent-emojis'"),
         ('"a {}."', '"a photo."', None, "every template needs '{}'"),
         ('groups = ["Symbols", "Flags"]', 'groups = ["Objects"]', None, "shares groups with the known classes"),
         ("[protocol]", "[protocol", None, "not valid TOML"),
         ('name = "emoji-open"', 'name = "emoji"', 2, "the name must be the file's"),
-        ('table = "digits"', 'table = "letters"', 54, "no table 'letters'"),
+        ('table = "digits"', 'table = "letters"', 56, "no table 'letters'"),
     ],
 )
 def test_a_broken_rule_names_file_line_and_fault(folder, old, new, line, says):
