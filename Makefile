@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 .PHONY: run test check bench setup clean
 
 run: setup
-	$(BIN)/croftbench run --method croft
+	$(BIN)/croftbench run --method croft --results my-results
 
 test: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto
