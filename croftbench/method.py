@@ -6,7 +6,7 @@ class names and text; it never sees a test image, a path or a test label.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal, Protocol, runtime_checkable
 
@@ -21,14 +21,18 @@ class Needs:
     """What the runner must provide; the runner provides exactly that.
 
     Attributes:
-        image: "features" (B, D) from the cache, "patches" (B, P, D) with them, or "pixels" and the image tower.
+        image: "features" (B, D) from the cache; or "patches" (B, 1 + P, D): the feature, then those of P places in
+            the image, in the same space.
         text: "embeddings" (C, D) from the cache, or "tower": the frozen text tower to back-propagate through.
         train: False for a method that learns nothing: no training image is encoded, `Task.train` is empty.
+        transductive: True where an image's outputs depend on the others that are predicted with it; a test split is
+            then predicted as a whole, and tables say so.
     """
 
-    image: Literal["features", "patches", "pixels"] = "features"
+    image: Literal["features", "patches"] = "features"
     text: Literal["embeddings", "tower"] = "embeddings"
     train: bool = True
+    transductive: bool = False
 
 
 @dataclass(frozen=True)
@@ -38,14 +42,19 @@ class Outputs:
     Attributes:
         logits: (B, C) class scores, already multiplied by the logit scale.
         features: (B, D) unit-norm image features, for scorers that look at them.
+        classes: (C, D) unit-norm class features w, where logits = s features w^T; None where they are of another
+            form, and scorers that change the features and classify again do not apply.
+        scores: detection scores that only this method can give, by name: (B,), higher = more in-distribution.
     """
 
     logits: Tensor
     features: Tensor
+    classes: Tensor | None = None
+    scores: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 Predictor = Callable[[Tensor], Outputs]
-"""(B, D) raw image features -> Outputs. No gradient is asked of it."""
+"""(B, D) raw image features, or (B, 1 + P, D) as `Needs.image` says -> Outputs. No gradient is asked of it."""
 
 
 @dataclass(frozen=True)
@@ -53,8 +62,8 @@ class Examples:
     """Labelled images as frozen features.
 
     Attributes:
-        views: (V, N, D) raw features; `views[v]` are the N images under seeded augmentation v. Epoch e reads view
-            e mod V. Validation data have V = 1, without augmentation.
+        views: (V, N, D) raw features, or (V, N, 1 + P, D); `views[v]` are the N images under seeded augmentation v.
+            Epoch e reads view e mod V. Validation data have V = 1, without augmentation.
         labels: (N,) int64, positions in `Task.classnames`.
         domains: (N,) int64 domain of each image; all 0 where a suite has none.
     """

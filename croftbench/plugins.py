@@ -57,7 +57,7 @@ class MethodInfo:
         name: as tables show it.
         target: "module:Class" or "path/to/file.py:Class".
         source: digest of the defining file for methods from outside, "" for built-in ones.
-        version, image, text, train: the method's version and needs.
+        version, image, text, train, transductive: the method's version and needs.
         params: its hyper-parameters, nested dataclasses flattened.
         summary: the first line of its module's docstring, which for a paper's method is the citation.
     """
@@ -69,6 +69,7 @@ class MethodInfo:
     image: str
     text: str
     train: bool
+    transductive: bool
     params: Mapping[str, Parameter]
     summary: str
 
@@ -127,6 +128,7 @@ def describe(name: str, cache: Path) -> MethodInfo:
         needs.image,
         needs.text,
         needs.train,
+        needs.transductive,
         _parameters(cls),
         summary(target),
     )

@@ -50,7 +50,7 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Batch:
-    """One step's images: features (B, D) raw, labels (B,), domains (B,)."""
+    """One step's images: features (B, D) raw, or (B, 1 + P, D) with patches; labels (B,), domains (B,)."""
 
     features: Tensor
     labels: Tensor

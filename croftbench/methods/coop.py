@@ -87,6 +87,6 @@ class CoOp:
 
         def predict(f: Tensor) -> Outputs:
             z = unit(f)
-            return Outputs(logits=s * z @ t.T, features=z)
+            return Outputs(logits=s * z @ t.T, features=z, classes=t)
 
         return predict

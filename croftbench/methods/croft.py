@@ -216,7 +216,7 @@ class Fit:
         @torch.no_grad()
         def predict(f: Tensor) -> Outputs:
             z = adapt(f, W_I.T, ratio).unit  # (B, D)
-            return Outputs(logits=s * z @ t.T, features=z)
+            return Outputs(logits=s * z @ t.T, features=z, classes=t)
 
         return predict
 

@@ -35,6 +35,6 @@ class ZeroShot:
 
         def predict(f: Tensor) -> Outputs:
             z = unit(f)  # (B, D)
-            return Outputs(logits=task.logit_scale * z @ t.T, features=z)
+            return Outputs(logits=task.logit_scale * z @ t.T, features=z, classes=t)
 
         return predict
