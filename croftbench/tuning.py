@@ -59,14 +59,18 @@ def parse_grid(settings: Sequence[str], info: MethodInfo) -> dict[str, list[Valu
     return grid
 
 
+def cells(grid: Mapping[str, Sequence[Value]]) -> list[dict[str, Value]]:
+    """Every combination of the grid's values, the last hyper-parameter fastest."""
+    return [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]
+
+
 def search(
     bench: Workbench, info: MethodInfo, grid: Mapping[str, Sequence[Value]], seeds: Sequence[int]
 ) -> Iterator[Cell]:
     """Every cell of the grid, in order."""
     suite = bench.suite
     folds = {seed: datasets.folds(suite, seed) for seed in seeds}
-    for values in itertools.product(*grid.values()):
-        params = dict(zip(grid, values, strict=True))
+    for params in cells(grid):
         start, accuracies, aurocs = time.perf_counter(), [], []
         for job in planning.plan(suite, info, bench.identity, seeds=seeds, overrides=params):
             fold = next(f for f in folds[job.spec.seed] if f.name == job.spec.fold)

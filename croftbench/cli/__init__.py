@@ -8,7 +8,21 @@ import traceback
 
 import typer
 
-from croftbench.cli import bundle, cache, check, compare, leaderboard, listing, plot, report, reproduce, run, show, tune
+from croftbench.cli import (
+    bundle,
+    cache,
+    check,
+    compare,
+    diagnose,
+    leaderboard,
+    listing,
+    plot,
+    report,
+    reproduce,
+    run,
+    show,
+    tune,
+)
 from croftbench.cli.console import complain
 from croftbench.errors import CroftbenchError
 
@@ -21,6 +35,7 @@ app = typer.Typer(
 )
 app.command("run")(run.run)
 app.command("tune")(tune.tune)
+app.command("diagnose")(diagnose.diagnose)
 app.command("list")(listing.list_names)
 app.command("show")(show.show)
 app.command("leaderboard")(leaderboard.leaderboard)

@@ -29,16 +29,16 @@ def tune(
 
     from croftbench import environment, runner, tuning
 
-    cells = tuning.parse_grid(grid, info)
+    names = tuning.parse_grid(grid, info)
     drawn = parse_seeds(seeds) or list(chosen.protocol.seeds)
     with Bars() as bars:
         bench = runner.Workbench(chosen, encoder, cache, environment.device(device), bars)
-        found = list(tuning.search(bench, info, cells, drawn))
+        found = list(tuning.search(bench, info, names, drawn))
         record = tuning.record(bench, info, found, drawn)
     path = results / "tuning" / chosen.name / f"{info.name}.json"
     files.write_atomically(path, json.dumps(record, indent=1) + "\n")
     best = max(found, key=lambda cell: cell.objective)
-    table = Table(*cells, "accuracy", "AUROC", "objective", "s", box=None)
+    table = Table(*names, "accuracy", "AUROC", "objective", "s", box=None)
     for cell in found:
         numbers = (f"{100 * v:.2f}" for v in (cell.accuracy, cell.auroc, cell.objective))
         table.add_row(

@@ -1,0 +1,1 @@
+"""What training did to energies and curvature: `curvature` measures, `sweep` fits and collects."""
