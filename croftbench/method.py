@@ -140,6 +140,7 @@ class Task:
 
     Attributes:
         classnames: C names, in label order.
+        domains: names of the training domains, which `Examples.domains` counts; one "" where a suite has none.
         train: few-shot training images.
         val: held-out images of the training distribution, or None where the suite has none.
         text: (C, D) text features. One template: the raw embedding. Several: the unit-norm mean of their unit-norm
@@ -158,6 +159,7 @@ class Task:
     logit_scale: float
     seed: int
     towers: Towers = field(default_factory=Towers)
+    domains: tuple[str, ...] = ("",)
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     on_epoch: Callable[[int, int, float], None] = lambda epoch, epochs, loss: None
 

@@ -45,7 +45,7 @@ def plan(
     Raises:
         UsageError: an override that the method does not have, or of the wrong type.
     """
-    params = info.resolve(suite.recipes.get(info.name, {}), overrides or {})
+    params = info.resolve(info.recipe(suite.recipes), overrides or {})
     return [
         Job(
             RunSpec(

@@ -1,5 +1,7 @@
 """Methods by name: built-in, from an installed package, or from a user's file; and their hyper-parameters, typed.
 
+A wrapper is a method around a method. It is named before it, as in wise-ft+croft, and adds its hyper-parameters.
+
 Describing a method imports it, and with it torch, which takes seconds. A description is therefore kept in the
 cache under the digest of the method's source, so that `croftbench list` and finished runs answer at once.
 """
@@ -13,6 +15,7 @@ import importlib
 import importlib.util
 import json
 import math
+import re
 import sys
 import typing
 from collections.abc import Mapping
@@ -34,7 +37,22 @@ GROUP = "croftbench.methods"
 BUILT_IN = {
     "zero-shot": "croftbench.methods.zero_shot:ZeroShot",
     "coop": "croftbench.methods.coop:CoOp",
+    "cocoop": "croftbench.methods.cocoop:CoCoOp",
+    "clip-adapter": "croftbench.methods.clip_adapter:CLIPAdapter",
+    "tip-adapter": "croftbench.methods.tip_adapter:TipAdapter",
+    "tip-adapter-f": "croftbench.methods.tip_adapter:TipAdapterF",
+    "dplclip": "croftbench.methods.dplclip:DPLCLIP",
+    "bayes-cal": "croftbench.methods.bayes_cal:BayesCAL",
     "croft": "croftbench.methods.croft:CRoFT",
+    "linear-probe": "croftbench.methods.linear_probe:LinearProbe",
+    "task-res": "croftbench.methods.task_res:TaskRes",
+    "gl-mcm": "croftbench.methods.gl_mcm:GLMCM",
+    "locoop": "croftbench.methods.locoop:LoCoOp",
+    "kgcoop": "croftbench.methods.kgcoop:KgCoOp",
+    "prograd": "croftbench.methods.prograd:ProGrad",
+}
+WRAPPERS = {
+    "wise-ft": "croftbench.methods.wise_ft:WiSEFT",
 }
 
 Value = bool | int | float | str | None
@@ -55,11 +73,11 @@ class MethodInfo:
 
     Attributes:
         name: as tables show it.
-        target: "module:Class" or "path/to/file.py:Class".
+        target: "module:Class" or "path/to/file.py:Class"; behind "wrapper+" where it is wrapped.
         source: digest of the defining file for methods from outside, "" for built-in ones.
         version, image, text, train, transductive: the method's version and needs.
         params: its hyper-parameters, nested dataclasses flattened.
-        summary: the first line of its module's docstring, which for a paper's method is the citation.
+        summary: the first line of its module's docstring.
     """
 
     name: str
@@ -72,6 +90,10 @@ class MethodInfo:
     transductive: bool
     params: Mapping[str, Parameter]
     summary: str
+
+    def recipe(self, recipes: Mapping[str, Mapping[str, Value]]) -> dict[str, Value]:
+        """What a suite's recipes say of this method; of a wrapped one, first what they say of the method inside."""
+        return {**recipes.get(unwrap(self.name)[1], {}), **recipes.get(self.name, {})}
 
     def resolve(self, *layers: Mapping[str, Value | str]) -> dict[str, Value]:
         """All hyper-parameters: the defaults, overridden by each layer in turn.
@@ -101,18 +123,33 @@ def registered() -> dict[str, str]:
     return found
 
 
+def unwrap(name: str) -> tuple[str, str]:
+    """The wrapper of a name or target, "" where it has none, and what is inside."""
+    wrapper, _, inside = name.partition("+")
+    return (wrapper, inside) if wrapper in WRAPPERS and inside else ("", name)
+
+
+def known(name: str) -> bool:
+    """Whether a method can be called by that name, wrapped or not."""
+    return unwrap(name)[1] in registered()
+
+
 def describe(name: str, cache: Path) -> MethodInfo:
-    """Look a method up by registered name, or by "file.py:Class".
+    """Look a method up by registered name, or by "file.py:Class"; either may be wrapped.
 
     Raises:
         UsageError: there is no such method, or it does not meet the contract.
     """
     methods = registered()
-    if name not in methods and ".py:" not in name:
-        raise unknown("method", name, methods)
-    target = methods.get(name, name)
-    file = _file(target)
-    key = digest([__version__, target, *(_sha(path) for path in (file, *_contract()))])
+    wrapper, inside = unwrap(name)
+    if inside not in methods and ".py:" not in inside:
+        if inside.rstrip("+") in WRAPPERS:
+            raise UsageError(f"{inside} wraps another method.", f"Name it: {inside.rstrip('+')}+croft, for example.")
+        raise unknown("method", inside, methods)
+    prefix = f"{wrapper}+" if wrapper else ""
+    target = prefix + methods.get(inside, inside)
+    files = _files(target)
+    key = digest([__version__, target, *(_sha(path) for path in (*files, *_contract()))])
     kept = cache / "methods" / f"{key[:16]}.json"
     if kept.is_file():
         data = json.loads(kept.read_text(encoding="utf-8"))
@@ -121,9 +158,9 @@ def describe(name: str, cache: Path) -> MethodInfo:
     cls = _load(target)
     needs = cls.needs
     info = MethodInfo(
-        name if name in methods else target.rpartition(":")[2],
+        prefix + (inside if inside in methods else target.rpartition(":")[2]),
         target,
-        "" if name in BUILT_IN else _sha(file)[:12],
+        "" if inside in BUILT_IN else _sha(files[-1])[:12],
         getattr(cls, "version", 1),
         needs.image,
         needs.text,
@@ -138,8 +175,33 @@ def describe(name: str, cache: Path) -> MethodInfo:
 
 def summary(target: str) -> str:
     """First line of the defining module's docstring, read without importing it."""
-    text = ast.get_docstring(ast.parse(_file(target).read_text(encoding="utf-8"))) or ""
-    return text.partition("\n")[0]
+    return (ast.get_docstring(_parsed(target)) or "").partition("\n")[0]
+
+
+def citation(target: str) -> str:
+    """Title, venue and arXiv number: the docstring's second paragraph, "" where it is none with a year in it."""
+    second = [*(ast.get_docstring(_parsed(target)) or "").split("\n\n"), ""][1]
+    text = " ".join(second.partition("Code of the authors")[0].split())
+    return text if re.search(r"\b(19|20)\d\d\b", text) else ""
+
+
+def needs(target: str) -> str:
+    """What a method declared beyond cached features and text, in words; of a wrapper, that it is the method's."""
+    name = target.rpartition(":")[2]
+    found = next((node for node in _parsed(target).body if isinstance(node, ast.ClassDef) and node.name == name), None)
+    for node in found.body if found else ():
+        if isinstance(node, ast.AnnAssign) and isinstance(node.value, ast.Call) and ast.unparse(node.target) == "needs":
+            given = {k.arg: k.value.value for k in node.value.keywords if isinstance(k.value, ast.Constant)}
+            words = {
+                "text tower": given.get("text") == "tower", "patches": given.get("image") == "patches",
+                "no training": given.get("train") is False, "transductive": given.get("transductive") is True,
+            }  # fmt: skip
+            return ", ".join(word for word, declared in words.items() if declared) or "features"
+    return "as the method inside" if target in WRAPPERS.values() else "see its file"
+
+
+def _parsed(target: str) -> ast.Module:
+    return ast.parse(_files(target)[0].read_text(encoding="utf-8"))
 
 
 def build(info: MethodInfo, params: Mapping[str, Any]) -> Method:
@@ -159,6 +221,12 @@ def build(info: MethodInfo, params: Mapping[str, Any]) -> Method:
 
 
 # ------------------------------------------------------------------------------------------ loading
+
+
+def _files(target: str) -> list[Path]:
+    """The files that define a target: the wrapper's, if it has one, then the method's."""
+    wrapper, inside = unwrap(target)
+    return [_file(WRAPPERS[wrapper]), _file(inside)] if wrapper else [_file(inside)]
 
 
 def _file(target: str) -> Path:
@@ -189,6 +257,9 @@ def _sha(path: Path) -> str:
 
 def _load(target: str) -> Any:
     """The class behind a target, checked against the contract."""
+    wrapper, inside = unwrap(target)
+    if wrapper:
+        return _wrapped(_load(WRAPPERS[wrapper]), _load(inside))
     module_name, _, attribute = target.rpartition(":")
     try:
         module = _load_file(Path(module_name)) if module_name.endswith(".py") else importlib.import_module(module_name)
@@ -209,6 +280,13 @@ def _load(target: str) -> Any:
     if not cls.__dataclass_params__.frozen:  # type: ignore[attr-defined]
         raise UsageError(f"{target} must be a frozen dataclass.", "Write @dataclass(frozen=True) above the class.")
     return cls
+
+
+def _wrapped(wrapper: Any, method: Any) -> Any:
+    """The wrapper with the method's class for its field `method`; its version rises with either's."""
+    inside = ("method", method, dataclasses.field(default_factory=method))
+    both = {"needs": method.needs, "version": wrapper.version + getattr(method, "version", 1) - 1}
+    return dataclasses.make_dataclass(wrapper.__name__, [inside], bases=(wrapper,), namespace=both, frozen=True)
 
 
 class CroftbenchImportError(UsageError):
@@ -233,29 +311,37 @@ def _load_file(path: Path) -> ModuleType:
 # --------------------------------------------------------------------------------- hyper-parameters
 
 
-def _parameters(cls: Any) -> dict[str, Parameter]:
-    """Flat name -> parameter; fields of a nested dataclass stand beside the others."""
-    hints, found = typing.get_type_hints(cls), {}
+def _parameters(cls: Any, example: Any = None) -> dict[str, Parameter]:
+    """Flat name -> parameter; fields of a nested dataclass stand beside the others. Defaults are those of `example`."""
+    hints = typing.get_type_hints(cls)
+    found: dict[str, Parameter] = {}
     for field in dataclasses.fields(cls):
-        default = field.default_factory() if field.default_factory is not dataclasses.MISSING else field.default
+        default = _default(field) if example is None else getattr(example, field.name)
         if default is dataclasses.MISSING:
             raise UsageError(f"hyper-parameter '{field.name}' of {cls.__name__} has no default.", "Give it one.")
         if dataclasses.is_dataclass(default):
-            inner = _parameters(type(default))
-            found.update({k: dataclasses.replace(p, default=getattr(default, k)) for k, p in inner.items()})
-            continue
-        hint = hints[field.name]
-        choices = typing.get_args(hint) if typing.get_origin(hint) is typing.Literal else ()
-        kind = hint.__name__ if hint in (bool, int, float, str) else type(default).__name__
-        found[field.name] = Parameter(default, kind, tuple(map(str, choices)))
+            new = _parameters(type(default), default)
+        else:
+            hint = hints[field.name]
+            choices = typing.get_args(hint) if typing.get_origin(hint) is typing.Literal else ()
+            kind = hint.__name__ if hint in (bool, int, float, str) else type(default).__name__
+            new = {field.name: Parameter(default, kind, tuple(map(str, choices)))}
+        if twice := found.keys() & new.keys():
+            raise UsageError(f"hyper-parameter '{min(twice)}' of {cls.__name__} is there twice.", "Rename one.")
+        found.update(new)
     return found
+
+
+def _default(field: dataclasses.Field[Any]) -> Any:
+    """What a field is when it is not given; MISSING if it must be."""
+    return field.default_factory() if field.default_factory is not dataclasses.MISSING else field.default
 
 
 def _construct(cls: Any, values: dict[str, Any]) -> Any:
     """Build `cls`, taking its fields out of `values`."""
     arguments = {}
     for field in dataclasses.fields(cls):
-        default = field.default_factory() if field.default_factory is not dataclasses.MISSING else field.default
+        default = _default(field)
         if dataclasses.is_dataclass(default):
             arguments[field.name] = _construct(type(default), values)
         else:

@@ -7,7 +7,7 @@ import json
 import os
 import tempfile
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +54,7 @@ class RunResult:
         env: the world it ran in: versions, git commit, device.
         timings: seconds by stage.
         created: UTC time, ISO 8601.
+        needs: what the method declared (see `method.Needs`); empty in runs from before this was recorded.
     """
 
     spec: RunSpec
@@ -62,6 +63,7 @@ class RunResult:
     timings: Mapping[str, float]
     created: str
     schema: int = SCHEMA
+    needs: Mapping[str, Any] = field(default_factory=dict)
 
 
 def path_of(results: Path, spec: RunSpec) -> Path:
@@ -126,7 +128,8 @@ def read(path: Path) -> RunResult:
             raise DataError(f"{path} has schema {data['schema']}, this version reads {SCHEMA}.", "Update croftbench.")
         spec = RunSpec(**data["spec"])
         scores = tuple(Score(**row) for row in data["scores"])
-        result = RunResult(spec, scores, **{f.name: data[f.name] for f in fields(RunResult)[2:]})
+        rest = {f.name: data[f.name] for f in fields(RunResult)[2:] if f.name != "needs"}
+        result = RunResult(spec, scores, **rest, needs=dict(data.get("needs", {})))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{path} is not a readable run: {error}.", "Delete it and run again.") from error
     path_of(path.parent, spec)  # refuses names that lead out of the folder

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -15,11 +15,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from croftbench import datasets, encoders, environment, plugins, scorers, scoring
+from croftbench import datasets, encoders, environment, evaluation, outputs, plugins, scorers, scoring
 from croftbench.datasets.draw import subset
-from croftbench.errors import TrainingError, UsageError
+from croftbench.errors import UsageError
 from croftbench.features import FeatureStore
-from croftbench.method import Examples, Outputs, Predictor, Task, Towers
+from croftbench.mapped import Mapped, View
+from croftbench.method import Examples, Outputs, Task, Towers
 from croftbench.perimage import SplitTable
 from croftbench.plugins import MethodInfo
 from croftbench.results import RunResult
@@ -30,8 +31,8 @@ if TYPE_CHECKING:
     from croftbench.encoders.clip import Encoder
     from croftbench.encoders.identity import Identity
 
-CHUNK = 4096
-"""Test images per call of a predictor."""
+Keep = Callable[[str, int, Iterable[Outputs]], Iterator[Outputs]]
+"""(part, images, outputs) -> the same outputs, kept on the way: `outputs.Writer.through`."""
 
 
 class Progress(Protocol):
@@ -75,6 +76,7 @@ class Workbench:
     def __post_init__(self) -> None:
         self._folds: dict[tuple[int, int], list[Fold]] = {}
         self._features: dict[str, Tensor] = {}
+        self._places: dict[str, View] = {}
         self._held: tuple[tuple[str, int], Tensor] | None = None
 
     @cached_property
@@ -107,33 +109,58 @@ class Workbench:
         Raises:
             CroftbenchError: data, method or training are at fault; the message says which.
         """
-        return self.run_on(self.fold(spec), spec, info)
+        with outputs.keeping(self.cache, spec.run_id) as writer:
+            return self.run_on(self.fold(spec), spec, info, keep=writer.through)
 
     def run_on(
-        self, fold: Fold, spec: RunSpec, info: MethodInfo, within: Split | None = None
+        self, fold: Fold, spec: RunSpec, info: MethodInfo, within: Split | None = None, keep: Keep | None = None
     ) -> tuple[RunResult, list[SplitTable]]:
         """Carry out a run on a fold that is given: the suite's own, or one made for tuning.
 
-        `within` is a split that holds all of the fold's training images and whose views are encoded already.
+        `within` is a split that holds all of the fold's training images and whose views are encoded already; `keep`
+        is handed all outputs, those of the training images too.
         """
         created = datetime.now(UTC).isoformat(timespec="seconds")
         timings: dict[str, float] = {}
         clock = _Clock(timings)
-        roles: list[tuple[Shift, Split]] = [("id", fold.id)]
-        roles += [("covariate", split) for split in fold.covariate] + [("semantic", split) for split in fold.semantic]
+        tested = roles(fold)
         with clock("features"):
-            pictures = [self.features(split) for _, split in roles]
+            pictures = [self.features(split, info.image) for _, split in tested]
             task = self.task(fold, spec, info, within or fold.train)
         method = plugins.build(info, spec.params)
         with clock("fit"):
             predictor = method.fit(task)
         with clock("score"):
-            tables = [
-                self._table(shift, split, predict(predictor, x, len(fold.classnames), info.name))
-                for (shift, split), x in zip(roles, pictures, strict=True)
-            ]
+
+            def says(part: str, features: Tensor) -> Iterator[Outputs]:
+                found = evaluation.predict(predictor, features, len(fold.classnames), self.identity.logit_scale, info)
+                return keep(part, len(features), found) if keep else found
+
+            def training() -> Outputs:
+                return evaluation.joined(says(outputs.TRAIN, self._seen(fold.train, info.image)))
+
+            known = self.known(fold, info, training)
+            try:
+                chosen = {name: scorers.fit(name, known) for name in self.suite.protocol.scorers}
+                tables = [
+                    evaluation.table(split, shift, says(str(i), x), chosen)
+                    for i, ((shift, split), x) in enumerate(zip(tested, pictures, strict=True))
+                ]
+            except scorers.NotApplicableError as error:
+                raise UsageError(
+                    f"{self.suite.name} asks for a score that is not applicable to {info.name}: {error.message}",
+                    "Leave it out of the suite's scorers; `croftbench run --scorers` records such things.",
+                ) from error
+            if keep:
+                _ = known.outputs  # for scores that are asked for later
             scores = tuple(scoring.score(tables, self.suite.protocol.headline))
-        return RunResult(spec, scores, environment.describe(self.device), timings, created), tables
+        return RunResult(spec, scores, environment.describe(self.device), timings, created, needs=_needs(info)), tables
+
+    def known(self, fold: Fold, info: MethodInfo, training: Callable[[], Outputs]) -> scorers.Known:
+        """What scores may look at: the training images, once `training` is called, and the text."""
+        labels = torch.tensor(fold.train.labels, device=self.device)
+        scale, templates = self.identity.logit_scale, self.suite.templates
+        return scorers.Known(info.name, training, labels, scale, fold.classnames, templates, self._embed)
 
     def task(self, fold: Fold, spec: RunSpec, info: MethodInfo, within: Split) -> Task:
         """What the method may learn from, with the needs that it declared.
@@ -141,14 +168,15 @@ class Workbench:
         Raises:
             UsageError: it declared needs that this version cannot provide.
         """
-        if info.image != "features":
-            raise UsageError(f"{info.name} needs image='{info.image}', which is not provided yet.", "Use 'features'.")
+        if info.image not in ("features", "patches"):
+            raise UsageError(f"{info.name} needs image='{info.image}', which does not exist.", "'features', 'patches'")
         texts = self.text(fold.classnames)
-        train = self._train(fold.train, spec.views, within) if info.train else self._examples(texts[:0][None], _none())
+        none = self._examples(texts[:0][None], _none())
         return Task(
             classnames=fold.classnames,
-            train=train,
-            val=None if fold.val is None else self._examples(self.features(fold.val)[None], fold.val),
+            domains=fold.domains,
+            train=self._train(fold.train, spec.views, within, info.image) if info.train else none,
+            val=None if fold.val is None else self._examples(self.features(fold.val, info.image)[None], fold.val),
             text=texts,
             logit_scale=self.identity.logit_scale,
             seed=spec.seed,
@@ -157,26 +185,34 @@ class Workbench:
             on_epoch=self._epoch(f"{info.name}, seed {spec.seed}, fold {spec.fold}"),
         )
 
-    def features(self, split: Split) -> Tensor:
-        """(N, D) features of a split's images under the test transform; its pool is encoded once."""
+    def features(self, split: Split, image: str = "features") -> Tensor:
+        """(N, D) features of a split's images under the test transform; its pool is encoded once.
+
+        Or (N, 1 + P, D) with image="patches", read from the disk where they are indexed.
+        """
+        if image == "patches":
+            places = self._with_places(split.pool)
+            return Mapped([places], torch.tensor(split.rows), self.device, single=True)
         return self._whole(split.pool)[torch.tensor(split.rows, device=self.device)]
 
     def text(self, classnames: Sequence[str]) -> Tensor:
         """(C, D) text features as `Task.text` defines them."""
         templates = self.suite.templates
         prompts = [template.format(name.replace("_", " ")) for template in templates for name in classnames]
-        raw = torch.from_numpy(np.array(self.store.text(prompts))).to(self.device)
-        bank = raw.reshape(len(templates), len(classnames), -1)  # (T, C, D)
+        bank = self._embed(prompts).reshape(len(templates), len(classnames), -1)  # (T, C, D)
         if len(templates) == 1:
             return bank[0]
         return unit(unit(bank).mean(0))
 
-    def _table(self, shift: Shift, split: Split, outputs: Outputs) -> SplitTable:
-        """What the predictor said of each image of a split."""
-        scale = self.identity.logit_scale
-        scored = {name: scorers.get(name)(outputs, scale).float().cpu().numpy() for name in self.suite.protocol.scorers}
-        predicted = outputs.logits.argmax(1).cpu().numpy()
-        return SplitTable(split.name, shift, np.array(split.labels, dtype=np.int64), predicted, scored)
+    def _embed(self, prompts: Sequence[str]) -> Tensor:
+        """(P, D) raw text features."""
+        return torch.from_numpy(np.array(self.store.text(prompts))).to(self.device)
+
+    def _seen(self, split: Split, image: str) -> Tensor:
+        """Training images under the test transform; encoded alone where their pool is not encoded whole anyway."""
+        if split.pool.digest not in (self._places if image == "patches" else self._features):
+            split = replace(split, pool=subset(split), rows=tuple(range(len(split))))
+        return self.features(split, image)
 
     def _whole(self, pool: Pool) -> Tensor:
         if pool.digest not in self._features:
@@ -185,15 +221,28 @@ class Workbench:
             self._features[pool.digest] = torch.from_numpy(np.array(array)).to(self.device)
         return self._features[pool.digest]
 
-    def _train(self, split: Split, views: int, within: Split) -> Examples:
+    def _with_places(self, pool: Pool) -> View:
+        if pool.digest not in self._places:
+            self.progress.stage(f"encoding places of {pool.name}", len(pool.paths))
+            self._places[pool.digest] = self.store.test_patches(pool, self.progress.advance)
+        return self._places[pool.digest]
+
+    def _train(self, split: Split, views: int, within: Split, image: str) -> Examples:
         """The training images' views, taken from those of `within`."""
         where = {row: i for i, row in enumerate(within.rows)}
         chosen = torch.tensor([where[row] for row in split.rows], device=self.device)
-        return self._examples(self._views(within, views)[:, chosen], split)
+        return self._examples(self._views(within, views, image)[:, chosen], split)
 
-    def _views(self, split: Split, views: int) -> Tensor:
-        """(V, N, D) training views of a split; one split's at a time, for they are large and quickly read again."""
+    def _views(self, split: Split, views: int, image: str) -> Tensor:
+        """(V, N, D) training views of a split; one split's at a time, for they are large and quickly read again.
+
+        With image="patches" (V, N, 1 + P, D), read from the disk where they are indexed.
+        """
         pool = subset(split)
+        if image == "patches":
+            self.progress.stage(f"encoding places in {views} views of {pool.name}", len(pool.paths))
+            found = self.store.view_patches(pool, self.suite.protocol, views, self.progress.advance)
+            return Mapped(found, torch.arange(len(split)), self.device)
         key = pool.digest, views
         if self._held is None or self._held[0] != key:
             self.progress.stage(f"encoding {views} views of {pool.name}", len(pool.paths))
@@ -217,21 +266,15 @@ class Workbench:
         return show
 
 
-@torch.no_grad()
-def predict(predictor: Predictor, features: Tensor, classes: int, name: str) -> Outputs:
-    """A predictor's outputs for any number of images, checked against the contract.
+def roles(fold: Fold) -> list[tuple[Shift, Split]]:
+    """The test splits, in the order of a run's tables."""
+    found: list[tuple[Shift, Split]] = [("id", fold.id)]
+    return found + [("covariate", s) for s in fold.covariate] + [("semantic", s) for s in fold.semantic]
 
-    Raises:
-        TrainingError: logits of the wrong shape, or values that are not finite.
-    """
-    parts = [predictor(chunk.clone()) for chunk in torch.split(features, CHUNK)]
-    outputs = Outputs(torch.cat([p.logits for p in parts]), torch.cat([p.features for p in parts]))
-    expected = (len(features), classes)
-    if tuple(outputs.logits.shape) != expected:
-        raise TrainingError(f"{name} returned logits of shape {tuple(outputs.logits.shape)}, not {expected}.")
-    if not bool(outputs.logits.isfinite().all() and outputs.features.isfinite().all()):
-        raise TrainingError(f"{name} returned values that are not finite.", "Try a smaller --set lr= or loss weight.")
-    return outputs
+
+def _needs(info: MethodInfo) -> dict[str, str | bool]:
+    """What the method declared, for the run's record."""
+    return {"image": info.image, "text": info.text, "train": info.train, "transductive": info.transductive}
 
 
 def _none() -> Split:

@@ -185,3 +185,42 @@ def test_an_unreadable_image_is_named(tmp_path, encoder, pool, monkeypatch):
     with pytest.raises(DataError, match=f"cannot read image forty: {pool.paths[3]}"):
         FeatureStore(tmp_path, encoder.identity, loaded(encoder)).test(pool)
     assert not list(tmp_path.rglob("*.npy"))
+
+
+def test_places_are_those_of_the_encoder_in_half_precision_beside_the_feature_itself(tmp_path, encoder, pool, protocol):
+    store = FeatureStore(tmp_path, encoder.identity, loaded(encoder))
+    view = store.test_patches(pool)
+    assert isinstance(view.whole, np.memmap)
+    assert isinstance(view.places, np.memmap)
+    assert (view.places.dtype, view.places.shape) == (np.float16, (40, 4, 256))
+    assert np.array_equal(view.whole, store.test(pool))
+    transform = transforms.test(encoder.identity)
+    read = images.image_bytes("emoji")
+    pixels = torch.stack([transform(images.decode(read(path), path)) for path in pool.paths])
+    expected = encoder.encode_patches(pixels)[:, 1:]
+    assert np.allclose(view.places, expected.numpy(), rtol=1e-3, atol=1e-4)
+
+    cosines = (
+        torch.nn.functional.cosine_similarity(torch.tensor(places).float(), torch.ones(256), dim=-1)
+        for places in (view.places, expected.numpy())
+    )
+    assert (next(cosines) - next(cosines)).abs().max() < 1e-4
+    two = store.view_patches(pool, protocol, 2)
+    assert np.array_equal(np.stack([view.whole for view in two]), store.views(pool, protocol, 2))
+    assert not np.allclose(two[0].places, two[1].places, atol=1e-2)
+    second = FeatureStore(tmp_path, encoder.identity, never)
+    assert np.array_equal(second.view_patches(pool, protocol, 1)[0].places, two[0].places)
+
+
+def test_a_place_too_large_for_half_precision_is_an_error(tmp_path, encoder, pool, monkeypatch):
+    monkeypatch.setattr(type(encoder), "encode_patches", lambda self, pixels: torch.full((len(pixels), 5, 256), 1e6))
+    with pytest.raises(DataError, match="half precision"):
+        FeatureStore(tmp_path, encoder.identity, loaded(encoder)).test_patches(pool)
+
+
+def test_entries_are_plain_numpy_files(tmp_path, encoder, pool):
+    store = FeatureStore(tmp_path, encoder.identity, loaded(encoder))
+    found = np.array(store.test(pool))
+    (entry,) = (tmp_path / "features").glob("*.npy")
+    np.save(tmp_path / "plain.npy", found)
+    assert entry.read_bytes() == (tmp_path / "plain.npy").read_bytes()

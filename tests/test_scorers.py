@@ -1,9 +1,12 @@
-"""Scorers against few-line statements, recorded energies, and what "higher = more ID" means."""
+"""Scores of the logits against few-line statements, how scores are named, and what "higher = more ID" means."""
 
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -12,15 +15,17 @@ from hypothesis import strategies as st
 from croftbench import scorers
 from croftbench.errors import DataError, UsageError
 from croftbench.method import Outputs
+from croftbench.scorers import Known, NotApplicableError
 
 SCALE = 20.0
-NAMES = sorted(scorers.SCORERS)
 rows = st.lists(st.floats(-15, 15), min_size=2, max_size=6)
 
 
 def score(name: str, *logits: list[float], scale: float = SCALE) -> list[float]:
     tensor = torch.tensor(logits, dtype=torch.float64)
-    return scorers.get(name)(Outputs(tensor, torch.zeros(len(logits), 3)), scale).tolist()
+    classes = torch.eye(len(logits[0]), dtype=torch.float64)
+    known = Known("m", pytest.fail, torch.zeros(1), scale, [str(i) for i in range(len(logits[0]))], ["{}"], pytest.fail)
+    return scorers.fit(name, known)(Outputs(tensor, tensor / scale, classes)).tolist()
 
 
 def softmax(logits: list[float]) -> list[float]:
@@ -30,16 +35,21 @@ def softmax(logits: list[float]) -> list[float]:
 
 STATEMENTS = {
     "energy": lambda logits: math.log(sum(map(math.exp, logits))),
+    "energy:T=3": lambda logits: 3 * math.log(sum(math.exp(one / 3) for one in logits)),
     "msp": lambda logits: max(softmax(logits)),
     "mcm": lambda logits: max(softmax([one / SCALE for one in logits])),
+    "mcm:T=0.05": lambda logits: max(softmax(logits)),
     "max_logit": max,
+    "max_cosine": lambda logits: max(logits) / SCALE,
     "entropy": lambda logits: sum(p * math.log(p) for p in softmax(logits)),
     "margin": lambda logits: sorted(logits)[-1] - sorted(logits)[-2],
 }
+NAMES = list(STATEMENTS)
 
 
-def test_every_scorer_is_stated():
-    assert set(STATEMENTS) == set(NAMES)
+def test_every_score_of_the_logits_is_stated():
+    alone = {name for name, entry in scorers.SCORERS.items() if not {"train", "text"} & set(entry.uses)}
+    assert alone == {name.partition(":")[0] for name in STATEMENTS} | {"ash_p", "ash_b", "ash_s"}
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -52,7 +62,7 @@ def test_statements(name, logits):
 def test_recorded_energies(oracle, close, part):
     recorded = oracle("protocols")
     outputs = Outputs(torch.from_numpy(recorded[f"{part}_logits"]), torch.from_numpy(recorded[f"{part}_z"]))
-    close(scorers.energy(outputs, float(torch.tensor(recorded["log_scale"]).exp())), recorded[f"{part}_energy"])
+    close(scorers.fit("energy", None)(outputs), recorded[f"{part}_energy"])  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -68,10 +78,25 @@ def test_a_more_certain_image_is_more_in_distribution(name, logits, gain):
 
 
 @pytest.mark.parametrize("name", NAMES)
+@given(rows, st.randoms())
+def test_classes_have_no_order(name, logits, random):
+    mixed = random.sample(logits, len(logits))
+    assert score(name, logits) == pytest.approx(score(name, mixed), abs=1e-12)
+
+
+@given(rows)
+def test_energy_goes_from_the_largest_logit_to_the_mean(logits):
+    assert score("energy:T=0.001", logits) == pytest.approx([max(logits)], abs=0.01)
+    hot = score("energy:T=100000", logits)[0] - 1e5 * math.log(len(logits))
+    assert hot == pytest.approx(np.mean(logits), abs=0.01)
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_one_score_an_image_of_the_logits_kind(name):
     logits = torch.randn(7, 5, generator=torch.Generator().manual_seed(0))
     before = logits.clone()
-    out = scorers.get(name)(Outputs(logits, torch.zeros(7, 3)), SCALE)
+    known = Known("m", pytest.fail, torch.zeros(1), SCALE, list("abcde"), ["{}"], pytest.fail)
+    out = scorers.fit(name, known)(Outputs(logits, torch.zeros(7, 3), torch.zeros(5, 3)))
     assert out.shape == (7,)
     assert out.dtype == torch.float32
     assert torch.equal(logits, before)
@@ -82,21 +107,81 @@ def test_large_logits_do_not_overflow(name):
     assert all(map(math.isfinite, score(name, [1e4, -1e4, 0.0], [-1e4, -1e4, -1e4])))
 
 
-def test_mcm_alone_depends_on_the_scale():
-    for name in NAMES:
-        assert (score(name, [3.0, 1.0], scale=1.0) != score(name, [3.0, 1.0], scale=100.0)) == (name == "mcm")
+def test_what_needs_another_form_of_classifier_says_so():
+    known = Known("tip", pytest.fail, torch.zeros(1), SCALE, ["cat"], ["{}"], pytest.fail)
+    with pytest.raises(NotApplicableError, match="only one"):
+        scorers.fit("margin", known)
+    with pytest.raises(NotApplicableError, match="not scaled cosines"):
+        scorers.fit("max_cosine", known)(Outputs(torch.zeros(2, 1), torch.zeros(2, 3)))
 
 
-def test_unknown_names_get_a_suggestion():
-    with pytest.raises(UsageError, match="Did you mean 'energy'"):
-        scorers.get("enrgy")
+# ------------------------------------------------------------------------------------- names
 
 
-def test_each_scorer_says_what_it_is():
-    assert list(scorers.described()) == list(scorers.SCORERS)
-    assert all(len(what) > 20 for what in scorers.described().values())
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("enrgy", "Did you mean 'energy'"),
+        ("knn:kk=3", "Did you mean 'k'"),
+        ("knn:k", "not of the form"),
+        ("knn:k=2.5", "of type int"),
+        ("knn:k=0", "at least 1"),
+        ("energy:T=0", "above 0"),
+        ("energy:T=nan", "of type float"),
+        ("ash_p:p=100", "below 100"),
+        ("react:sides=tow", "Did you mean 'two'"),
+        ("mahalanobis:covariance=ledoit", "Did you mean 'ledoit-wolf'"),
+        ("neglabel", "neglabel needs words"),
+        ("neglabel:words=", "must be a file"),
+        ("msp:T=1", "no parameters"),
+    ],
+)
+def test_a_wrong_name_is_one_clear_line(name, says):
+    with pytest.raises(UsageError, match=says):
+        scorers.parse(name)
 
 
-def test_margin_needs_two_classes():
-    with pytest.raises(DataError, match="only one"):
-        score("margin", [1.0])
+def test_names_leave_out_what_is_the_default():
+    assert scorers.parse("energy:T=1.0").label == "energy"
+    assert scorers.parse("energy:T=0.50").label == "energy:T=0.5"
+    assert scorers.parse("nci:alpha=0.001").label == "nci:alpha=0.001"
+    assert scorers.parse("react:sides=one,p=95").label == "react:p=95,sides=one"
+    for entry in scorers.ALL:
+        assert scorers.parse(entry).label == entry
+
+
+def test_a_list_of_names():
+    found = scorers.split("knn:k=10,energy, neglabel:words=a b.txt,share=0.2,groups=5,energy:T=1,msp")
+    assert [one.label for one in found] == ["knn:k=10", "energy", "neglabel:words=a b.txt,share=0.2,groups=5", "msp"]
+    assert [one.label for one in scorers.split("all")] == list(scorers.ALL)
+    assert "neglabel" not in scorers.ALL
+    assert len(scorers.split("energy,all")) == len(scorers.ALL)
+    with pytest.raises(UsageError, match="empty list"):
+        scorers.split(" , ")
+
+
+def test_a_word_list_is_known_by_its_content(tmp_path):
+    words = tmp_path / "words.txt"
+    words.write_text("cat\n")
+    asked = scorers.parse(f"neglabel:words={words}")
+    before = asked.files
+    words.write_text("dog\n")
+    assert asked.files != before
+    words.unlink()
+    with pytest.raises(DataError, match="cannot read"):
+        _ = asked.files
+
+
+def test_each_score_says_what_it_is_and_where_it_is_from():
+    described = {row["name"]: row for row in scorers.described()}
+    assert list(described) == list(scorers.SCORERS)
+    for row in described.values():
+        assert len(row["what"]) > 12
+        assert row["citation"].endswith(".")
+        assert any(year in row["citation"] for year in [str(year) for year in range(1948, 2030)])
+    assert described["knn"]["parameters"] == "k=50"
+
+
+def test_naming_a_score_needs_no_torch():
+    code = "import sys; from croftbench import scorers; scorers.split('all,knn:k=3'); sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,4 +1,4 @@
-"""`croftbench cache`: what the feature store holds."""
+"""`croftbench cache`: what is kept: features, outputs of runs, descriptions of methods and encoders."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import typer
 
 from croftbench.cli.console import CACHE, Cache, out
 
-app = typer.Typer(help="Cached features: list, size, prune.")
+app = typer.Typer(help="Cached features and outputs: list, size, prune.")
 
 
 @app.command("list")
@@ -45,10 +45,11 @@ def prune(
 
 def _entries(cache: Path) -> Iterator[tuple[str, Path, int, float]]:
     """(kind, path, bytes, days since last use) of everything the cache holds."""
-    for path in sorted((*cache.glob("features/*"), *cache.glob("methods/*"), *cache.glob("encoders/*"))):
+    kinds = ("features", "methods", "encoders", "outputs")
+    for path in sorted(path for kind in kinds for path in cache.glob(f"{kind}/*")):
         files = list(path.rglob("*")) if path.is_dir() else [path]
         stats = [file.stat() for file in files] or [path.stat()]
-        unfinished = path.is_dir() or path.suffix == ".tmp"
+        unfinished = path.suffix in (".partial", ".tmp")
         kind = "unfinished" if unfinished else path.parent.name
         last = max(max(s.st_atime, s.st_mtime) for s in stats)
         yield kind, path, sum(s.st_size for s in stats), (time.time() - last) / 86400

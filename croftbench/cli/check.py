@@ -51,6 +51,6 @@ def _suite(name: str, folder: Path | None, cache: Path) -> str:
     for method, recipe in suite.recipes.items():
         plugins.describe(method, cache).resolve(recipe)
     for scorer in suite.protocol.scorers:
-        scorers.get(scorer)
+        scorers.parse(scorer)
     folds = [fold for seed in suite.protocol.seeds for fold in datasets.folds(suite, seed)]
     return f"ok  suite {name} v{suite.version}: {len(folds)} folds over all seeds, digest {suite.digest[:12]}"

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 from rich.table import Table
+from rich.text import Text
 
 from croftbench import encoders, manifest, plugins, scorers
 from croftbench.cli.console import out
@@ -24,6 +25,10 @@ class Kind(StrEnum):
     encoders = "encoders"
 
 
+DETAILS = {"citation": "", "uses": "uses: ", "parameters": "parameters: "}
+"""What stands below the line that says what it is, where it has room."""
+
+
 def list_names(
     kind: Annotated[Kind, typer.Argument(help="What to list.")],
     as_json: Annotated[bool, typer.Option("--json", help="As JSON, for programs.")] = False,
@@ -35,14 +40,28 @@ def list_names(
         return
     table = Table(box=None, pad_edge=False)
     for column in found[0]:
-        table.add_column(column, overflow="fold", no_wrap=column == "name")
+        if column not in DETAILS:
+            table.add_column(column, overflow="fold", no_wrap=column == "name")
     for row in found:
-        table.add_row(*(str(value) for value in row.values()))
+        cells = {name: Text(str(value)) for name, value in row.items() if name not in DETAILS}
+        for name in DETAILS:
+            if row.get(name):
+                cells["what"].append(f"\n{DETAILS[name]}{row[name]}", style="dim")
+        table.add_row(*cells.values())
     out.print(table)
 
 
 def _methods() -> list[dict[str, str]]:
-    return [{"name": name, "what": plugins.summary(target)} for name, target in plugins.registered().items()]
+    wrapped = {f"{name}+…": target for name, target in plugins.WRAPPERS.items()}
+    return [
+        {
+            "name": name,
+            "needs": plugins.needs(target),
+            "what": plugins.summary(target),
+            "citation": plugins.citation(target),
+        }
+        for name, target in {**plugins.registered(), **wrapped}.items()
+    ]
 
 
 def _suites() -> list[dict[str, str | int]]:
@@ -67,7 +86,7 @@ def _encoders() -> list[dict[str, str]]:
 
 
 def _scorers() -> list[dict[str, str]]:
-    return [{"name": name, "what": what} for name, what in scorers.described().items()]
+    return list(scorers.described())
 
 
 LISTS: dict[Kind, Callable[[], Sequence[Mapping[str, str | int]]]] = {

@@ -113,10 +113,10 @@ def _matching(head: Entry, suite: Suite, seeds: tuple[int, ...], results: Path, 
 
 def _plain(spec: RunSpec, suite: Suite, shots: int, cache: Path) -> bool:
     """Whether `croftbench run` makes this run without options: own hyper-parameters and the suite's recipe."""
-    if spec.method not in plugins.registered() or spec.suite_digest != suite.digest:
+    if not plugins.known(spec.method) or spec.suite_digest != suite.digest:
         return False
     info = plugins.describe(spec.method, cache)
-    params = info.resolve(suite.recipes.get(info.name, {}))
+    params = info.resolve(info.recipe(suite.recipes))
     plain = (info.version, info.source, params, shots, suite.protocol.views)
     return (spec.method_version, spec.source, dict(spec.params), spec.shots, spec.views) == plain
 

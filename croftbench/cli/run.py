@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from croftbench import encoders, manifest, planning, plugins
+from croftbench import encoders, manifest, outputs, planning, plugins, posthoc, scorers
 from croftbench.cli.console import CACHE, RESULTS, Bars, Cache, Results, complain, note, out, parse_seeds
 from croftbench.errors import CroftbenchError, UsageError
 from croftbench.planning import Job
+from croftbench.scorers import Asked
 from croftbench.specs import Suite
 
 if TYPE_CHECKING:
@@ -25,6 +26,9 @@ def run(
     shots: Annotated[int | None, typer.Option(min=1, help="Training images per class.", show_default="suite's")] = None,
     views: Annotated[int | None, typer.Option(min=1, help="Cached training views.", show_default="suite's")] = None,
     settings: Annotated[list[str] | None, typer.Option("--set", help="[method.]hyper-parameter=value.")] = None,
+    scores: Annotated[
+        str, typer.Option("--scorers", help="More scores of finished runs: 'all', or as in energy:T=0.5,knn:k=10.")
+    ] = "",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
     results: Results = RESULTS,
     cache: Cache = CACHE,
@@ -33,6 +37,9 @@ def run(
     suites = [manifest.suite(name) for name in _names(suite, manifest.names("suites"))]
     infos = [plugins.describe(name, cache) for name in _names(method, list(plugins.BUILT_IN))]
     chosen = planning.overrides(settings or [], infos)
+    asked = scorers.split(scores) if scores else []
+    for one in asked:
+        _ = one.files  # a word list that cannot be read is an error now, not after hours
     identity = _identity(encoder, cache)
     failures = 0
     for each in suites:
@@ -43,21 +50,24 @@ def run(
                 each, info, identity, seeds=parse_seeds(seeds), shots=shots, views=views, overrides=chosen[info.name]
             )
         ]
-        failures += _carry_out(each, jobs, encoder, cache, results, device)
-        _show(each, jobs, results)
+        failures += _carry_out(each, jobs, asked, encoder, cache, results, device)
+        _show(each, jobs, results, scored=bool(asked))
     if failures:
         raise CroftbenchError(f"{failures} run(s) failed.", "The finished ones are in the table.")
 
 
-def _carry_out(suite: Suite, jobs: list[Job], encoder: str, cache: Path, results: Path, device: str) -> int:
-    """Run what has no result yet; the number of failures."""
+def _carry_out(
+    suite: Suite, jobs: list[Job], asked: list[Asked], encoder: str, cache: Path, results: Path, device: str
+) -> int:
+    """Run what has no result yet, then score by what is asked; the number of failures."""
     todo = [job for job in jobs if not job.finished(results)]
     todo.sort(key=lambda job: (job.spec.seed, job.spec.fold))  # methods of one draw share its views
     if len(todo) < len(jobs):
         note(f"{suite.name}: {len(jobs) - len(todo)} of {len(jobs)} runs are finished already, in {results}.")
-    if not todo:
+    if not todo and not _unscored(suite, jobs, asked, results):
         return 0
     from croftbench import environment, launch, runner  # torch, only when there is something to run
+    from croftbench.launch import posthoc as scoring
 
     failures: list[Job] = []
 
@@ -68,18 +78,39 @@ def _carry_out(suite: Suite, jobs: list[Job], encoder: str, cache: Path, results
     with Bars() as bars:
         bench = runner.Workbench(suite, encoder, cache, environment.device(device), bars)
         launch.here(bench, todo, results, failed)
+        unscored = _unscored(suite, jobs, asked, results)
+        gone = sum(not outputs.kept(cache, job.spec.run_id) for job, _ in unscored)
+        if gone:
+            note(f"{suite.name}: outputs of {gone} of {len(unscored)} runs to score are not in {cache}: fitting again.")
+        scoring.here(bench, unscored, results, failed)
     return len(failures)
 
 
-def _show(suite: Suite, jobs: list[Job], results: Path) -> None:
+def _unscored(suite: Suite, jobs: list[Job], asked: list[Asked], results: Path) -> list[tuple[Job, list[Asked]]]:
+    """Finished runs that lack a score that is asked for, and which."""
+    if not asked:
+        return []
+    own = [scorers.parse(name).label for name in suite.protocol.scorers]
+    found = []
+    for job in (job for job in jobs if job.finished(results)):
+        record = posthoc.read(results, job.spec)
+        missing = record.missing(asked, own)
+        if missing or not record.environments:  # the method's own scores come with the first
+            found.append((job, missing))
+    return found
+
+
+def _show(suite: Suite, jobs: list[Job], results: Path, *, scored: bool) -> None:
     """Rebuild the suite's leaderboard files and print the table of the seeds that were asked for."""
     seeds = tuple(dict.fromkeys(job.spec.seed for job in jobs))
     if not any(job.finished(results) for job in jobs):
         return
-    from croftbench.report import render, tables
+    from croftbench.report import by_score, render, render_scores, tables
 
     board = tables.leaderboard(results, suite, seeds)
     out.print(render.to_rich(board))
+    if scored:
+        out.print(render_scores.to_rich(by_score.board(results, suite, seeds, [job.spec for job in jobs])))
     note(f"Runs are in {results / 'runs' / suite.name}. {board.note}".rstrip())
     if set(seeds) & set(suite.protocol.seeds):
         note(f"Tables: {', '.join(map(str, render.write_leaderboards(results, suite)))}.")

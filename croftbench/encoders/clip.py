@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from croftbench.encoders import weights
+from croftbench.encoders import patches, weights
 from croftbench.encoders.identity import Identity, config_digest, digest_file, open_clip_version, write
 from croftbench.encoders.prompts import PromptTower, refusal
 from croftbench.encoders.weights import Source, available, hub_or_cache
@@ -66,6 +66,16 @@ class Encoder:
         ready = pixels.to(self.device, torch.float32).contiguous(memory_format=torch.channels_last)
         features: Tensor = self.model.encode_image(ready)
         return features.float()
+
+    @torch.no_grad()
+    def encode_patches(self, pixels: Tensor) -> Tensor:
+        """(B, 3, H, W) transformed images -> (B, 1 + P, D) raw features: of the image, as above, and of its P places.
+
+        Raises:
+            CroftbenchError: the image tower has no local features.
+        """
+        ready = pixels.to(self.device, torch.float32).contiguous(memory_format=torch.channels_last)
+        return patches.encode(self.model, ready, self.id).float()
 
     @torch.no_grad()
     def encode_texts(self, texts: Sequence[str]) -> Tensor:

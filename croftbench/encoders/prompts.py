@@ -1,12 +1,14 @@
 """The prompt path: class prompts through a causal text tower, paying neither for padding nor twice for their beginning.
 
 In a causal tower what follows the end token cannot reach it, so the padding is never computed; and the tokens that all
-prompts share have the same keys and values in each of them, so they are computed once. Same result, to rounding, as
-the tower's own forward pass over the padded prompts.
+prompts share have the same keys and values in each of them, so they are computed once. With B different beginnings, a
+beginning is computed once for all classes, and what follows it enters the first block once for all beginnings. Same
+result, to rounding, as the tower's own forward pass over the padded prompts.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -21,7 +23,11 @@ from croftbench.errors import CroftbenchError, UsageError
 __all__ = ["PromptTower", "refusal"]
 
 TOKENS = 4096
-"""Tokens of B different beginnings that are in flight at once; more are computed in chunks."""
+"""Tokens of B different beginnings that are computed at once; more are computed in chunks."""
+
+KEPT = 2**30
+"""Bytes of activations that B different beginnings may keep for the backward pass; beyond, it computes each chunk
+again."""
 
 
 @dataclass(frozen=True)
@@ -39,19 +45,21 @@ class _Run:
 
 @dataclass(frozen=True)
 class _Layout:
-    """How prompts are packed: the S shared tokens, then the rests, sorted by length and without padding.
+    """How what follows the shared tokens is packed: T tokens, sorted by length of their text and without padding.
 
     Attributes:
         source: (T,) row of each packed token in `rest.reshape(C * L, W)`.
-        position: (S + T,) position of each packed token in its prompt.
-        runs: the shared tokens, then one run a length.
-        ends: (C,) packed row of each class's end token, in class order.
+        position: (T,) position of each packed token in its prompt.
+        runs: one run a length.
+        ends: (C,) packed row of each text's end token, in packed order.
+        order: (C,) where each class stands in the packed order.
     """
 
     source: Tensor
     position: Tensor
     runs: tuple[_Run, ...]
     ends: Tensor
+    order: Tensor
 
 
 class PromptTower:
@@ -107,10 +115,11 @@ class PromptTower:
         """
         beginnings = shared if shared.ndim == 3 else shared[None]
         layout = self._layout(beginnings.shape[1], rest.shape[1], end)
-        size = max(1, TOKENS // len(layout.position))
-        chunks = torch.split(beginnings, size)
-        if len(chunks) > 1 and torch.is_grad_enabled():
-            # One chunk's activations at a time: the backward pass recomputes them.
+        tokens = beginnings.shape[1] + len(layout.position)
+        chunks = torch.split(beginnings, max(1, TOKENS // tokens))
+        # About 15 floats a token, layer and unit of width, as measured with either kind of GELU.
+        kept = 15 * tokens * len(beginnings) * len(self._blocks) * self.width * shared.element_size()
+        if len(chunks) > 1 and kept > KEPT and torch.is_grad_enabled():
             features = [checkpoint(self._forward, chunk, rest, layout, use_reentrant=False) for chunk in chunks]
         else:
             features = [self._forward(chunk, rest, layout) for chunk in chunks]
@@ -137,30 +146,27 @@ class PromptTower:
                 "Learn fewer context tokens (--set n_ctx=) or shorten the class names.",
             )
         order = sorted(range(len(lengths)), key=lengths.__getitem__)
-        runs, ends = [_Run(0, 1, shared)], [0] * len(lengths)
-        for c in order:
-            last = runs[-1]
-            if len(runs) > 1 and last.length == lengths[c]:
-                runs[-1] = _Run(last.start, last.count + 1, last.length)
-            else:
-                runs.append(_Run(last.stop, 1, lengths[c]))
-            ends[c] = runs[-1].stop - 1
+        runs: list[_Run] = []
+        for length, texts in itertools.groupby(lengths[c] for c in order):
+            runs.append(_Run(runs[-1].stop if runs else 0, len(list(texts)), length))
         source = [c * longest + i for c in order for i in range(lengths[c])]
-        position = [*range(shared), *(shared + i for c in order for i in range(lengths[c]))]
-        source_at, position_at, ends_at = (torch.tensor(x, device=end.device) for x in (source, position, ends))
-        return _Layout(source_at, position_at, tuple(runs), ends_at)
+        position = [shared + i for c in order for i in range(lengths[c])]
+        ends = [run.start + (i + 1) * run.length - 1 for run in runs for i in range(run.count)]
+        place = sorted(range(len(order)), key=order.__getitem__)
+        tensors = (torch.tensor(x, device=end.device) for x in (source, position, ends, place))
+        source_at, position_at, ends_at, order_at = tensors
+        return _Layout(source_at, position_at, tuple(runs), ends_at, order_at)
 
     def _forward(self, shared: Tensor, rest: Tensor, layout: _Layout) -> Tensor:
         """(B, S, W) beginnings and (C, L, W) rests -> (B, C, D)."""
-        own = rest.flatten(0, 1)[layout.source].expand(len(shared), -1, -1)
-        x = torch.cat([shared, own], 1) + self._text.positional_embedding[layout.position]  # (B, S + T, W)
-        for i, block in enumerate(self._blocks):
-            mixed = _attend(block.attn, block.ln_1(x), layout)
-            if i == len(self._blocks) - 1:  # only end tokens are read
-                x, mixed = x[:, layout.ends], mixed[:, layout.ends]
-            x = x + block.ls_1(block.attn.out_proj(mixed))
-            x = x + block.ls_2(block.mlp(block.ln_2(x)))
-        features: Tensor = self._text.ln_final(x)  # (B, C, W)
+        place = self._text.positional_embedding
+        first = shared + place[: shared.shape[1]]
+        # (1, T, W): the same for all beginnings until the first block has mixed them in.
+        own = (rest.flatten(0, 1)[layout.source] + place[layout.position])[None]
+        for block in self._blocks[:-1]:
+            first, own = _block(block, first, own, layout)
+        _, ends = _block(self._blocks[-1], first, own, layout, last=True)
+        features: Tensor = self._text.ln_final(ends)[:, layout.order]  # (B, C, W)
         projection = self._text.text_projection
         if isinstance(projection, torch.nn.Linear):
             features = projection(features)
@@ -190,33 +196,67 @@ def _pool_type(model: Any) -> str:
     return str(getattr(model, "text_pool_type", getattr(getattr(model, "text", model), "pool_type", "none")))
 
 
-def _attend(attention: torch.nn.MultiheadAttention, x: Tensor, layout: _Layout) -> Tensor:
-    """Causal attention of every packed token to the shared tokens and to its own text, before the output projection.
+def _block(block: Any, first: Tensor, own: Tensor, layout: _Layout, last: bool = False) -> tuple[Tensor, Tensor]:
+    """One residual block over the shared tokens (B, S, W) and the own ones (B or 1, T, W); both (B, ...) after it.
 
-    (B, S + T, W) -> (B, S + T, W).
+    Of the last block only the end tokens are read: own is then (B, C, W), in packed order, and first is left as it is.
     """
-    batch, tokens, width = x.shape
-    qkv = F.linear(x, attention.in_proj_weight, attention.in_proj_bias)
-    q, k, v = qkv.view(batch, tokens, 3, attention.num_heads, -1).permute(2, 0, 3, 1, 4)  # (B, H, S + T, W / H)
-    q = q * q.shape[-1] ** -0.5
-    first, *others = layout.runs
-    shared_k, shared_v = k[:, :, : first.stop], v[:, :, : first.stop]
-    out = [_causal(q, k, first) @ shared_v]
-    for run in others:
-        here = slice(run.start, run.stop)
-        shape = (batch, attention.num_heads, run.count, run.length, -1)
-        q_run = q[:, :, here]
-        to_shared = q_run @ shared_k.mT  # (B, H, count * length, S)
-        to_own = _masked(q_run.view(shape) @ k[:, :, here].view(shape).mT)  # (B, H, count, length, length)
-        weights = torch.cat([to_shared, to_own.reshape(batch, attention.num_heads, -1, run.length)], -1).softmax(-1)
-        of_shared, of_own = weights[..., : first.stop], weights[..., first.stop :]
-        own = of_own.reshape(shape) @ v[:, :, here].view(shape)
-        out.append(of_shared @ shared_v + own.flatten(2, 3))
-    return torch.cat(out, 2).transpose(1, 2).reshape(batch, tokens, width)
+    attention = block.attn
+    to_first, to_own = block.ln_1(first), block.ln_1(own)
+    first_k, first_v = _keys_values(attention, to_first)
+    own_k, own_v = _keys_values(attention, to_own)
+    if last:
+        own, to_own = own[:, layout.ends], to_own[:, layout.ends]
+    else:
+        mixed = F.scaled_dot_product_attention(_heads(attention, to_first, 0), first_k, first_v, is_causal=True)
+        first = _residual(block, first, mixed)
+    q = _heads(attention, to_own, 0) * own_k.shape[-1] ** -0.5
+    return first, _residual(block, own, _attend(q, first_k, first_v, own_k, own_v, layout.runs))
 
 
-def _causal(q: Tensor, k: Tensor, run: _Run) -> Tensor:
-    return _masked(q[:, :, run.start : run.stop] @ k[:, :, run.start : run.stop].mT).softmax(-1)
+def _residual(block: Any, x: Tensor, mixed: Tensor) -> Tensor:
+    """A block after its attention, whose output is `mixed` (B, H, n, W / H): (B, n, W)."""
+    x = x + block.ls_1(block.attn.out_proj(mixed.transpose(1, 2).flatten(2)))
+    out: Tensor = x + block.ls_2(block.mlp(block.ln_2(x)))
+    return out
+
+
+def _heads(attention: torch.nn.MultiheadAttention, x: Tensor, part: int) -> Tensor:
+    """Queries (part 0), keys (1) or values (2) of x (B, n, W): (B, H, n, W / H)."""
+    here = slice(part * x.shape[-1], (part + 1) * x.shape[-1])
+    y = F.linear(x, attention.in_proj_weight[here], attention.in_proj_bias[here])
+    return y.view(*y.shape[:2], attention.num_heads, -1).transpose(1, 2)
+
+
+def _keys_values(attention: torch.nn.MultiheadAttention, x: Tensor) -> tuple[Tensor, Tensor]:
+    return _heads(attention, x, 1), _heads(attention, x, 2)
+
+
+def _attend(
+    q: Tensor, first_k: Tensor, first_v: Tensor, own_k: Tensor, own_v: Tensor, runs: tuple[_Run, ...]
+) -> Tensor:
+    """What each query takes from the shared tokens and, causally, from its own text: (B, H, T or C, W / H).
+
+    Queries (B or 1, H, T or C, W / H) are those of all packed tokens, or of the end tokens alone; scaled.
+    """
+    heads, queries, width = q.shape[1:]
+    ends_only = queries < runs[-1].stop
+    out, at = [], 0
+    for run in runs:
+        asked = 1 if ends_only else run.length  # queries a text
+        here = q[:, :, at : at + run.count * asked]
+        at += run.count * asked
+        k, v = (x[:, :, run.start : run.stop].view(-1, heads, run.count, run.length, width) for x in (own_k, own_v))
+        to_first = here @ first_k.mT  # (B, H, count * asked, S)
+        to_own = here.view(-1, heads, run.count, asked, width) @ k.mT  # (B or 1, H, count, asked, length)
+        if not ends_only:
+            to_own = _masked(to_own)
+        to_own = to_own.flatten(2, 3).expand(len(to_first), -1, -1, -1)
+        weights = torch.cat([to_first, to_own], -1).softmax(-1)
+        of_first, of_own = weights[..., : first_k.shape[2]], weights[..., first_k.shape[2] :]
+        own = of_own.view(-1, heads, run.count, asked, run.length) @ v
+        out.append(of_first @ first_v + own.flatten(2, 3))
+    return torch.cat(out, 2)
 
 
 def _masked(scores: Tensor) -> Tensor:

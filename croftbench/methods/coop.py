@@ -1,25 +1,27 @@
 """CoOp: the words around the class names are learned.
 
-Learning to Prompt for Vision-Language Models, IJCV 2022, arXiv 2109.01134.
+Learning to Prompt for Vision-Language Models, IJCV 2022, arXiv 2109.01134. Code of the authors: KaiyangZhou/CoOp.
 
-One context of M vectors, shared by all classes, takes the place of "a photo of a". Both towers stay frozen:
+M vectors, the context, take the place of "a photo of a". Both towers stay frozen:
 
     min over v:   CE( s z t(v)^T, y )                                                                     (1)
-    t_c(v) = u( g( [SOS] v_1 ... v_M  <name of c>.  [EOS] ) )
+    t_c(v) = u( g( [SOS] v_1 ... v_h  <name of c>  v_h+1 ... v_M  . [EOS] ) )                              (2)
 
-    v      (M, W)  learned context, starts as N(0, 0.02^2)          y   (B,)    labels
+    v      (M, W)  learned context, the same for all classes; `class_specific`: (C, M, W), one for each
+    h              vectors before the name: M for `position` "end", M // 2 for "middle", 0 for "front"
     g              frozen text tower, read at [EOS]                 s           logit scale
     f      (B, D)  raw image features                               u(x)        x / |x|, row by row
     z      (B, D)  u(f)                                             t   (C, D)  class features
+    y      (B,)    labels
 
-This is the paper's unified context with the class name at the end. Other positions and one context a class would be
-other values of `shared` and `rest` in `prompts`.
+v starts as N(0, 0.02^2), or as the embeddings of given words. The authors' own recipe is 200 epochs (50 for 1 shot,
+100 for 2 or 4) with a weight decay of 5e-4; the default is that of CRoFT's comparison.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import ClassVar, Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -28,20 +30,52 @@ from torch.nn.functional import cross_entropy
 from croftbench.method import Needs, Outputs, Predictor, Task, TextTower
 from croftbench.training import Recipe, batches, mean_loss, sgd, unit
 
-__all__ = ["CoOp", "class_features", "prompts"]
+__all__ = ["CoOp", "Prompts", "class_features", "prompts"]
 
 STD = 0.02
 
 
-def prompts(tower: TextTower, classnames: tuple[str, ...]) -> tuple[Tensor, Tensor, Tensor]:
-    """What stands around the context: [SOS] (1, W); "<name>. [EOS]" (C, L, W) with [EOS] at (C,)."""
-    return tower.start(), *tower.tokens([f"{name.replace('_', ' ')}." for name in classnames])
+class Prompts(NamedTuple):
+    """The frozen part of the prompts.
+
+    Attributes:
+        start: (1, W) embedding of [SOS].
+        text: (C, L, W) embeddings of "<name>. [EOS]", then padding.
+        end: (C,) where [EOS] stands in `text`.
+        stop: (C,) where "." stands in `text`: the number of the name's tokens.
+    """
+
+    start: Tensor
+    text: Tensor
+    end: Tensor
+    stop: Tensor
 
 
-def class_features(tower: TextTower, v: Tensor, around: tuple[Tensor, Tensor, Tensor]) -> Tensor:
-    """t(v), (C, D)."""
-    start, rest, end = around
-    return unit(tower.encode(torch.cat([start, v]), rest, end))
+def prompts(tower: TextTower, classnames: tuple[str, ...]) -> Prompts:
+    """What stands around the context."""
+    names = [name.replace("_", " ") for name in classnames]
+    _, stop = tower.tokens(names)
+    return Prompts(tower.start(), *tower.tokens([f"{name}." for name in names]), stop)
+
+
+def insert(x: Tensor, text: Tensor, at: Tensor) -> Tensor:
+    """(C, n, W) put into (C, L, W), before token at[c] of row c: (C, L + n, W)."""
+    n, length = x.shape[1], text.shape[1]
+    here = torch.arange(length + n, device=text.device).expand(len(text), -1)
+    after = here - at[:, None]
+    source = torch.where(after < 0, here, torch.where(after < n, length + after, here - n))
+    return torch.cat([text, x], 1)[torch.arange(len(text), device=text.device)[:, None], source]
+
+
+def class_features(tower: TextTower, v: Tensor, h: int, around: Prompts) -> Tensor:
+    """Equation (2), (C, D)."""
+    start, text, end, stop = around
+    before, behind = v[..., :h, :], v[..., h:, :]
+    if behind.shape[-2]:
+        text, end = insert(behind.expand(len(text), -1, -1), text, stop), end + behind.shape[-2]
+    if v.ndim == 2:  # the context is computed once for all classes
+        return unit(tower.encode(torch.cat([start, before]), text, end))
+    return unit(tower.encode(start, torch.cat([before, text], 1), end + h))
 
 
 @dataclass(frozen=True)
@@ -49,7 +83,11 @@ class CoOp:
     """Hyper-parameters of CoOp.
 
     Attributes:
-        n_ctx: M, context vectors.
+        n_ctx: M, context vectors; with `words`, M is the number of their tokens instead.
+        class_specific: each class learns a context of its own.
+        position: where the class name stands among the context.
+        words: what the context starts as, such as "a photo of a"; random if empty. The published code then keeps one
+            context even if asked for class-specific ones, and cuts words of several tokens; neither is done here.
         recipe: the optimiser; the published code runs it in half precision, here it is float32.
     """
 
@@ -57,7 +95,24 @@ class CoOp:
     version: ClassVar[int] = 1
 
     n_ctx: int = 16
+    class_specific: bool = False
+    position: Literal["end", "middle", "front"] = "end"
+    words: str = ""
     recipe: Recipe = field(default_factory=Recipe)
+
+    def __post_init__(self) -> None:
+        if self.n_ctx < 1:
+            raise ValueError("n_ctx must be 1 or more")
+
+    def initial(self, tower: TextTower, classes: int, rng: torch.Generator) -> Tensor:
+        """The context v before training."""
+        start = tower.start()
+        if self.words:
+            embedded, end = tower.tokens([self.words])
+            v = embedded[0, : int(end[0])].clone()
+            return v.repeat(classes, 1, 1) if self.class_specific else v
+        shape = (classes, self.n_ctx, tower.width) if self.class_specific else (self.n_ctx, tower.width)
+        return STD * torch.randn(*shape, generator=rng, dtype=start.dtype).to(start.device)
 
     def fit(self, task: Task, /) -> Predictor:
         """Train the context for `recipe.epochs` and return the classifier of the last epoch's prompts.
@@ -69,21 +124,22 @@ class CoOp:
         tower = task.towers.text
         around = prompts(tower, task.classnames)
         s, rng = task.logit_scale, task.generator()
-        v = STD * torch.randn(self.n_ctx, tower.width, generator=rng, dtype=around[0].dtype)
-        v = v.to(task.device).requires_grad_()
+        v = self.initial(tower, len(task.classnames), rng).requires_grad_()
+        h = {"end": v.shape[-2], "middle": v.shape[-2] // 2, "front": 0}[self.position]
         optimizer = sgd([v], self.recipe)
         for epoch in range(self.recipe.epochs):
             optimizer.param_groups[0]["lr"] = self.recipe.lr_at(epoch)
             losses = []
             for batch in batches(task.train, epoch, self.recipe.batch, rng):
-                loss = cross_entropy(s * unit(batch.features) @ class_features(tower, v, around).T, batch.labels)  # (1)
+                t = class_features(tower, v, h, around)
+                loss = cross_entropy(s * unit(batch.features) @ t.T, batch.labels)  # (1)
                 optimizer.zero_grad()
                 loss.backward()  # type: ignore[no-untyped-call]
                 optimizer.step()
                 losses.append(loss.detach())
             mean_loss(losses, epoch, task, self.recipe.epochs)
         with torch.no_grad():
-            t = class_features(tower, v, around)
+            t = class_features(tower, v, h, around)
 
         def predict(f: Tensor) -> Outputs:
             z = unit(f)

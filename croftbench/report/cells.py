@@ -10,10 +10,15 @@ from typing import Any, Literal
 
 import pandas as pd
 
+from croftbench.report.labels import marked
 from croftbench.report.tables import DETECTION, ID, MEAN, SHIFTED, Leaderboard
 
 PARETO = "◆"
 TIE = "≈"
+TRANSDUCTIVE = (
+    "(transductive): what is said of an image depends on the other images of its test split, which are predicted "
+    "together; the other rows see one image at a time."
+)
 MEASURES = {"accuracy": "Acc ↑", "fpr95": "FPR95 ↓", "auroc": "AUROC ↑"}
 OVER_SEVERAL = {MEAN: "covariate mean", DETECTION: "semantic mean", SHIFTED: "shifted"}
 """Columns that average over populations, and so have no n of their own."""
@@ -63,12 +68,12 @@ class Line:
 def lines(board: Leaderboard) -> list[Line]:
     """Measured rows in the table's order, then published ones."""
     table = board.table
-    columns = {name: _column(table, name) for name in board.metrics}
+    columns = {name: column(table, name) for name in board.metrics}
     several = int(table["ranked"].sum()) > 1  # a front of one says nothing
     measured = [
         Line(
             rank=str(i + 1) if row["ranked"] else "–",
-            method=f"{row['method']} (imported)" if row["imported"] else str(row["method"]),
+            method=marked(str(row["method"]), row),
             encoder=str(row["encoder"]),
             shots=str(row["shots"]),
             runs=f"{row['runs']}/{row['runs_expected']}",
@@ -90,7 +95,7 @@ def _published(board: Leaderboard, row: Any) -> Line:
     )  # fmt: skip
 
 
-def _column(table: pd.DataFrame, name: str) -> list[Cell]:
+def column(table: pd.DataFrame, name: str) -> list[Cell]:
     """One metric's cells. Values are compared as they are shown, so that rows that look equal are marked alike."""
     lower = name.startswith("fpr95/")
     ranked = table.loc[table["ranked"], name].dropna()
@@ -191,4 +196,6 @@ def caption(board: Leaderboard) -> list[str]:
             f"{row.name}: {row.head.source}, {row.head.prompts or 'prompts not stated'}" for row in board.reported
         )
         small_print.append(f"Published elsewhere, shown as printed and never ranked: {sources}.")
+    if board.table["transductive"].any():
+        small_print.append(TRANSDUCTIVE)
     return [*small_print, board.note] if board.note else small_print

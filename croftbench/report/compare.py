@@ -19,7 +19,7 @@ import numpy as np
 from croftbench import paired, results
 from croftbench.errors import CroftbenchError, UsageError, unknown
 from croftbench.paired import Answers, Difference, Ranking
-from croftbench.report import pairs
+from croftbench.report import labels, pairs
 from croftbench.report.pairs import Key, PairedSplit
 from croftbench.specs import Suite
 
@@ -124,7 +124,11 @@ def compare(folder: Path, suites: Sequence[Suite], a: str, b: str, scorer: str |
     if chosen is None:
         raise failure or UsageError(f"{folder} has no runs to compare.", "`croftbench run` makes some.")
     corrected = paired.holm(test.p for test in tests)
-    names = pairs.labels([contender.spec for contender in chosen])
+    named = pairs.labels([contender.spec for contender in chosen])
+    names = [
+        f"{name} (transductive)" if labels.transductive(contender.runs.values()) else name
+        for name, contender in zip(named, chosen, strict=True)
+    ]
     done = tuple(replace(test, p_holm=p) for test, p in zip(tests, corrected, strict=True))
     return Comparison(names[0], names[1], chosen[0].spec.encoder, done, tuple(notes))
 

@@ -116,7 +116,7 @@ def draw(record: Mapping[str, Any]) -> Picture:
         for axes, (title, quantities, label) in zip(plane, PANELS, strict=True):
             columns = [c for c in COLUMNS if c.quantity in quantities and c.name in mean]
             for i, column in enumerate(columns):
-                looks = {"color": hue(i), "marker": MARKERS[i], "ms": 4, "lw": 1.4, "capsize": 2}
+                looks: dict[str, Any] = {"color": hue(i), "marker": MARKERS[i], "ms": 4, "lw": 1.4, "capsize": 2}
                 y, error = mean[column.name], std[column.name]
                 axes.errorbar([0], y[:1], error[:1], mfc="white", **looks)  # frozen: not a point of the sweep
                 axes.errorbar(range(1, len(y)), y[1:], error[1:], ls=dash(i), label=column.name, **looks)

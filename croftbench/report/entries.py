@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from croftbench import perimage, results
 from croftbench.errors import unknown
 from croftbench.perimage import SplitTable
-from croftbench.report.labels import configuration, labels
+from croftbench.report.labels import configuration, labels, marked
 from croftbench.report.tables import Leaderboard, leaderboard
 from croftbench.results import RunResult
 from croftbench.specs import RunSpec, Suite
@@ -76,7 +76,7 @@ def collect(results_dir: Path, suite: Suite) -> tuple[Leaderboard, list[Entry]]:
         runs = sorted(
             by_row[row["method"], row["encoder"], row["shots"]], key=lambda run: (run.spec.seed, run.spec.fold)
         )
-        parts = [row["method"], row["encoder"] if several["encoder"] else ""]
+        parts = [marked(row["method"], row), row["encoder"] if several["encoder"] else ""]
         parts.append(f"{row['shots']} shots" if several["shots"] else "")
         tables = _tables(results_dir, [run.spec for run in runs])
         found.append(

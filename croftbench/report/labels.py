@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
 from croftbench.errors import DataError
+from croftbench.results import RunResult
 from croftbench.specs import RunSpec
 
 CONFIGURATION = ("method", "method_version", "source", "params", "encoder", "weights_digest", "shots", "views")
@@ -61,6 +62,16 @@ def labels(specs: Sequence[RunSpec]) -> list[dict[str, str]]:
         encoder = f"{spec.encoder} ({spec.weights_digest[:6]})" if several else spec.encoder
         found.append({"method": " ".join([spec.method, *shown]), "encoder": encoder})
     return found
+
+
+def marked(name: str, row: Mapping[Any, Any]) -> str:
+    """A row's name with what every table must say of it: that its numbers are imported, or transductive."""
+    return name + "".join(f" ({mark})" for mark in ("imported", "transductive") if row[mark])
+
+
+def transductive(runs: Iterable[RunResult]) -> bool:
+    """Whether the outputs of an image depended on those beside it; runs from before this was recorded say no."""
+    return any(run.needs.get("transductive", False) for run in runs)
 
 
 def canonical(value: object) -> str:

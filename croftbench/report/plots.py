@@ -25,6 +25,7 @@ from croftbench.report.drawing import (
     style,
 )
 from croftbench.report.entries import Entry
+from croftbench.report.labels import marked
 from croftbench.report.tables import DETECTION, MEAN, Leaderboard
 
 TPR = np.linspace(0.005, 0.995, 199)  # holds .95 exactly enough for its FPR to be the leaderboard's
@@ -141,7 +142,7 @@ def _pareto(board: Leaderboard, entries: Sequence[Entry]) -> Picture:
 def _shots(board: Leaderboard, entries: Sequence[Entry]) -> Picture:
     lines: dict[tuple[str, str], list[Entry]] = {}
     for entry in entries:
-        lines.setdefault((entry.row["method"], entry.row["encoder"]), []).append(entry)
+        lines.setdefault((marked(entry.row["method"], entry.row), entry.row["encoder"]), []).append(entry)
     if all(len(line) < 2 for line in lines.values()):
         raise UsageError(
             f"no method has runs of several shots on {board.suite.name}.",

@@ -16,18 +16,19 @@ from croftbench.report.tables import DETECTION, ID, SHIFTED, STATISTICS, Leaderb
 SCHEMA = 1
 """Of the JSON. Top level: schema, leaderboards. A leaderboard: suite (name, version, digest, title), seeds, precision,
 scorer, left_out (other_digests, other_seeds: numbers of runs), rows, reported. A row: position (from 1), method,
-encoder, shots, ranked, pareto, imported, coverage (runs, runs_expected, seeds, seeds_expected, folds, folds_expected),
-params, params_digest, values. A value: metric, split, shift, positives, n, value, std, min, max, low, high; fractions,
-null where there is none. `low` and `high` bound the 95% interval over images, `std`, `min` and `max` speak of seeds. A
-reported row: row, source, provenance, method, encoder, shots, values (metric, split, scorer, value, a fraction)."""
+encoder, shots, ranked, pareto, imported, transductive, coverage (runs, runs_expected, seeds, seeds_expected, folds,
+folds_expected), params, params_digest, values. A value: metric, split, shift, positives, n, value, std, min, max, low,
+high; fractions, null where there is none. `low` and `high` bound the 95% interval over images, `std`, `min` and `max`
+speak of seeds. A reported row: row, source, provenance, method, encoder, shots, values (metric, split, scorer, value,
+a fraction)."""
 
+HEAD = ("method", "encoder", "shots", "ranked", "pareto", "imported", "transductive")
 COVERAGE = ("runs", "runs_expected", "seeds", "seeds_expected", "folds", "folds_expected")
 STATISTIC_NAMES = ("value", "std", "min", "max", "low", "high")
 
 TIDY = (
-    "suite", "suite_version", "suite_digest", "precision", "source", "position", "method", "encoder", "shots", "ranked",
-    "pareto", "imported", *COVERAGE, "metric", "split", "shift", "positives", "scorer", "n", *STATISTIC_NAMES, "params",
-    "params_digest",
+    "suite", "suite_version", "suite_digest", "precision", "source", "position", *HEAD, *COVERAGE, "metric", "split",
+    "shift", "positives", "scorer", "n", *STATISTIC_NAMES, "params", "params_digest",
 )  # fmt: skip
 """Columns of the tidy CSV. `source` is "measured", or the name of a published row; `positives` and `scorer` are empty
 for accuracy, `n` for means over several populations, and what a published row does not state is empty too."""
@@ -53,7 +54,7 @@ def tidy(board: Leaderboard) -> pd.DataFrame:
     }
     rows = []
     for position, row in enumerate(board.table.to_dict("records"), start=1):
-        names = ("method", "encoder", "shots", "ranked", "pareto", "imported", *COVERAGE, "params", "params_digest")
+        names = (*HEAD, *COVERAGE, "params", "params_digest")
         shared = suite | {"source": "measured", "position": position} | {name: row[name] for name in names}
         scorer = {"scorer": board.suite.protocol.headline}
         rows += [shared | (scorer if value["positives"] else {}) | value for value in _values(board, row)]
@@ -61,7 +62,7 @@ def tidy(board: Leaderboard) -> pd.DataFrame:
         head = published.head
         shared = suite | {"source": published.name, "position": position, "method": head.method}
         shared |= {"encoder": head.encoder, "shots": int(head.shots) if head.shots.isdecimal() else None}
-        shared |= {"ranked": False, "pareto": False, "imported": False, "precision": None}
+        shared |= {"ranked": False, "pareto": False, "imported": False, "transductive": False, "precision": None}
         for value in published.entries:
             kind = _kind(board, value.column) if value.column in board.metrics else {}
             own = {"metric": value.metric, "split": value.split, "scorer": value.scorer or None}
@@ -83,7 +84,7 @@ def _board(board: Leaderboard) -> dict[str, Any]:
         rows.append(
             {
                 "position": position,
-                **{name: row[name] for name in ("method", "encoder", "shots", "ranked", "pareto", "imported")},
+                **{name: row[name] for name in HEAD},
                 "coverage": {name: row[name] for name in COVERAGE},
                 "params": json.loads(row["params"]),
                 "params_digest": row["params_digest"],

@@ -17,7 +17,9 @@ from croftbench.specs import Suite
 
 
 def write_leaderboards(results_dir: Path, suite: Suite) -> list[Path]:
-    """Rebuild the suite's committed tables, `leaderboards/<suite>.csv` and `.md`; the same runs give the same bytes.
+    """Rebuild the suite's committed tables, `leaderboards/<suite>.csv`, `<suite>-scores.csv` and both as `.md`.
+
+    The same runs give the same bytes.
 
     Raises:
         DataError: see `tables.leaderboard`; or the folder cannot be written to.
@@ -35,9 +37,16 @@ def stale_leaderboards(results_dir: Path, suite: Suite) -> list[Path]:
 
 
 def _files(results_dir: Path, suite: Suite) -> dict[Path, str]:
-    board = leaderboard(results_dir, suite)
+    from croftbench.report import by_score, render_scores
+
+    board, scored = leaderboard(results_dir, suite), by_score.board(results_dir, suite)
     base = results_dir / "leaderboards"
-    return {base / f"{suite.name}.csv": records.to_wide(board), base / f"{suite.name}.md": to_markdown(board)}
+    return {
+        base / f"{suite.name}.csv": records.to_wide(board),
+        base / f"{suite.name}.md": to_markdown(board),
+        base / f"{suite.name}-scores.csv": render_scores.to_csv(scored),
+        base / f"{suite.name}-scores.md": render_scores.to_markdown(scored),
+    }
 
 
 # ------------------------------------------------------------------------------------- Markdown
@@ -48,23 +57,24 @@ def to_markdown(board: Leaderboard) -> str:
     headers = ["#", "Method", "Encoder", "Shots", *(header(board, name) for name in board.metrics), "Runs"]
     rows = [
         [
-            *map(_markdown, (line.rank, line.title, line.encoder, line.shots)),
-            *map(_markdown_cell, line.cells),
+            *map(markdown, (line.rank, line.title, line.encoder, line.shots)),
+            *map(markdown_cell, line.cells),
             line.runs,
         ]
         for line in lines(board)
     ]
     align = ("right", "left", "left", "right", *("right" for _ in board.metrics), "right")
-    body = tabulate(rows, [_markdown(name) for name in headers], "pipe", colalign=align, disable_numparse=True)
-    return "\n\n".join([f"# {_markdown(title(board))}", *map(_markdown, caption(board)), body]) + "\n"
+    body = tabulate(rows, [markdown(name) for name in headers], "pipe", colalign=align, disable_numparse=True)
+    return "\n\n".join([f"# {markdown(title(board))}", *map(markdown, caption(board)), body]) + "\n"
 
 
-def _markdown_cell(cell: Cell) -> str:
+def markdown_cell(cell: Cell) -> str:
+    """A number with its marks."""
     opening, closing = {"best": ("**", "**"), "second": ("<ins>", "</ins>"), "": ("", "")}[cell.mark]
     return f"{opening}{cell.text}{closing}{f' {TIE}' if cell.tie else ''}"
 
 
-def _markdown(text: str) -> str:
+def markdown(text: str) -> str:
     """Plain text on one line of Markdown: no cell break, no markup, no GitHub mathematics."""
     for character in "\\|*_<`[~$":
         text = text.replace(character, f"\\{character}")
@@ -91,14 +101,15 @@ def to_rich(board: Leaderboard) -> Table:
         measure, split, images = label(board, name)
         following = board.metrics[position + 1 : position + 2]
         ends = not following or following[0].split("/")[0] != name.split("/")[0]
-        cells = (_rich_cell(line.cells[position]) for line in shown)
+        cells = (rich_cell(line.cells[position]) for line in shown)
         table.add_row(Text(f"{measure} {split}"), images, *cells, end_section=ends)
     table.add_row("rank", "", *(line.rank for line in shown))
     table.add_row("runs", "", *(line.runs for line in shown))
     return table
 
 
-def _rich_cell(cell: Cell) -> Text:
+def rich_cell(cell: Cell) -> Text:
+    """A number with its marks."""
     style = {"best": "bold", "second": "underline", "": ""}[cell.mark]
     return Text.assemble((cell.text, style), TIE if cell.tie else "")
 

@@ -13,7 +13,7 @@ import pandas as pd
 from croftbench import results
 from croftbench.bundle import imported
 from croftbench.errors import DataError
-from croftbench.report.labels import canonical, check_comparable, configuration, labels
+from croftbench.report.labels import canonical, check_comparable, configuration, labels, transductive
 from croftbench.results import RunResult
 from croftbench.specs import Suite, digest
 
@@ -152,6 +152,7 @@ def _about(runs: list[RunResult], suite: Suite, seeds: tuple[int, ...]) -> dict[
         "params_digest": digest(spec.params)[:12],
         "ranked": pairs >= set(product(seeds, folds)),
         "imported": any(imported(run) for run in runs),
+        "transductive": transductive(runs),
         "runs": len(pairs),
         "runs_expected": len(seeds) * len(folds),
         "seeds": len({seed for seed, _ in pairs}),
@@ -231,6 +232,7 @@ def _columns(suite: Suite, metrics: tuple[str, ...]) -> list[str]:
         "ranked",
         "pareto",
         "imported",
+        "transductive",
         *coverage,
         *values,
         *counts,

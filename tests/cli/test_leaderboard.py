@@ -89,7 +89,8 @@ def test_without_a_format_the_files_are_written(put, call, tmp_path):
     code, out, err = call("leaderboard")
     assert code == 0
     assert "52.00 ± 1.00" in out
-    assert sorted(path.name for path in (tmp_path / "leaderboards").iterdir()) == ["emoji-open.csv", "emoji-open.md"]
+    files = sorted(path.name for path in (tmp_path / "leaderboards").iterdir())
+    assert files == [f"emoji-open{name}" for name in ("-scores.csv", "-scores.md", ".csv", ".md")]
     assert "Tables: " in err
     assert call("leaderboard", "--check")[0] == 0
     (tmp_path / "leaderboards" / "emoji-open.md").write_text("edited")

@@ -104,10 +104,11 @@ def test_the_embedded_layout(embedded: Path) -> None:
     assert_same(fast, slow, 1e-5)
 
 
-@pytest.mark.parametrize("budget", [4096, 60])
-def test_several_beginnings(budget: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each beginning with every rest; a small budget computes them in chunks and recomputes for the gradients."""
+@pytest.mark.parametrize(("budget", "kept"), [(4096, 2**30), (60, 2**30), (60, 0)])
+def test_several_beginnings(budget: int, kept: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each beginning with every rest; at once, in chunks, and in chunks that are computed again for the gradients."""
     monkeypatch.setattr(prompts, "TOKENS", budget)
+    monkeypatch.setattr(prompts, "KEPT", kept)
     model = build()
     tower = PromptTower(model, open_clip.SimpleTokenizer(context_length=24))
     rest, end = tower.tokens(TEXTS)

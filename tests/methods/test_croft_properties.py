@@ -123,6 +123,46 @@ def test_without_worst_case_the_generator_is_frozen(variant):
     assert torch.equal(weights.G, before)
 
 
+@pytest.mark.parametrize("worst", [True, False])
+@pytest.mark.parametrize("variant", ["official", "stated"])
+def test_without_the_energy_term_none_of_its_gradient_is_left(variant, worst, monkeypatch):
+    """The paper's ablation, lambda2 = 0: the same bits as if EDR were a constant."""
+
+    def weights_after_two_steps() -> list[Tensor]:
+        e, _, weights, batch = random_problem()
+        fit = Fit(CRoFT(variant=variant, lambda2=0.0, worst_case=worst), e, 20.0, weights)
+        fit.set_lr(0.1)
+        for _ in range(2):
+            list(fit.step(batch))
+        return [w.detach() for w in weights]
+
+    without = weights_after_two_steps()
+    monkeypatch.setattr(croft, "edr", lambda *_: torch.zeros((), dtype=torch.float64))
+    assert all(torch.equal(w, v) for w, v in zip(without, weights_after_two_steps(), strict=True))
+
+
+@pytest.mark.parametrize("variant", ["official", "stated"])
+def test_without_both_terms_it_is_cross_entropy_on_two_adapters(variant):
+    e, f, weights, batch = random_problem()
+    (update,) = Fit(CRoFT(variant=variant, lambda2=0.0, worst_case=False), e, 20.0, weights).step(batch)
+    W_I, W_T, _ = (w.detach().clone().requires_grad_() for w in random_problem()[2])
+    logits = 20.0 * u(0.2 * f @ W_I.T + 0.8 * f) @ u(0.5 * e @ W_T.T + 0.5 * e).T
+    loss = cross_entropy(logits, batch.labels)
+    torch.testing.assert_close(update.loss, loss.detach())
+    torch.testing.assert_close([weights.W_I.grad, weights.W_T.grad], list(torch.autograd.grad(loss, (W_I, W_T))))
+
+
+def test_stated_generators_loss_has_no_gradient_in_the_adapters():
+    """Even if asked for: the loss is cut off from them, not only their optimiser from it."""
+    e, _, weights, batch = random_problem()
+    fit = Fit(CRoFT(variant="stated"), e, 20.0, weights)
+    losses: list[Tensor] = []
+    fit._update = lambda loss, *optimisers: losses.append(loss)
+    next(fit.step(batch))
+    W_I, W_T, G = torch.autograd.grad(losses[0], tuple(weights), allow_unused=True)
+    assert W_I is None and W_T is None and G is not None
+
+
 def test_edr_without_worst_case_features_changes_the_stated_objective():
     e, f, weights, batch = random_problem()
     losses = []

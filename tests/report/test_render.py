@@ -15,6 +15,8 @@ from croftbench.errors import DataError
 from croftbench.report import cells, render
 from croftbench.report.tables import leaderboard
 
+FILES = ["tiny.csv", "tiny.md", "tiny-scores.csv", "tiny-scores.md"]
+
 
 @pytest.fixture
 def filled(add, tiny, tmp_path):
@@ -29,7 +31,7 @@ def filled(add, tiny, tmp_path):
 
 def test_csv_reads_back_without_loss(filled):
     suite, folder = filled
-    path, _ = render.write_leaderboards(folder, suite)
+    path, *_ = render.write_leaderboards(folder, suite)
     read = pd.read_csv(path, engine="python")
     assert_frame_equal(read, leaderboard(folder, suite).table, check_exact=True)
     assert list(read.columns[:4]) == ["method", "encoder", "shots", "ranked"]
@@ -39,23 +41,23 @@ def test_csv_reads_back_without_loss(filled):
 def test_rebuilding_gives_the_same_bytes(filled):
     suite, folder = filled
     paths = render.write_leaderboards(folder, suite)
-    assert [path.relative_to(folder).as_posix() for path in paths] == ["leaderboards/tiny.csv", "leaderboards/tiny.md"]
+    assert [path.relative_to(folder).as_posix() for path in paths] == [f"leaderboards/{name}" for name in FILES]
     before = [path.read_bytes() for path in paths]
     shutil.rmtree(folder / "leaderboards")
     assert [path.read_bytes() for path in render.write_leaderboards(folder, suite)] == before
-    assert sorted(path.name for path in (folder / "leaderboards").iterdir()) == ["tiny.csv", "tiny.md"]
+    assert sorted(path.name for path in (folder / "leaderboards").iterdir()) == sorted(FILES)
 
 
 def test_stale_tables_are_found(filled, add):
     suite, folder = filled
-    assert [path.name for path in render.stale_leaderboards(folder, suite)] == ["tiny.csv", "tiny.md"]
-    csv, _ = render.write_leaderboards(folder, suite)
+    assert [path.name for path in render.stale_leaderboards(folder, suite)] == FILES
+    csv, *_ = render.write_leaderboards(folder, suite)
     assert render.stale_leaderboards(folder, suite) == []
     csv.write_text(csv.read_text() + "\n")
     assert render.stale_leaderboards(folder, suite) == [csv]
     render.write_leaderboards(folder, suite)
     add(suite, 1, 0.7, method="coop")
-    assert len(render.stale_leaderboards(folder, suite)) == 2
+    assert len(render.stale_leaderboards(folder, suite)) == 4
 
 
 def test_markdown(filled):

@@ -1,0 +1,81 @@
+"""Local features: one vector for each place of an image, in the joint space of images and texts.
+
+As in AtsuMiyai/LoCoOp and AtsuMiyai/GL-MCM, `clip_w_local/model.py`. What CLIP's last attention would mix over all
+places is left unmixed, so that a place's vector is its own value, projected as the global feature is:
+
+    ModifiedResNet    p_i = C(V(x_i))                         x  its last feature map, without position embedding
+    VisionTransformer p_i = LN(h_i + MLP(LN_2(h_i))) Proj     x  what enters its last block
+                      h_i = x_i + O(V(LN_1(x_i)))
+
+V, O and C are the value and output projections of the attention pool or of the last block's attention. Both towers run
+exactly as without local features: only what enters their last attention is noted down on the way.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import linear
+
+from croftbench.errors import CroftbenchError
+
+__all__ = ["encode", "refusal"]
+
+
+def encode(model: Any, pixels: Tensor, encoder_id: str = "this encoder") -> Tensor:
+    """(B, 3, H, W) images -> (B, 1 + P, D): the global feature, bit for bit as without the others, and P places.
+
+    Places are in reading order: row by row, from the upper left.
+
+    Raises:
+        CroftbenchError: the image tower is not one whose local features are defined (see `refusal`).
+    """
+    if reason := refusal(model):
+        raise CroftbenchError(
+            f"{encoder_id} has no local features: {reason}.", "Use a CLIP with OpenAI's ResNet or ViT image tower."
+        )
+    visual = model.visual
+    resnet = type(visual).__name__ == "ModifiedResNet"
+    last = visual.attnpool if resnet else visual.transformer.resblocks[-1]
+    seen: list[Tensor] = []
+    hook = last.register_forward_pre_hook(lambda module, arguments: seen.append(arguments[0]))
+    try:
+        whole: Tensor = model.encode_image(pixels)
+    finally:
+        hook.remove()
+    local = _of_resnet(last, seen[0]) if resnet else _of_transformer(visual, last, seen[0])
+    return torch.cat([whole[:, None], local], dim=1)
+
+
+def refusal(model: Any) -> str:
+    """Why an open_clip model has no local features; "" if it has."""
+    visual = model.visual
+    kind = type(visual).__name__
+    if kind == "ModifiedResNet":
+        return ""
+    if kind != "VisionTransformer":
+        return f"its image tower is a {kind}"
+    if visual.attn_pool is not None or visual.pool_type != "tok":
+        return "its image tower is not read at the class token"
+    if type(visual.transformer.resblocks[-1]).__name__ != "ResidualAttentionBlock":
+        return "its image tower has modified attention blocks"
+    return ""
+
+
+def _of_resnet(pool: Any, x: Tensor) -> Tensor:
+    """(B, W, h, w) feature map -> (B, h w, D)."""
+    local: Tensor = pool.c_proj(pool.v_proj(x.flatten(2).mT))
+    return local
+
+
+def _of_transformer(visual: Any, block: Any, x: Tensor) -> Tensor:
+    """(B, 1 + P, W) that enters the last block -> (B, P, D)."""
+    x = (x if visual.transformer.batch_first else x.transpose(0, 1))[:, 1:]
+    attention, width = block.attn, x.shape[-1]
+    bias = None if attention.in_proj_bias is None else attention.in_proj_bias[2 * width :]
+    value = linear(block.ln_1(x), attention.in_proj_weight[2 * width :], bias)
+    h = x + block.ls_1(attention.out_proj(value))
+    local: Tensor = visual.ln_post(h + block.ls_2(block.mlp(block.ln_2(h))))
+    return local if visual.proj is None else local @ visual.proj

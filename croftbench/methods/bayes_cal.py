@@ -1,0 +1,210 @@
+"""Bayes-CAL: prompts with a posterior, kept apart from what tells the domains.
+
+Bayesian Cross-Modal Alignment Learning for Few-Shot Out-of-Distribution Generalization.
+AAAI 2023, arXiv 2504.09448. Code of the authors: LinLLLL/BayesCAL, and in LinLLLL/CRoFT, which compares with it.
+
+Two contexts are learned, each with a Gaussian posterior: one before the class names, one before the names of the
+training domains. A sample of each is drawn at every step:
+
+    min over q, q':   CE(l, y) + a1 CE(l', d) + a2 IRM + a3 orth + beta ( KL(q | p) + KL(q' | p') )       (1)
+    l    = s z t(v)^T,   l' = s z t'(v')^T,   v = mu + sigma eps,   eps ~ N(0, 1)                         (2)
+    IRM  = sum over domains of ( d/da CE(a l, y) of its images, at a = 1 )^2                              (3)
+    orth = sum_i cos^2( d CE(l, y) / d f_i,  d CE(l', d) / d f_i )                                        (4)
+    KL   = sum log(sigma_0 / sigma) + ( sigma^2 + (mu - mu_0)^2 ) / (2 sigma_0^2) - 1/2                   (5)
+
+    mu, sigma    (M, W)  posterior q of the context; mu starts as a draw of N(0, 0.02^2)
+    mu_0         (M, W)  where mu starts: the prior's mean, with standard deviation sigma_0
+    '                    the same for the domains' context
+    t(v)         (C, D)  u( g( [SOS] v_1 ... v_M <name>. [EOS] ) );  t' of the domains' names
+    y, d         (N,)    labels and domains                         f   (N, D)  raw image features
+    z            (N, D)  u(f)                                       g           frozen text tower, read at [EOS]
+    u(x)         x / (|x| + 1e-6), row by row                       s           logit scale
+
+The class is told with the posterior's mean. Names are those of the domains that have training images, never of the one
+that is left out. With one training domain l' has one column, so that the terms of a1 and a3 are 0 and its context is
+not learned; (3) remains, of one domain.
+
+`variant="official"` is the published code: see the places marked PUBLISHED CODE. Its standard deviation is sigma^2, so
+that with sigma = 1e-5 no noise is left in single precision.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import ClassVar, Literal, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from croftbench.method import Needs, Outputs, Predictor, Task, TextTower
+from croftbench.training import Batch, Recipe, batches, mean_loss, sgd, unit
+
+__all__ = ["BayesCAL", "Context", "Names", "Terms", "irm", "orthogonality"]
+
+EPS = 1e-6
+STD = 0.02
+
+
+class Context(NamedTuple):
+    """A posterior and its prior's mean; `mu` and `sigma` are leaf tensors, (M, W)."""
+
+    mu: Tensor
+    sigma: Tensor
+    mu0: Tensor
+
+    @classmethod
+    def start(cls, size: tuple[int, int], sigma: float, rng: torch.Generator, like: Tensor) -> Context:
+        """A posterior of standard deviation `sigma` around its prior's mean, which is drawn."""
+        mu0 = (STD * torch.randn(*size, generator=rng, dtype=like.dtype)).to(like.device)
+        return cls(mu0.clone().requires_grad_(), torch.full_like(mu0, sigma).requires_grad_(), mu0)
+
+
+class Names:
+    """Names in the text tower, ready for any context."""
+
+    def __init__(self, tower: TextTower, names: tuple[str, ...]) -> None:
+        self.tower = tower
+        self.start = tower.start()
+        self.rest, self.end = tower.tokens([f"{name.replace('_', ' ')}." for name in names])
+
+    def features(self, v: Tensor) -> Tensor:
+        """t(v), one row a name."""
+        return unit(self.tower.encode(torch.cat([self.start, v]), self.rest, self.end), EPS)
+
+
+class Terms(NamedTuple):
+    """What (1) adds up, scalars without their weights, but KL with beta."""
+
+    ce: Tensor
+    ce_domain: Tensor
+    irm: Tensor
+    orth: Tensor
+    kl: Tensor
+
+
+def irm(logits: Tensor, y: Tensor, domains: Tensor) -> Tensor:
+    """Equation (3). The derivative of CE(a l, y) at a = 1 is the mean of sum_c softmax(l)_c l_c - l_y."""
+    slope = (logits.softmax(1) * logits).sum(1) - logits.gather(1, y[:, None]).squeeze(1)  # (N,)
+    squares = [slope[domains == d].mean().square() for d in domains.unique()]  # type: ignore[no-untyped-call]
+    return torch.stack(squares).sum()
+
+
+def orthogonality(ce: Tensor, ce_domain: Tensor, f: Tensor, trains: bool) -> Tensor:
+    """Equation (4); a constant unless it `trains`."""
+    one, two = (
+        unit(torch.autograd.grad(x, f, retain_graph=True, create_graph=trains)[0], EPS) for x in (ce, ce_domain)
+    )
+    return (one * two).sum(1).square().sum()
+
+
+@dataclass(frozen=True)
+class BayesCAL:
+    """Hyper-parameters of Bayes-CAL.
+
+    Attributes:
+        variant: "correct" is (1) to (5); "official" the published code.
+        n_ctx: M, vectors of each context.
+        a1, a2, a3: weights in (1), those of the authors' scripts.
+        beta: weight of KL, the published one. The evidence lower bound would have 1 / training images.
+        sigma: where the posterior's sigma starts; published.
+        sigma0: the prior's standard deviation, that of the draw of mu_0. The published formula has 2 sigma^4 + 0.001
+            for its 2 sigma_0^2, which is 0.022. "official" does not read it.
+        recipe: the optimiser, the same for both contexts.
+    """
+
+    needs: ClassVar[Needs] = Needs(text="tower")
+    version: ClassVar[int] = 1
+
+    variant: Literal["correct", "official"] = "correct"
+    n_ctx: int = 16
+    a1: float = 0.01
+    a2: float = 0.5
+    a3: float = 0.01
+    beta: float = 1e-8
+    sigma: float = 1e-5
+    sigma0: float = STD
+    recipe: Recipe = field(default_factory=Recipe)
+
+    def fit(self, task: Task, /) -> Predictor:
+        """Train both contexts for `recipe.epochs` and return the classifier with the last epoch's posterior.
+
+        Raises:
+            TrainingError: an epoch's mean loss is not finite.
+            UsageError: context and longest name do not fit the text tower.
+        """
+        tower, s, rng = task.towers.text, task.logit_scale, task.generator()
+        present: list[int] = task.train.domains.unique().tolist()  # type: ignore[no-untyped-call]
+        names = Names(tower, task.classnames)
+        # PUBLISHED CODE: names of all domains, the one that is left out too; a task does not know that one.
+        shown = range(len(task.domains)) if self.variant == "official" else present
+        domains = Names(tower, tuple(task.domains[d] for d in shown))
+        where = torch.tensor([list(shown).index(d) if d in shown else -1 for d in range(len(task.domains))])
+        where = where.to(task.device)
+        size = (self.n_ctx, tower.width)
+        q, q_domain = (Context.start(size, self.sigma, rng, names.start) for _ in range(2))
+        optimizer = sgd([q.mu, q.sigma, q_domain.mu, q_domain.sigma], self.recipe)
+
+        def noise() -> tuple[Tensor, Tensor]:
+            one, two = (torch.randn(size, generator=rng, dtype=q.mu.dtype).to(task.device) for _ in range(2))
+            return one, two
+
+        for epoch in range(self.recipe.epochs):
+            optimizer.param_groups[0]["lr"] = self.recipe.lr_at(epoch)
+            losses = []
+            for batch in batches(task.train, epoch, self.recipe.batch, rng):
+                batch = Batch(batch.features, batch.labels, where[batch.domains])
+                loss = self.loss(self.terms(batch, names, domains, q, q_domain, noise(), s))
+                optimizer.zero_grad()
+                loss.backward()  # type: ignore[no-untyped-call]
+                optimizer.step()
+                losses.append(loss.detach())
+            mean_loss(losses, epoch, task, self.recipe.epochs)
+        with torch.no_grad():
+            # PUBLISHED CODE: a sample for each test batch; here one for all, so that an image's scores are its own.
+            t = names.features(self.sample(q, noise()[0]) if self.variant == "official" else q.mu)
+
+        def predict(f: Tensor) -> Outputs:
+            z = unit(f, EPS)
+            return Outputs(logits=s * z @ t.T, features=z, classes=t)
+
+        return predict
+
+    def sample(self, q: Context, eps: Tensor) -> Tensor:
+        """A draw of q: equation (2)."""
+        # PUBLISHED CODE: the standard deviation is sigma^2.
+        return q.mu + (q.sigma.square() if self.variant == "official" else q.sigma) * eps
+
+    def terms(
+        self, batch: Batch, names: Names, domains: Names, q: Context, q_domain: Context, eps: tuple[Tensor, Tensor],
+        s: float,
+    ) -> Terms:  # fmt: skip
+        """The terms of (1) for a batch and two draws of noise; `batch.domains` count the rows of `domains`."""
+        f = batch.features.detach().requires_grad_()
+        t = names.features(self.sample(q, eps[0]))
+        z = unit(f, EPS).to(t.dtype)
+        logits = s * z @ t.T
+        ce, zero = cross_entropy(logits, batch.labels), logits.new_zeros(())
+        penalty, kl = irm(logits, batch.labels, batch.domains), self.kl(q)
+        if len(domains.end) == 1:
+            return Terms(ce, zero, penalty, zero, kl)
+        ce_domain = cross_entropy(s * z @ domains.features(self.sample(q_domain, eps[1])).T, batch.domains)
+        # PUBLISHED CODE: the gradients are not differentiable, so that this term trains nothing.
+        orth = orthogonality(ce, ce_domain, f, trains=self.variant == "correct")
+        return Terms(ce, ce_domain, penalty, orth, kl + self.kl(q_domain))
+
+    def loss(self, terms: Terms) -> Tensor:
+        """Equation (1)."""
+        return terms.ce + self.a1 * terms.ce_domain + self.a2 * terms.irm + self.a3 * terms.orth + terms.kl
+
+    def kl(self, q: Context) -> Tensor:
+        """KL(q | p) times beta: equation (5)."""
+        moved = (q.mu - q.mu0).square()
+        if self.variant == "official":
+            # PUBLISHED CODE: constants that keep the logarithm and the quotient finite and outweigh sigma_0; no 1/2.
+            one, two = self.sigma**2, q.sigma.square()
+            kl = (one / two + 1e-3).log() + (two.square() + moved) / (2 * one**2 + 1e-3)
+            return (self.beta * kl.sum()).clamp(min=0)
+        variance = q.sigma.square()
+        kl = (self.sigma0**2 / variance).log() / 2 + (variance + moved) / (2 * self.sigma0**2) - 0.5
+        return self.beta * kl.sum()

@@ -1,0 +1,195 @@
+"""A run's outputs, kept: what its predictor said of every image, so that scoring it again trains nothing.
+
+One folder a run in the cache, `outputs/<run id>/`: float32 NumPy files, read memory-mapped, and `meta.json`. It
+appears in one rename, complete. It is never needed: a run whose folder is gone is fitted again when a score asks.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from croftbench.errors import DataError
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from croftbench.method import Outputs
+
+SCHEMA = 1
+TRAIN = "train"
+"""The part that holds the training images; test splits are parts "0", "1", ... in the order of the run."""
+
+BLOCK = 4096
+"""Images read at once."""
+
+
+class DamagedError(DataError):
+    """Kept outputs that cannot be read."""
+
+
+def kept(cache: Path, run_id: str) -> bool:
+    """Whether a run's outputs are in the cache."""
+    return (cache / "outputs" / run_id / "meta.json").is_file()
+
+
+class Writer:
+    """Writes parts as they are computed. A full disk ends the keeping, not the run."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.parts: dict[str, dict[str, Any]] = {}
+        self.failed = False
+        self._classes: tuple[str, Tensor] | None = None
+
+    def through(self, part: str, images: int, outputs: Iterable[Outputs]) -> Iterator[Outputs]:
+        """Hand on the outputs of a part's images, in order, and keep them."""
+        files: dict[str, IO[bytes]] = {}
+        own: tuple[str, ...] = ()
+        classes = None
+        with contextlib.ExitStack() as stack:
+            for chunk in outputs:
+                own, classes = tuple(chunk.scores), chunk.classes
+                arrays = [chunk.logits, chunk.features, *chunk.scores.values()]
+                for name, tensor in zip(_names(part, len(own)), arrays, strict=True):
+                    self._append(files, stack, name, images, tensor.float().cpu().numpy())
+                yield chunk
+        self.parts[part] = {"images": images, "scores": own, "classes": self._class_file(part, classes)}
+
+    def finish(self) -> None:
+        """Write the listing, last."""
+        self._write("meta.json", lambda file: file.write(json.dumps({"schema": SCHEMA, "parts": self.parts}).encode()))
+
+    def _append(
+        self, files: dict[str, IO[bytes]], stack: contextlib.ExitStack, name: str, rows: int, block: npt.NDArray[Any]
+    ) -> None:
+        if self.failed:
+            return
+        try:
+            if name not in files:
+                files[name] = (self.folder / name).open("wb")
+                stack.callback(self._close, files[name])
+                header = {"descr": block.dtype.str, "fortran_order": False, "shape": (rows, *block.shape[1:])}
+                np.lib.format.write_array_header_1_0(files[name], header)
+            files[name].write(np.ascontiguousarray(block).data)
+        except OSError:
+            self.failed = True
+
+    def _close(self, file: IO[bytes]) -> None:
+        try:
+            file.close()  # writes what is buffered
+        except OSError:
+            self.failed = True
+
+    def _class_file(self, part: str, classes: Tensor | None) -> str:
+        """Where a part's class features are: most methods have the same for all parts."""
+        if classes is None:
+            return ""
+        if self._classes is None or not self._classes[1].equal(classes):
+            name = f"{part}-classes.npy"
+            self._write(name, lambda file: np.save(file, classes.float().cpu().numpy()))
+            self._classes = name, classes
+        return self._classes[0]
+
+    def _write(self, name: str, what: Callable[[IO[bytes]], object]) -> None:
+        if self.failed:
+            return
+        try:
+            with (self.folder / name).open("wb") as file:
+                what(file)
+        except OSError:
+            self.failed = True
+
+
+@contextlib.contextmanager
+def keeping(cache: Path, run_id: str) -> Iterator[Writer]:
+    """Keep what is written inside as the run's outputs, replacing older ones; nothing of it if anything fails."""
+    target = cache / "outputs" / run_id
+    temporary = target.with_name(f"{run_id}.{os.getpid()}.partial")
+    writer = Writer(temporary)
+    try:
+        try:
+            temporary.mkdir(parents=True, exist_ok=True)
+        except OSError:
+            writer.failed = True
+        yield writer
+        writer.finish()
+        if not writer.failed:
+            with contextlib.suppress(OSError):
+                shutil.rmtree(target, ignore_errors=True)
+                temporary.replace(target)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A run's outputs, read back.
+
+    Attributes:
+        folder: where they are.
+        parts: by name: number of images, names of the method's own scores,
+            the file of its class features, "" for none.
+    """
+
+    folder: Path
+    parts: dict[str, dict[str, Any]]
+
+    def images(self, part: str) -> int:
+        """How many images a part holds, 0 where there is no such part."""
+        return int(self.parts.get(part, {"images": 0})["images"])
+
+    @property
+    def own(self) -> tuple[str, ...]:
+        """Names of the method's own scores."""
+        return tuple(self.parts["0"]["scores"])
+
+    def read(self, part: str, device: torch.device, block: int = BLOCK) -> Iterator[Outputs]:
+        """A part's outputs, so many images at a time.
+
+        Raises:
+            DamagedError: a file is gone or damaged.
+        """
+        import torch
+
+        from croftbench.method import Outputs
+
+        about = self.parts[part]
+        arrays = [self._open(name, about["images"]) for name in _names(part, len(about["scores"]))]
+        classes = torch.from_numpy(np.array(self._open(about["classes"]))).to(device) if about["classes"] else None
+        for start in range(0, about["images"], block):
+            found = [torch.from_numpy(np.array(array[start : start + block])).to(device) for array in arrays]
+            yield Outputs(found[0], found[1], classes, dict(zip(about["scores"], found[2:], strict=True)))
+
+    def _open(self, name: str, rows: int | None = None) -> npt.NDArray[np.float32]:
+        try:
+            array: npt.NDArray[np.float32] = np.load(self.folder / name, mmap_mode="r", allow_pickle=False)
+        except (OSError, ValueError) as error:
+            raise DamagedError(f"{self.folder / name} is damaged: {error}.") from error
+        if rows is not None and len(array) != rows:
+            raise DamagedError(f"{self.folder / name} does not hold {rows} images.")
+        return array
+
+
+def find(cache: Path, run_id: str) -> Kept | None:
+    """A run's kept outputs, or None where there are none that can be read."""
+    folder = cache / "outputs" / run_id
+    try:
+        meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return Kept(folder, meta["parts"]) if meta.get("schema") == SCHEMA else None
+
+
+def _names(part: str, own: int) -> list[str]:
+    return [f"{part}-logits.npy", f"{part}-features.npy", *(f"{part}-score-{i}.npy" for i in range(own))]

@@ -1,0 +1,99 @@
+"""Scores of the logits alone. They carry the logit scale s already, which is how CRoFT and its baselines use them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from croftbench.scorers.known import Known, NotApplicableError, Scorer, class_features
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from croftbench.method import Outputs
+
+
+def energy(known: Known, T: float = 1.0) -> Scorer:
+    """Negative free energy: T log sum_c exp(logit_c / T).
+
+    Energy-based Out-of-distribution Detection, NeurIPS 2020, arXiv 2010.03759.
+
+    As T falls it tends to the largest logit, as it grows, in order, to the mean logit. Large-margin logits (s = 100)
+    are near the first end at the published T = 1.
+    """
+    return lambda outputs: T * (outputs.logits / T).logsumexp(-1)
+
+
+def msp(known: Known) -> Scorer:
+    """Largest softmax probability of the logits, in (1/C, 1].
+
+    A Baseline for Detecting Misclassified and Out-of-Distribution Examples in Neural Networks, ICLR 2017,
+    arXiv 1610.02136.
+    """
+    return lambda outputs: outputs.logits.softmax(-1).amax(-1)
+
+
+def mcm(known: Known, T: float = 1.0) -> Scorer:
+    """Maximum concept matching: largest softmax probability of the cosines (logits / s) at temperature T.
+
+    Delving into Out-of-Distribution Detection with Vision-Language Representations, NeurIPS 2022, arXiv 2211.13445.
+
+    At T = 1 / s it is `msp`; the published T is 1, which flattens: it then counts how far the best class stands out
+    from the mean of all.
+    """
+    s = known.logit_scale
+    return lambda outputs: (outputs.logits / (s * T)).softmax(-1).amax(-1)
+
+
+def max_logit(known: Known) -> Scorer:
+    """Largest logit.
+
+    Scaling Out-of-Distribution Detection for Real-World Settings, ICML 2022, arXiv 1911.11132.
+    """
+    return lambda outputs: outputs.logits.amax(-1)
+
+
+def max_cosine(known: Known) -> Scorer:
+    """Largest cosine of the image with a class, in [-1, 1].
+
+    Hyperparameter-Free Out-of-Distribution Detection Using Cosine Similarity, ACCV 2020, arXiv 1905.10628.
+
+    It orders images as `max_logit` does, in a unit that does not depend on the logit scale; a method whose logits are
+    no cosines has none.
+    """
+    s = known.logit_scale
+
+    def score(outputs: Outputs) -> Tensor:
+        class_features(outputs)
+        return outputs.logits.amax(-1) / s
+
+    return score
+
+
+def entropy(known: Known) -> Scorer:
+    """Minus the Shannon entropy (nats) of the softmax of the logits, in [-log C, 0].
+
+    A Mathematical Theory of Communication, Bell System Technical Journal 1948.
+    """
+
+    def score(outputs: Outputs) -> Tensor:
+        log_p = outputs.logits.log_softmax(-1)
+        return (log_p.exp() * log_p).sum(-1)
+
+    return score
+
+
+def margin(known: Known) -> Scorer:
+    """Gap between the two largest logits: the log-ratio of the two largest probabilities, which does not saturate.
+
+    Active Hidden Markov Models for Information Extraction, IDA 2001.
+
+    There it is the difference of the probabilities themselves.
+    """
+    if len(known.classnames) < 2:
+        raise NotApplicableError("it compares two classes, and there is only one.")
+
+    def score(outputs: Outputs) -> Tensor:
+        best = outputs.logits.topk(2, dim=-1).values
+        return best[..., 0] - best[..., 1]
+
+    return score

@@ -1,0 +1,77 @@
+"""A small real text tower, and open_clip's own way to run it, for the methods that learn prompts."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import open_clip
+import pytest
+import torch
+from torch import Tensor
+
+from croftbench.encoders.prompts import PromptTower
+from croftbench.method import Examples, Task, Towers
+
+NAMES = ("dog", "hot_dog", "hook and loop fastener (tape)")
+WIDTH, DIM, CONTEXT = 32, 16, 24
+
+
+@dataclass(frozen=True)
+class Tiny:
+    """A random CLIP in float64 whose text tower reads 24 tokens."""
+
+    model: Any
+    tokenizer: Any
+
+    @property
+    def tower(self) -> PromptTower:
+        return PromptTower(self.model, self.tokenizer)
+
+    def embed(self, text: str) -> Tensor:
+        """(24, W) token embeddings of a text, start token and padding included."""
+        found: Tensor = self.model.token_embedding(self.tokenizer([text]))[0]
+        return found
+
+    def tokens(self, text: str) -> int:
+        """How many tokens a text has, without start and end."""
+        return len(self.tokenizer.encode(text))
+
+    def read(self, prompt: Tensor, end: int) -> Tensor:
+        """(24, W) embeddings -> (D,) raw text feature at the end token, by open_clip's forward pass."""
+        x = (prompt + self.model.positional_embedding)[None]
+        x = self.model.ln_final(self.model.transformer(x, attn_mask=self.model.attn_mask))
+        feature: Tensor = x[0, end] @ self.model.text_projection
+        return feature
+
+
+@pytest.fixture(scope="session")
+def tiny() -> Tiny:
+    torch.manual_seed(0)
+    text = {"context_length": CONTEXT, "vocab_size": 49408, "width": WIDTH, "heads": 4, "layers": 2}
+    vision = {"image_size": 32, "layers": 1, "width": 32, "head_width": 16, "patch_size": 16}
+    model = open_clip.CLIP(embed_dim=DIM, vision_cfg=vision, text_cfg=text, quick_gelu=True)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    frozen = model.double().eval().requires_grad_(False)
+    return Tiny(frozen, open_clip.SimpleTokenizer(context_length=CONTEXT))
+
+
+@pytest.fixture
+def tiny_task(tiny: Tiny) -> Callable[..., Task]:
+    """`tiny_task(order=(0, 1, 2))`: twelve images of three classes; the hand-written prompt is "a photo of a {}."."""
+
+    def make(order: tuple[int, ...] = (0, 1, 2)) -> Task:
+        random = torch.Generator().manual_seed(5)
+        centres = torch.randn(3, DIM, generator=random, dtype=torch.float64)
+        labels = torch.arange(12) % 3
+        views = centres[labels] + torch.randn(2, 12, DIM, generator=random, dtype=torch.float64)
+        names = tuple(NAMES[c] for c in order)
+        place = torch.tensor([order.index(c) for c in range(3)])
+        with torch.no_grad():
+            text = tiny.model.encode_text(tiny.tokenizer([f"a photo of a {n.replace('_', ' ')}." for n in names]))
+        return Task(
+            names, Examples(views, place[labels], torch.zeros(12).long()), None, text, 20.0, 1, Towers(tiny.tower)
+        )
+
+    return make

@@ -1,0 +1,57 @@
+"""GL-MCM: zero-shot CLIP's classes, and its score written out."""
+
+import math
+
+import pytest
+import torch
+
+from croftbench.method import Examples, Task
+from croftbench.methods.gl_mcm import GLMCM
+from croftbench.methods.zero_shot import ZeroShot
+from croftbench.places import gl_mcm
+from croftbench.training import unit
+
+
+@pytest.fixture
+def task() -> Task:
+    text = torch.randn(3, 6, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    none = torch.zeros(0, dtype=torch.long)
+    return Task(("a", "b", "c"), Examples(torch.zeros(1, 0, 6), none, none), None, text, 100.0, seed=1)
+
+
+@pytest.fixture
+def images() -> torch.Tensor:
+    """Four images of five places."""
+    return torch.randn(4, 1 + 5, 6, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+
+
+@pytest.mark.parametrize(("weight", "tau"), [(0.5, 1.0), (1.0, 0.1)])
+def test_the_score_written_out(task: Task, images: torch.Tensor, weight: float, tau: float) -> None:
+    found = GLMCM(weight, tau).fit(task)(images).scores["gl_mcm"]
+
+    def likeliest(feature: torch.Tensor) -> float:
+        cosines = [float(feature @ t / feature.norm() / t.norm()) for t in task.text]
+        powers = [math.exp(cosine / tau) for cosine in cosines]
+        return max(powers) / sum(powers)
+
+    for image, score in zip(images, found, strict=True):
+        expected = likeliest(image[0]) + weight * max(likeliest(place) for place in image[1:])
+        assert score.item() == pytest.approx(expected, rel=1e-12)
+
+
+def test_the_classes_are_those_of_zero_shot_clip(task: Task, images: torch.Tensor) -> None:
+    one, two = GLMCM().fit(task)(images), ZeroShot().fit(task)(images[:, 0])
+    assert torch.equal(one.logits, two.logits)
+    assert torch.equal(one.features, two.features)
+    assert torch.equal(one.classes, two.classes)
+
+
+def test_without_weight_it_is_mcm(task: Task, images: torch.Tensor) -> None:
+    outputs = GLMCM(lambda_local=0.0).fit(task)(images)
+    mcm = (outputs.logits / task.logit_scale).softmax(-1).amax(-1)
+    torch.testing.assert_close(outputs.scores["gl_mcm"], mcm)
+
+
+def test_order_of_places_and_classes_does_not_matter(images: torch.Tensor) -> None:
+    z, p, t = unit(images[:, 0]), unit(images[:, 1:]), unit(images[0, :3])
+    torch.testing.assert_close(gl_mcm(z, p, t), gl_mcm(z, p[:, [4, 2, 0, 1, 3]], t[[2, 0, 1]]))
