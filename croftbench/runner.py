@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -16,14 +16,15 @@ import torch
 from torch import Tensor
 
 from croftbench import datasets, encoders, environment, plugins, scorers, scoring
+from croftbench.datasets import Roots
 from croftbench.datasets.draw import subset
 from croftbench.errors import TrainingError, UsageError
 from croftbench.features import FeatureStore
-from croftbench.method import Examples, Outputs, Predictor, Task, Towers
+from croftbench.method import Examples, Method, Outputs, Predictor, Renamable, Task, Towers
 from croftbench.perimage import SplitTable
 from croftbench.plugins import MethodInfo
 from croftbench.results import RunResult
-from croftbench.specs import Fold, Pool, RunSpec, Shift, Split, Suite
+from croftbench.specs import UNKNOWN, Fold, Pool, RunSpec, Shift, Split, Suite
 from croftbench.training import unit
 
 if TYPE_CHECKING:
@@ -64,6 +65,8 @@ class Workbench:
         cache: folder of the feature store and the encoder records.
         device: where methods train and predict.
         progress: where stages are shown.
+        roots: where images come from.
+        allow_incomplete: take splits whose counts are not the manifest's.
     """
 
     suite: Suite
@@ -71,9 +74,11 @@ class Workbench:
     cache: Path
     device: torch.device
     progress: Progress = field(default_factory=Silent)
+    roots: Roots = field(default_factory=Roots)
+    allow_incomplete: bool = False
 
     def __post_init__(self) -> None:
-        self._folds: dict[tuple[int, int], list[Fold]] = {}
+        self._folds: dict[tuple[int, int, str, bool], Fold] = {}
         self._features: dict[str, Tensor] = {}
         self._held: tuple[tuple[str, int], Tensor] | None = None
 
@@ -92,14 +97,17 @@ class Workbench:
 
     @cached_property
     def store(self) -> FeatureStore:
-        return FeatureStore(self.cache, self.identity, lambda: self.encoder)
+        return FeatureStore(self.cache, self.identity, lambda: self.encoder, self.roots)
 
-    def fold(self, spec: RunSpec) -> Fold:
-        """The fold of a run, drawn from its seed."""
-        key = spec.seed, spec.shots
+    def fold(self, spec: RunSpec, train: bool = True) -> Fold:
+        """The fold of a run, drawn from its seed; without training images for a method that needs none."""
+        key = spec.seed, spec.shots, spec.fold, train
         if key not in self._folds:
-            self._folds[key] = datasets.folds(self.suite, spec.seed, spec.shots)
-        return next(fold for fold in self._folds[key] if fold.name == spec.fold)
+            self._folds[key] = datasets.fold(
+                self.suite, spec.fold, spec.seed, spec.shots,
+                roots=self.roots, train=train, allow_incomplete=self.allow_incomplete,
+            )  # fmt: skip
+        return self._folds[key]
 
     def run(self, spec: RunSpec, info: MethodInfo) -> tuple[RunResult, list[SplitTable]]:
         """Carry out one run: its numbers, and what it said of every image.
@@ -107,7 +115,7 @@ class Workbench:
         Raises:
             CroftbenchError: data, method or training are at fault; the message says which.
         """
-        return self.run_on(self.fold(spec), spec, info)
+        return self.run_on(self.fold(spec, info.train), spec, info)
 
     def run_on(
         self, fold: Fold, spec: RunSpec, info: MethodInfo, within: Split | None = None
@@ -119,10 +127,9 @@ class Workbench:
         created = datetime.now(UTC).isoformat(timespec="seconds")
         timings: dict[str, float] = {}
         clock = _Clock(timings)
-        roles: list[tuple[Shift, Split]] = [("id", fold.id)]
-        roles += [("covariate", split) for split in fold.covariate] + [("semantic", split) for split in fold.semantic]
+        roles, protocol = fold.tests, self.suite.protocol
         with clock("features"):
-            pictures = [self.features(split) for _, split in roles]
+            pictures = [self._pictures(shift, split) for shift, split in roles]
             task = self.task(fold, spec, info, within or fold.train)
         method = plugins.build(info, spec.params)
         with clock("fit"):
@@ -132,8 +139,10 @@ class Workbench:
                 self._table(shift, split, predict(predictor, x, len(fold.classnames), info.name))
                 for (shift, split), x in zip(roles, pictures, strict=True)
             ]
-            scores = tuple(scoring.score(tables, self.suite.protocol.headline))
-        return RunResult(spec, scores, environment.describe(self.device), timings, created), tables
+            tables += self._named(fold, task, method, info, predictor)
+            scores = tuple(scoring.score(tables, protocol.headline, protocol.id_filter, protocol.full_spectrum))
+        env = environment.describe(self.device) | ({"splits": fold.sources} if fold.sources else {})
+        return RunResult(spec, scores, env, timings, created), tables
 
     def task(self, fold: Fold, spec: RunSpec, info: MethodInfo, within: Split) -> Task:
         """What the method may learn from, with the needs that it declared.
@@ -143,7 +152,7 @@ class Workbench:
         """
         if info.image != "features":
             raise UsageError(f"{info.name} needs image='{info.image}', which is not provided yet.", "Use 'features'.")
-        texts = self.text(fold.classnames)
+        texts = self.text(fold.classnames, fold.templates)
         train = self._train(fold.train, spec.views, within) if info.train else self._examples(texts[:0][None], _none())
         return Task(
             classnames=fold.classnames,
@@ -161,9 +170,8 @@ class Workbench:
         """(N, D) features of a split's images under the test transform; its pool is encoded once."""
         return self._whole(split.pool)[torch.tensor(split.rows, device=self.device)]
 
-    def text(self, classnames: Sequence[str]) -> Tensor:
+    def text(self, classnames: Sequence[str], templates: Sequence[str]) -> Tensor:
         """(C, D) text features as `Task.text` defines them."""
-        templates = self.suite.templates
         prompts = [template.format(name.replace("_", " ")) for template in templates for name in classnames]
         raw = torch.from_numpy(np.array(self.store.text(prompts))).to(self.device)
         bank = raw.reshape(len(templates), len(classnames), -1)  # (T, C, D)
@@ -175,8 +183,29 @@ class Workbench:
         """What the predictor said of each image of a split."""
         scale = self.identity.logit_scale
         scored = {name: scorers.get(name)(outputs, scale).float().cpu().numpy() for name in self.suite.protocol.scorers}
-        predicted = outputs.logits.argmax(1).cpu().numpy()
+        predicted = _answers(outputs.logits, split.space).cpu().numpy()
         return SplitTable(split.name, shift, np.array(split.labels, dtype=np.int64), predicted, scored)
+
+    def _pictures(self, shift: Shift, split: Split) -> Tensor:
+        """(N, D) features of a test split, by the transform that the protocol gives its role."""
+        if shift == "semantic" and self.suite.protocol.ood_transform == "train":
+            return self._views(split, 1)[0]
+        return self.features(split)
+
+    def _named(
+        self, fold: Fold, task: Task, method: Method, info: MethodInfo, predictor: Predictor
+    ) -> Iterator[SplitTable]:
+        """Unknown classes told apart under their own names, where the method's classifier can be given names."""
+        for one in fold.named:
+            text = self.text(one.classnames, fold.templates)
+            if not info.train:  # nothing was learnt: other names make another classifier of the same kind
+                renamed = method.fit(replace(task, classnames=one.classnames, text=text))
+            elif isinstance(predictor, Renamable):
+                renamed = predictor.with_classes(one.classnames, text)
+            else:
+                continue
+            outputs = predict(renamed, self._pictures("named", one.split), len(one.classnames), info.name)
+            yield self._table("named", one.split, outputs)
 
     def _whole(self, pool: Pool) -> Tensor:
         if pool.digest not in self._features:
@@ -232,6 +261,14 @@ def predict(predictor: Predictor, features: Tensor, classes: int, name: str) -> 
     if not bool(outputs.logits.isfinite().all() and outputs.features.isfinite().all()):
         raise TrainingError(f"{name} returned values that are not finite.", "Try a smaller --set lr= or loss weight.")
     return outputs
+
+
+def _answers(logits: Tensor, space: Sequence[int]) -> Tensor:
+    """(B,) predicted labels; in a label space (Split.space), of the best class in it, as the label it counts as."""
+    if not space:
+        return logits.argmax(1)
+    counts_as = torch.tensor(space, device=logits.device)  # (C,)
+    return counts_as[logits.masked_fill(counts_as == UNKNOWN, -torch.inf).argmax(1)]
 
 
 def _none() -> Split:

@@ -8,7 +8,21 @@ import traceback
 
 import typer
 
-from croftbench.cli import bundle, cache, check, compare, leaderboard, listing, plot, report, reproduce, run, show, tune
+from croftbench.cli import (
+    bundle,
+    cache,
+    check,
+    compare,
+    data,
+    leaderboard,
+    listing,
+    plot,
+    report,
+    reproduce,
+    run,
+    show,
+    tune,
+)
 from croftbench.cli.console import complain
 from croftbench.errors import CroftbenchError
 
@@ -32,6 +46,7 @@ app.command("export")(bundle.export)
 app.command("import")(bundle.import_bundle)
 app.command("check")(check.check)
 app.add_typer(cache.app, name="cache")
+app.add_typer(data.app, name="data")
 
 
 def main() -> None:

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from croftbench import encoders, manifest, plugins, scorers
+from croftbench import encoders, manifest, plugins, registry, scorers
 from croftbench.cli.console import out
 
 
@@ -56,8 +56,8 @@ def _suites() -> list[dict[str, str | int]]:
 
 
 def _splits() -> list[dict[str, str | int]]:
-    tables = map(manifest.table, manifest.names("splits"))
-    return [{"name": t.name, "images": t.images, "licence": t.licence, "what": t.title} for t in tables]
+    families = map(registry.family, manifest.names("splits"))
+    return [{"name": f.name, "parts": len(f.parts), "licence": f.licence, "what": f.title} for f in families]
 
 
 def _encoders() -> list[dict[str, str]]:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from croftbench import encoders, manifest, planning, plugins
-from croftbench.cli.console import CACHE, RESULTS, Bars, Cache, Results, complain, note, out, parse_seeds
+from croftbench.cli.console import CACHE, RESULTS, Bars, Cache, DataRoot, Results, complain, note, out, parse_seeds
+from croftbench.datasets import Roots
 from croftbench.errors import CroftbenchError, UsageError
 from croftbench.planning import Job
 from croftbench.specs import Suite
@@ -26,6 +27,8 @@ def run(
     views: Annotated[int | None, typer.Option(min=1, help="Cached training views.", show_default="suite's")] = None,
     settings: Annotated[list[str] | None, typer.Option("--set", help="[method.]hyper-parameter=value.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
+    data_root: DataRoot = None,
+    allow_incomplete: Annotated[bool, typer.Option(help="Take splits that lack images; runs record it.")] = False,
     results: Results = RESULTS,
     cache: Cache = CACHE,
 ) -> None:
@@ -34,7 +37,7 @@ def run(
     infos = [plugins.describe(name, cache) for name in _names(method, list(plugins.BUILT_IN))]
     chosen = planning.overrides(settings or [], infos)
     identity = _identity(encoder, cache)
-    failures = 0
+    roots, failures = Roots(data_root), 0
     for each in suites:
         jobs = [
             job
@@ -43,13 +46,19 @@ def run(
                 each, info, identity, seeds=parse_seeds(seeds), shots=shots, views=views, overrides=chosen[info.name]
             )
         ]
-        failures += _carry_out(each, jobs, encoder, cache, results, device)
+        failures += _carry_out(
+            each, jobs, results, encoder=encoder, cache=cache, device=device, roots=roots,
+            allow_incomplete=allow_incomplete,
+        )  # fmt: skip
         _show(each, jobs, results)
     if failures:
         raise CroftbenchError(f"{failures} run(s) failed.", "The finished ones are in the table.")
 
 
-def _carry_out(suite: Suite, jobs: list[Job], encoder: str, cache: Path, results: Path, device: str) -> int:
+def _carry_out(
+    suite: Suite, jobs: list[Job], results: Path, *,
+    encoder: str, cache: Path, device: str, roots: Roots, allow_incomplete: bool,
+) -> int:  # fmt: skip
     """Run what has no result yet; the number of failures."""
     todo = [job for job in jobs if not job.finished(results)]
     todo.sort(key=lambda job: (job.spec.seed, job.spec.fold))  # methods of one draw share its views
@@ -66,7 +75,9 @@ def _carry_out(suite: Suite, jobs: list[Job], encoder: str, cache: Path, results
         complain(f"{job.spec.method}, seed {job.spec.seed}, fold {job.spec.fold}: {error.message}", error.hint)
 
     with Bars() as bars:
-        bench = runner.Workbench(suite, encoder, cache, environment.device(device), bars)
+        bench = runner.Workbench(
+            suite, encoder, cache, environment.device(device), bars, roots, allow_incomplete=allow_incomplete
+        )
         launch.here(bench, todo, results, failed)
     return len(failures)
 

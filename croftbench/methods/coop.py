@@ -18,7 +18,8 @@ other values of `shared` and `rest` in `prompts`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import ClassVar
 
 import torch
@@ -82,11 +83,29 @@ class CoOp:
                 optimizer.step()
                 losses.append(loss.detach())
             mean_loss(losses, epoch, task, self.recipe.epochs)
+        return Learned(tower, v.detach(), task.classnames, s)
+
+
+@dataclass(frozen=True)
+class Learned:
+    """The classifier of a learned context; the context goes with any class names."""
+
+    tower: TextTower
+    v: Tensor
+    classnames: tuple[str, ...]
+    s: float
+
+    @cached_property
+    def t(self) -> Tensor:
+        """(C, D) class features."""
         with torch.no_grad():
-            t = class_features(tower, v, around)
+            return class_features(self.tower, self.v, prompts(self.tower, self.classnames))
 
-        def predict(f: Tensor) -> Outputs:
-            z = unit(f)
-            return Outputs(logits=s * z @ t.T, features=z)
+    def __call__(self, f: Tensor, /) -> Outputs:
+        """Cosines with the class features."""
+        z = unit(f)
+        return Outputs(logits=self.s * z @ self.t.T, features=z)
 
-        return predict
+    def with_classes(self, classnames: tuple[str, ...], text: Tensor, /) -> Learned:
+        """The learned context before other names."""
+        return replace(self, classnames=classnames)

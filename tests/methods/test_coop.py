@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from croftbench.errors import UsageError
-from croftbench.method import Examples, Task, Towers
+from croftbench.method import Examples, Renamable, Task, Towers
 from croftbench.methods.coop import CoOp, class_features, prompts
 from croftbench.training import Recipe, sgd, unit
 
@@ -122,3 +122,15 @@ def test_training_descends_and_repeats_under_a_seed(task: Task) -> None:
 def test_a_task_without_tower_names_the_fix(task: Task) -> None:
     with pytest.raises(UsageError, match=r'Needs\(text="tower"\)'):
         CoOp().fit(replace(task, towers=Towers()))
+
+
+def test_the_learned_context_goes_with_other_names(task: Task, record: dict[str, np.ndarray]) -> None:
+    predictor = CoOp(n_ctx=len(record["ctx"]), recipe=Recipe(epochs=1)).fit(task)
+    assert isinstance(predictor, Renamable)
+    others = ("owl", "cow", "fox", "ant", "bee")
+    renamed = predictor.with_classes(others, task.text)
+    images = torch.from_numpy(record["image"])
+    logits = renamed(images).logits
+    assert logits.shape == (len(images), 5)
+    assert task.towers.text.asked == [f"{name}." for name in others]  # type: ignore[attr-defined]
+    torch.testing.assert_close(logits, predictor(images).logits)  # the toy tower reads the same tokens for any names
