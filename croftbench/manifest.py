@@ -83,8 +83,10 @@ def templates(folder: Path | None = None) -> dict[str, Path]:
 
 def _families(path: Path, made: Suite, folder: Path | None) -> dict[str, tuple[Family, str]]:
     """Split id -> its family and part, for every split that the suite names."""
-    found = {}
+    found: dict[str, tuple[Family, str]] = {}
     for keys, split_id in rules.split_ids(made):
+        if split_id in found:
+            continue
         try:
             family, part = registry.split(split_id, folder)
         except UsageError as error:

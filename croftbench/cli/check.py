@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from croftbench import datasets, manifest, plugins, registry, scorers
+from croftbench import datasets, manifest, plugins, registry, rules, scorers
 from croftbench.cli.console import CACHE, Cache, complain, out
 from croftbench.datasets import Roots, shares
 from croftbench.errors import CroftbenchError, ManifestError, UsageError
@@ -85,6 +85,5 @@ def _at(error: UsageError, path: Path, *keys: str) -> ManifestError:
 
 def _shipped(suite: Suite, roots: Roots) -> bool:
     """Whether all its images come with the package."""
-    splits = [split for spec in suite.folds for split in (*spec.train, *spec.val, *spec.tested)]
-    splits += [split for semantic in suite.semantic for split in semantic.splits]
+    splits = {split for _, split in rules.split_ids(suite)}
     return all(registry.split(split, roots.manifests)[0].shipped for split in splits)

@@ -33,6 +33,7 @@ class Labels:
     seed: int
     gatherer: Gatherer
     _made: dict[int, Ints] = field(default_factory=dict)
+    _roles: dict[int, Ints] = field(default_factory=dict)
     _resolved: dict[str, tuple[Family, str]] = field(default_factory=dict)
 
     def resolve(self, split_id: str) -> tuple[Family, str]:
@@ -83,6 +84,11 @@ class Labels:
 
     def roles(self, images: Images) -> Ints:
         """(N,) role of each image that plays only one; -1 for images that are not shared out."""
+        if id(images) not in self._roles:
+            self._roles[id(images)] = self._dealt(images)
+        return self._roles[id(images)]
+
+    def _dealt(self, images: Images) -> Ints:
         dealt, found = self.suite.shares, np.full(len(images.parts), -1, dtype=np.int64)
         if dealt is None or images.family.name != self.family.name:
             return found

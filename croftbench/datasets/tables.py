@@ -77,7 +77,7 @@ def _parquet(file: str, sha256: str) -> dict[str, list]:  # type: ignore[type-ar
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror}.", "Install croftbench again.") from error
     _expect(hashlib.sha256(data).hexdigest(), sha256, str(path))
-    return pq.read_table(io.BytesIO(data)).to_pydict()  # type: ignore[no-any-return]
+    return pq.ParquetFile(io.BytesIO(data)).read().to_pydict()  # type: ignore[no-any-return]
 
 
 @cache
