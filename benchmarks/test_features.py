@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from croftbench import encoders
-from croftbench.datasets.draw import whole
+from croftbench import encoders, registry
+from croftbench.datasets import Roots
 from croftbench.features import FeatureStore
 from croftbench.specs import Pool
 
@@ -17,8 +17,8 @@ def encoder():
 
 @pytest.fixture(scope="module")
 def pool():
-    table = whole("emoji")
-    return Pool("256 glyphs", "emoji", table.paths[:256], table.content)
+    paths = tuple(row.path for row in Roots().rows("emoji")[:256])
+    return Pool("256 glyphs", "emoji", paths, registry.family("emoji").content)
 
 
 @pytest.mark.benchmark(group="features of 256 images")

@@ -18,7 +18,7 @@ from croftbench.plugins import MethodInfo
 from croftbench.posthoc import Scored
 from croftbench.results import Score
 from croftbench.scorers import SCORERS, Asked, Known, NotApplicableError, Scorer
-from croftbench.specs import Shift, Split
+from croftbench.specs import UNKNOWN, Shift, Split
 
 CHUNK = 4096
 """Images per call of a predictor."""
@@ -62,7 +62,7 @@ def table(split: Split, shift: Shift, outputs: Iterable[Outputs], chosen: Mappin
     predicted: list[Tensor] = []
     scored: dict[str, list[Tensor]] = {name: [] for name in chosen}
     for chunk in outputs:
-        predicted.append(chunk.logits.argmax(1).cpu())
+        predicted.append(answers(chunk.logits, split.space).cpu())
         for name, scorer in chosen.items():
             scored[name].append(scorer(chunk).float().cpu())
     labels = np.array(split.labels, dtype=np.int64)
@@ -71,7 +71,7 @@ def table(split: Split, shift: Shift, outputs: Iterable[Outputs], chosen: Mappin
 
 
 def score(
-    kept: Kept, roles: Sequence[tuple[Shift, Split]], known: Known, asked: Sequence[Asked]
+    kept: Kept, roles: Sequence[tuple[Shift, Split]], known: Known, asked: Sequence[Asked], id_filter: str = "all"
 ) -> tuple[list[Scored], list[SplitTable]]:
     """Scores of a finished run's outputs, the method's own among them, and the tables that they come from.
 
@@ -94,7 +94,7 @@ def score(
     timed = {label: _timed(scorer, seconds, label) for label, scorer in fitted.items()}
     tables = [table(split, shift, kept.read(str(i), device), timed) for i, (shift, split) in enumerate(roles)]
     rows: dict[str, list[Score]] = {label: [] for label in seconds}
-    for row in scoring.score(tables, ""):
+    for row in scoring.score(tables, "", id_filter):
         if row.scorer:
             rows[row.scorer].append(row)
     found = [Scored(name, "own", seconds=round(seconds[name], 3), scores=tuple(rows[name])) for name in kept.own]
@@ -106,6 +106,14 @@ def score(
         for one in asked
     ]  # fmt: skip
     return found, tables
+
+
+def answers(logits: Tensor, space: Sequence[int]) -> Tensor:
+    """(B,) predicted labels; in a label space (Split.space), of the best class in it, as the label it counts as."""
+    if not space:
+        return logits.argmax(1)
+    counts_as = torch.tensor(space, device=logits.device)  # (C,)
+    return counts_as[logits.masked_fill(counts_as == UNKNOWN, -torch.inf).argmax(1)]
 
 
 def _timed(scorer: Scorer, seconds: dict[str, float], label: str) -> Scorer:

@@ -1,9 +1,10 @@
 """The feature store: what a frozen encoder gave, kept for good.
 
 An entry is a NumPy file named by the hash of everything that changes its bytes: encoder weights, transform, the
-images' content and order, the view. Blocks are written as they are encoded and joined when all are there, each step by
-one atomic rename, so a kill at any moment loses at most a block, and two processes filling one entry only help each
-other. Entries are read memory-mapped; a full hit never loads CLIP.
+images' content and order, the view. Shipped images are known by their digest, files on the user's disk by path, size
+and time of change, looked at whenever an entry is asked for. Blocks are written as they are encoded and joined when
+all are there, each step by one atomic rename, so a kill at any moment loses at most a block, and two processes filling
+one entry only help each other. Entries are read memory-mapped; a full hit never loads CLIP.
 
 Features of images and texts are float32. Those of an image's places are float16, beside the float32 feature of the
 image, which is never rounded: they are nearly all of the bytes, only cosines are made of them, and the authors of the
@@ -19,6 +20,7 @@ import contextlib
 import os
 import shutil
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,11 +29,13 @@ import numpy.typing as npt
 import torch
 
 from croftbench import images
+from croftbench.datasets import Roots
 from croftbench.encoders import transforms
 from croftbench.encoders.identity import Identity
 from croftbench.errors import DataError
+from croftbench.language import Protocol
 from croftbench.mapped import View
-from croftbench.specs import Pool, Protocol, digest
+from croftbench.specs import Pool, digest
 
 if TYPE_CHECKING:
     from croftbench.encoders.clip import Encoder
@@ -56,12 +60,16 @@ class FeatureStore:
         folder: the cache; entries live in its `features/`.
         identity: of the encoder: enough to name every entry.
         encoder: loads the encoder itself; called on a miss only.
+        roots: where images come from; only those that ship when None.
     """
 
-    def __init__(self, folder: Path, identity: Identity, encoder: Callable[[], Encoder]) -> None:
+    def __init__(
+        self, folder: Path, identity: Identity, encoder: Callable[[], Encoder], roots: Roots | None = None
+    ) -> None:
         self.folder = folder / "features"
         self.identity = identity
         self.encoder = encoder
+        self.roots = roots or Roots()
 
     def test(self, pool: Pool, advance: Advance = lambda n: None) -> Array:
         """(N, D) raw features of a pool under the test transform, memory-mapped."""
@@ -97,7 +105,7 @@ class FeatureStore:
     def _test(self, pool: Pool, kind: str, advance: Advance = lambda n: None) -> str:
         """Key of a pool's entry, which is there then."""
         transform = transforms.test(self.identity)
-        key = self._key(kind, transform.fingerprint(), pool.digest)
+        key = self._key(kind, transform.fingerprint(), self._state(pool))
         self._fill(pool, [key], lambda position: [transform], kind, advance)
         return key
 
@@ -106,7 +114,8 @@ class FeatureStore:
     ) -> list[str]:
         """Keys of the views' entries, which are there then."""
         transform = transforms.train(self.identity, protocol.crop_scale, protocol.flip)
-        keys = [self._key(kind, transform.fingerprint(), pool.digest, f"view {view}") for view in range(views)]
+        state = self._state(pool)
+        keys = [self._key(kind, transform.fingerprint(), state, f"view {view}") for view in range(views)]
 
         def of(position: int, view: int) -> images.Transform:
             seed = int(digest([pool.content, pool.paths[position], view])[:12], 16)
@@ -138,7 +147,7 @@ class FeatureStore:
         if todo:
             encoder, half = self.encoder(), os.getpid() % len(todo)
             todo = todo[half:] + todo[:half]  # two processes start at different places
-            for start, pixels in images.blocks(pool, todo, size, of):
+            for start, pixels in images.blocks(pool, todo, size, of, self.roots.reader(pool.table)):
                 if not block[start].exists():
                     self._save(block[start], [_encode(encoder, pixels, kind)])
                 advance(pixels.shape[1])
@@ -192,6 +201,10 @@ class FeatureStore:
                 f"the cache entry {path} is damaged: {error}.", f"Delete {path.name} and run again."
             ) from error
         return entry
+
+    def _state(self, pool: Pool) -> str:
+        """Digest of a pool's images as they are now."""
+        return replace(pool, content=self.roots.content(pool)).digest
 
     def _key(self, kind: str, *parts: object) -> str:
         dtype = "float16" if kind == PLACES else "float32"

@@ -13,7 +13,6 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from croftbench.datasets import image_bytes
 from croftbench.errors import DataError
 from croftbench.specs import Pool
 
@@ -39,7 +38,11 @@ def decode(data: bytes, where: str) -> Image.Image:
 
 
 def blocks(
-    pool: Pool, starts: Sequence[int], size: int, transforms: Callable[[int], Sequence[Transform]]
+    pool: Pool,
+    starts: Sequence[int],
+    size: int,
+    transforms: Callable[[int], Sequence[Transform]],
+    read: Callable[[str], bytes],
 ) -> Iterator[tuple[int, Tensor]]:
     """Decode a pool block by block, in threads, one block ahead of the consumer.
 
@@ -48,6 +51,7 @@ def blocks(
         starts: first image of each wanted block.
         size: images per block; the pool's last block may be shorter.
         transforms: position in the pool -> the views' transforms; all of them share one decode.
+        read: path -> encoded bytes, see `datasets.Roots.reader`.
 
     Yields:
         (start, (V, B, 3, H, W) float32).
@@ -55,7 +59,6 @@ def blocks(
     Raises:
         DataError: an image cannot be read.
     """
-    read = image_bytes(pool.table)
 
     def views(position: int) -> Tensor:
         path = pool.paths[position]

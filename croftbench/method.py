@@ -57,6 +57,19 @@ Predictor = Callable[[Tensor], Outputs]
 """(B, D) raw image features, or (B, 1 + P, D) as `Needs.image` says -> Outputs. No gradient is asked of it."""
 
 
+@runtime_checkable
+class Renamable(Protocol):
+    """A predictor that can also tell classes apart that it was not trained on, given their names."""
+
+    def __call__(self, features: Tensor, /) -> Outputs:
+        """As any predictor, for the classes that it was trained on."""
+        ...
+
+    def with_classes(self, classnames: tuple[str, ...], text: Tensor, /) -> Predictor:
+        """The same for other classes: C' names and their text features, (C', D), as `Task.text` defines them."""
+        ...
+
+
 @dataclass(frozen=True)
 class Examples:
     """Labelled images as frozen features.

@@ -40,15 +40,20 @@ def check(result: RunResult, table: Path) -> None:
 
 
 def _again(result: RunResult, table: Path) -> list[Score]:
-    """The scores that the table gives; the run's own scores say which scorer was the headline."""
+    """The scores that the table gives; the run's own scores say by which protocol: headline, filter, full spectrum."""
     import pyarrow.parquet as pq
 
     if pq.read_metadata(table).num_rows > MAX_ROWS:
         raise DataError(f"its per-image table has more than {MAX_ROWS:,} rows.")
     splits = perimage.read(table)
-    shifted = {split.name for split in splits if split.shift == "covariate"}
-    headline = next((score.scorer for score in result.scores if score.reference in shifted), "")
-    return list(scoring.score(splits, headline))
+    images = {split.name: len(split.labels) for split in splits}
+    main = "reference" if any(split.shift == "reference" for split in splits) else "id"
+    others = {split.name for split in splits if split.shift in ("id", "covariate") and split.shift != main}
+    detection = [score for score in result.scores if score.reference]
+    headline = next((score.scorer for score in detection if score.reference in {*others, scoring.FULL_SPECTRUM}), "")
+    correct = any(score.n_id != images.get(score.reference, score.n_id) for score in detection) or not detection
+    full = any(score.reference == scoring.FULL_SPECTRUM for score in detection)
+    return list(scoring.score(splits, headline, "correct" if correct else "all", full))
 
 
 def _what(score: Score) -> tuple[Any, ...]:

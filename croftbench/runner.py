@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -15,16 +15,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from croftbench import datasets, encoders, environment, evaluation, outputs, plugins, scorers, scoring
+from croftbench import datasets, encoders, environment, evaluation, outputs, plugins, rules, scorers, scoring
+from croftbench.datasets import Roots
 from croftbench.datasets.draw import subset
+from croftbench.datasets.gather import own_pool
 from croftbench.errors import UsageError
 from croftbench.features import FeatureStore
 from croftbench.mapped import Mapped, View
-from croftbench.method import Examples, Outputs, Task, Towers
+from croftbench.method import Examples, Method, Outputs, Predictor, Renamable, Task, Towers
 from croftbench.perimage import SplitTable
 from croftbench.plugins import MethodInfo
 from croftbench.results import RunResult
-from croftbench.specs import Fold, Pool, RunSpec, Shift, Split, Suite
+from croftbench.specs import UNKNOWN, Fold, Pool, RunSpec, Shift, Split, Suite
 from croftbench.training import unit
 
 if TYPE_CHECKING:
@@ -65,6 +67,8 @@ class Workbench:
         cache: folder of the feature store and the encoder records.
         device: where methods train and predict.
         progress: where stages are shown.
+        roots: where images come from.
+        allow_incomplete: take splits whose counts are not the manifest's.
     """
 
     suite: Suite
@@ -72,9 +76,11 @@ class Workbench:
     cache: Path
     device: torch.device
     progress: Progress = field(default_factory=Silent)
+    roots: Roots = field(default_factory=Roots)
+    allow_incomplete: bool = False
 
     def __post_init__(self) -> None:
-        self._folds: dict[tuple[int, int], list[Fold]] = {}
+        self._folds: dict[tuple[int, int, str, bool], Fold] = {}
         self._features: dict[str, Tensor] = {}
         self._places: dict[str, View] = {}
         self._held: tuple[tuple[str, int], Tensor] | None = None
@@ -94,27 +100,45 @@ class Workbench:
 
     @cached_property
     def store(self) -> FeatureStore:
-        return FeatureStore(self.cache, self.identity, lambda: self.encoder)
+        return FeatureStore(self.cache, self.identity, lambda: self.encoder, self.roots)
 
-    def fold(self, spec: RunSpec) -> Fold:
-        """The fold of a run, drawn from its seed."""
-        key = spec.seed, spec.shots
+    def fold(self, spec: RunSpec, train: bool = True) -> Fold:
+        """The fold of a run, drawn from its seed; without training images for a method that needs none."""
+        key = spec.seed, spec.shots, spec.fold, train
         if key not in self._folds:
-            self._folds[key] = datasets.folds(self.suite, spec.seed, spec.shots)
-        return next(fold for fold in self._folds[key] if fold.name == spec.fold)
+            self._folds[key] = datasets.fold(
+                self.suite, spec.fold, spec.seed, spec.shots,
+                roots=self.roots, train=train, allow_incomplete=self.allow_incomplete,
+            )  # fmt: skip
+        return self._folds[key]
 
-    def run(self, spec: RunSpec, info: MethodInfo) -> tuple[RunResult, list[SplitTable]]:
+    def draw(self, spec: RunSpec, info: MethodInfo, bank: bool = False) -> Fold:
+        """The fold of a run. A method that trains on nothing gets training images where they ship, for scores that
+        compare with them, and elsewhere only for a `bank`, if they are on this disk.
+        """
+        parts = next(fold.train for fold in self.suite.folds if fold.name == spec.fold)
+        there = bank and all(self.roots.locate(part) is not None for part in parts)
+        return self.fold(spec, info.train or self._shipped or there)
+
+    @cached_property
+    def _shipped(self) -> bool:
+        return rules.shipped(self.suite, self.roots.manifests)
+
+    def run(self, spec: RunSpec, info: MethodInfo, bank: bool = False) -> tuple[RunResult, list[SplitTable]]:
         """Carry out one run: its numbers, and what it said of every image.
+
+        With `bank` of the training images too, even for a method that needs none.
 
         Raises:
             CroftbenchError: data, method or training are at fault; the message says which.
         """
         with outputs.keeping(self.cache, spec.run_id) as writer:
-            return self.run_on(self.fold(spec), spec, info, keep=writer.through)
+            return self.run_on(self.draw(spec, info, bank), spec, info, keep=writer.through, bank=bank)
 
     def run_on(
-        self, fold: Fold, spec: RunSpec, info: MethodInfo, within: Split | None = None, keep: Keep | None = None
-    ) -> tuple[RunResult, list[SplitTable]]:
+        self, fold: Fold, spec: RunSpec, info: MethodInfo, within: Split | None = None, keep: Keep | None = None,
+        bank: bool = False,
+    ) -> tuple[RunResult, list[SplitTable]]:  # fmt: skip
         """Carry out a run on a fold that is given: the suite's own, or one made for tuning.
 
         `within` is a split that holds all of the fold's training images and whose views are encoded already; `keep`
@@ -123,9 +147,9 @@ class Workbench:
         created = datetime.now(UTC).isoformat(timespec="seconds")
         timings: dict[str, float] = {}
         clock = _Clock(timings)
-        tested = roles(fold)
+        tested, protocol = fold.tests, self.suite.protocol
         with clock("features"):
-            pictures = [self.features(split, info.image) for _, split in tested]
+            pictures = [self._pictures(shift, split, info.image) for shift, split in tested]
             task = self.task(fold, spec, info, within or fold.train)
         method = plugins.build(info, spec.params)
         with clock("fit"):
@@ -137,30 +161,32 @@ class Workbench:
                 return keep(part, len(features), found) if keep else found
 
             def training() -> Outputs:
-                return evaluation.joined(says(outputs.TRAIN, self._seen(fold.train, info.image)))
+                return evaluation.joined(says(outputs.TRAIN, self._seen(fold.bank or fold.train, info.image)))
 
             known = self.known(fold, info, training)
             try:
-                chosen = {name: scorers.fit(name, known) for name in self.suite.protocol.scorers}
+                chosen = {name: scorers.fit(name, known) for name in protocol.scorers}
                 tables = [
                     evaluation.table(split, shift, says(str(i), x), chosen)
                     for i, ((shift, split), x) in enumerate(zip(tested, pictures, strict=True))
                 ]
+                tables += self._named(fold, task, method, info, predictor, chosen)
             except scorers.NotApplicableError as error:
                 raise UsageError(
                     f"{self.suite.name} asks for a score that is not applicable to {info.name}: {error.message}",
                     "Leave it out of the suite's scorers; `croftbench run --scorers` records such things.",
                 ) from error
-            if keep:
+            if keep and len(known.labels) and (bank or info.train or self._shipped):
                 _ = known.outputs  # for scores that are asked for later
-            scores = tuple(scoring.score(tables, self.suite.protocol.headline))
-        return RunResult(spec, scores, environment.describe(self.device), timings, created, needs=_needs(info)), tables
+            scores = tuple(scoring.score(tables, protocol.headline, protocol.id_filter, protocol.full_spectrum))
+        env = environment.describe(self.device) | ({"splits": fold.sources} if fold.sources else {})
+        return RunResult(spec, scores, env, timings, created, needs=_needs(info)), tables
 
     def known(self, fold: Fold, info: MethodInfo, training: Callable[[], Outputs]) -> scorers.Known:
         """What scores may look at: the training images, once `training` is called, and the text."""
-        labels = torch.tensor(fold.train.labels, device=self.device)
-        scale, templates = self.identity.logit_scale, self.suite.templates
-        return scorers.Known(info.name, training, labels, scale, fold.classnames, templates, self._embed)
+        labels = torch.tensor((fold.bank or fold.train).labels, dtype=torch.int64, device=self.device)
+        scale = self.identity.logit_scale
+        return scorers.Known(info.name, training, labels, scale, fold.classnames, fold.templates, self._embed)
 
     def task(self, fold: Fold, spec: RunSpec, info: MethodInfo, within: Split) -> Task:
         """What the method may learn from, with the needs that it declared.
@@ -170,7 +196,7 @@ class Workbench:
         """
         if info.image not in ("features", "patches"):
             raise UsageError(f"{info.name} needs image='{info.image}', which does not exist.", "'features', 'patches'")
-        texts = self.text(fold.classnames)
+        texts = self.text(fold.classnames, fold.templates)
         none = self._examples(texts[:0][None], _none())
         return Task(
             classnames=fold.classnames,
@@ -195,9 +221,8 @@ class Workbench:
             return Mapped([places], torch.tensor(split.rows), self.device, single=True)
         return self._whole(split.pool)[torch.tensor(split.rows, device=self.device)]
 
-    def text(self, classnames: Sequence[str]) -> Tensor:
+    def text(self, classnames: Sequence[str], templates: Sequence[str]) -> Tensor:
         """(C, D) text features as `Task.text` defines them."""
-        templates = self.suite.templates
         prompts = [template.format(name.replace("_", " ")) for template in templates for name in classnames]
         bank = self._embed(prompts).reshape(len(templates), len(classnames), -1)  # (T, C, D)
         if len(templates) == 1:
@@ -211,8 +236,31 @@ class Workbench:
     def _seen(self, split: Split, image: str) -> Tensor:
         """Training images under the test transform; encoded alone where their pool is not encoded whole anyway."""
         if split.pool.digest not in (self._places if image == "patches" else self._features):
-            split = replace(split, pool=subset(split), rows=tuple(range(len(split))))
+            split = own_pool(split)
         return self.features(split, image)
+
+    def _pictures(self, shift: Shift, split: Split, image: str) -> Tensor:
+        """Features of a test split, by the transform that the protocol gives its role."""
+        if shift == "semantic" and self.suite.protocol.ood_transform == "train":
+            return self._views(split, 1, image)[0]
+        return self.features(split, image)
+
+    def _named(
+        self, fold: Fold, task: Task, method: Method, info: MethodInfo, predictor: Predictor,
+        chosen: Mapping[str, scorers.Scorer],
+    ) -> Iterator[SplitTable]:  # fmt: skip
+        """Unknown classes told apart under their own names, where the method's classifier can be given names."""
+        for one in fold.named:
+            text = self.text(one.classnames, fold.templates)
+            if not info.train:  # nothing was learnt: other names make another classifier of the same kind
+                renamed = method.fit(replace(task, classnames=one.classnames, text=text))
+            elif isinstance(predictor, Renamable):
+                renamed = predictor.with_classes(one.classnames, text)
+            else:
+                continue
+            x, scale = self._pictures("named", one.split, info.image), self.identity.logit_scale
+            said = evaluation.predict(renamed, x, len(one.classnames), scale, info)
+            yield evaluation.table(one.split, "named", said, chosen)
 
     def _whole(self, pool: Pool) -> Tensor:
         if pool.digest not in self._features:
@@ -266,15 +314,17 @@ class Workbench:
         return show
 
 
-def roles(fold: Fold) -> list[tuple[Shift, Split]]:
-    """The test splits, in the order of a run's tables."""
-    found: list[tuple[Shift, Split]] = [("id", fold.id)]
-    return found + [("covariate", s) for s in fold.covariate] + [("semantic", s) for s in fold.semantic]
-
-
 def _needs(info: MethodInfo) -> dict[str, str | bool]:
     """What the method declared, for the run's record."""
     return {"image": info.image, "text": info.text, "train": info.train, "transductive": info.transductive}
+
+
+def _answers(logits: Tensor, space: Sequence[int]) -> Tensor:
+    """(B,) predicted labels; in a label space (Split.space), of the best class in it, as the label it counts as."""
+    if not space:
+        return logits.argmax(1)
+    counts_as = torch.tensor(space, device=logits.device)  # (C,)
+    return counts_as[logits.masked_fill(counts_as == UNKNOWN, -torch.inf).argmax(1)]
 
 
 def _none() -> Split:

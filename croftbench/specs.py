@@ -7,21 +7,23 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
-Shift = Literal["id", "covariate", "semantic"]
+from croftbench.language import FORBID as FORBID
+from croftbench.language import ClassDraw, FoldSpec, Protocol, ReferenceSpec, SemanticSpec, Shares, ValSpec
+
+Shift = Literal["id", "covariate", "semantic", "reference", "named"]
+"""What a test split is: known classes as trained or in a new manner; unknown classes; positives of detection that are
+neither of the first two; unknown classes under their own names."""
 
 UNKNOWN = -1
 """Label of an image whose class the classifier does not know."""
 
-FORBID = {"extra": "forbid"}
-"""For pydantic, which reads the manifest types below: a key that is not a field is an error."""
-
 
 def digest(value: object) -> str:
-    """SHA-256 of a value's canonical JSON: sorted keys, no spaces, full float precision."""
+    """SHA-256 of a value's canonical JSON: sorted keys, no spaces, full precision; file names may be any bytes."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
 
 
 # ---------------------------------------------------------------------------------------------- images
@@ -59,6 +61,8 @@ class Split:
         rows: positions in the pool.
         labels: class of each row, or UNKNOWN.
         domains: domain of each row (a position in the fold's domain names); 0 where there is none.
+        space: label space, where it is not all known classes: for each known class the label that it counts as, or
+            UNKNOWN for one that is no possible answer.
     """
 
     name: str
@@ -66,6 +70,7 @@ class Split:
     rows: tuple[int, ...]
     labels: tuple[int, ...]
     domains: tuple[int, ...]
+    space: tuple[int, ...] = ()
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -82,6 +87,19 @@ class Split:
 
 
 @dataclass(frozen=True)
+class NamedSplit:
+    """Images of unknown classes, to be told apart under their own names by a classifier that is given these.
+
+    Attributes:
+        classnames: in the order of the split's labels.
+        split: labels are positions in `classnames`.
+    """
+
+    classnames: tuple[str, ...]
+    split: Split
+
+
+@dataclass(frozen=True)
 class Fold:
     """One train-and-test round: the roles of its images.
 
@@ -94,6 +112,11 @@ class Fold:
         id: test images of known classes in a known manner.
         covariate: test images of known classes in new manners.
         semantic: test images of unknown classes.
+        templates: the prompts.
+        reference: positives of detection, where they are not `id`; they may be images of other roles.
+        named: images of `semantic` with their own classes.
+        bank: training images for scores that look at neighbours, where they are not `train`.
+        sources: split id -> what it is on this disk (layout, digest, images, state), for a run's record.
     """
 
     name: str
@@ -104,130 +127,73 @@ class Fold:
     id: Split
     covariate: tuple[Split, ...]
     semantic: tuple[Split, ...]
+    templates: tuple[str, ...] = ()
+    reference: Split | None = None
+    named: tuple[NamedSplit, ...] = ()
+    bank: Split | None = None
+    sources: Mapping[str, Mapping[str, str | int]] = field(default_factory=dict)
+
+    @property
+    def tests(self) -> list[tuple[Shift, Split]]:
+        """Every split that a classifier of the known classes is tested on, in the order of a run's tables."""
+        roles: list[tuple[Shift, Split]] = [("id", self.id)]
+        roles += [("covariate", split) for split in self.covariate]
+        roles += [("semantic", split) for split in self.semantic]
+        if self.reference is not None:
+            roles.append(("reference", self.reference))
+        return roles
 
 
 # ---------------------------------------------------------------------------------------------- suites
 
 
 @dataclass(frozen=True)
-class ClassDraw:
-    """Which classes a suite has, and which of them each seed makes known.
-
-    Attributes:
-        by: the table's column that names the class.
-        groups: values of column `group` that classes come from.
-        known: share of the classes that a seed draws as known (ID); the others are the near semantic shift.
-        names: class name to show and to prompt with, where it is not the column's value; classes not listed are
-            left out when the table is not empty.
-        min_objects: classes with fewer objects than this are left out.
-    """
-
-    __pydantic_config__: ClassVar = FORBID
-    by: str
-    groups: tuple[str, ...]
-    known: float = 1.0
-    names: Mapping[str, str] = field(default_factory=dict)
-    min_objects: int = 1
-
-
-@dataclass(frozen=True)
-class ObjectDraw:
-    """How each seed shares out a class's objects (glyphs) among the roles; shares sum to 1."""
-
-    __pydantic_config__: ClassVar = FORBID
-
-    train: float
-    val: float
-    test: float
-
-
-@dataclass(frozen=True)
-class FoldSpec:
-    """Which styles play which role in a fold.
-
-    Attributes:
-        name: the fold's name.
-        train: styles of the training (and validation) images: the training domains.
-        id: styles of the ID test images.
-        covariate: split name -> style.
-    """
-
-    __pydantic_config__: ClassVar = FORBID
-
-    name: str
-    train: tuple[str, ...]
-    id: tuple[str, ...]
-    covariate: Mapping[str, str]
-
-
-@dataclass(frozen=True)
-class SemanticSpec:
-    """Where a semantic-shift split comes from: the unknown classes, groups of the table, or another table."""
-
-    __pydantic_config__: ClassVar = FORBID
-
-    name: str
-    source: Literal["unknown-classes", "groups", "table"]
-    groups: tuple[str, ...] = ()
-    table: str = ""
-
-
-@dataclass(frozen=True)
-class Protocol:
-    """How a suite is run and scored.
-
-    Attributes:
-        shots: training images per class.
-        seeds: the default seeds; each draws its own classes, images and initialisation.
-        views: seeded augmented views cached for each training image; epoch e reads view e mod views.
-        crop_scale: area range of the training crop.
-        flip: mirror training views at random.
-        scorers: detection scores to report.
-        headline: the scorer shown in leaderboards.
-    """
-
-    __pydantic_config__: ClassVar = FORBID
-
-    shots: int
-    seeds: tuple[int, ...]
-    views: int
-    crop_scale: tuple[float, float]
-    flip: bool
-    scorers: tuple[str, ...]
-    headline: str
-
-
-@dataclass(frozen=True)
 class Suite:
-    """A named, versioned evaluation: classes, roles, prompts and protocol.
+    """A named, versioned evaluation: classes, roles, prompts and protocol, as `croftbench.language` describes them.
 
     Attributes:
-        table: the image table it draws from.
-        content: digest of that table's pixels.
+        content: digest of what its families are: shipped pixels, class lists.
         templates: prompts, `{}` for the class name; several are averaged (see method.Task.text).
+        shares: how one part's images are dealt out among the roles, or None.
+        val: where validation images come from, or None for none.
+        reference: positives of detection that are not the ID test images, or None.
         recipes: method name -> hyper-parameters that belong to this suite.
+        notes: what a reader of its numbers must know: choices made, and what is not covered.
         digest: of the manifest's content.
     """
 
     name: str
     version: int
     title: str
-    table: str
     content: str
     templates: tuple[str, ...]
     classes: ClassDraw
-    objects: ObjectDraw | None
     folds: tuple[FoldSpec, ...]
     semantic: tuple[SemanticSpec, ...]
     protocol: Protocol
-    recipes: Mapping[str, Mapping[str, Any]]
+    shares: Shares | None = None
+    val: ValSpec | None = None
+    reference: ReferenceSpec | None = None
+    recipes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    notes: str = ""
 
     @cached_property
     def digest(self) -> str:
         """Of everything that decides what is evaluated; recipes are part of a run's parameters instead."""
         content = asdict(self)
-        del content["recipes"], content["title"]
+        for name in ("recipes", "title", "notes"):
+            del content[name]
         return digest(content)
+
+    @property
+    def official(self) -> bool:
+        """Whether it copies a published protocol, faults included."""
+        return self.name.endswith("-official")
+
+    @property
+    def named(self) -> tuple[str, ...]:
+        """Names of the splits in which unknown classes are told apart under their own names."""
+        return tuple(spec.named for spec in self.semantic if spec.named)
 
 
 # ---------------------------------------------------------------------------------------------- runs

@@ -1,5 +1,5 @@
-"""Choosing hyper-parameters on training images alone: each training domain held out once, a quarter of the classes
-treated as unknown (datasets.tuning_folds).
+"""Choosing hyper-parameters on training and validation images alone: each training domain held out once, a quarter of
+the classes treated as unknown (datasets.tuning_folds).
 """
 
 from __future__ import annotations
@@ -7,11 +7,12 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from statistics import fmean
 from typing import TYPE_CHECKING
 
 from croftbench import datasets, planning
+from croftbench.datasets.gather import own_pool
 from croftbench.errors import UsageError
 from croftbench.plugins import MethodInfo, Value
 
@@ -69,11 +70,11 @@ def search(
 ) -> Iterator[Cell]:
     """Every cell of the grid, in order."""
     suite = bench.suite
-    folds = {seed: datasets.folds(suite, seed) for seed in seeds}
     for params in cells(grid):
         start, accuracies, aurocs = time.perf_counter(), [], []
         for job in planning.plan(suite, info, bench.identity, seeds=seeds, overrides=params):
-            fold = next(f for f in folds[job.spec.seed] if f.name == job.spec.fold)
+            fold = bench.fold(job.spec)
+            fold = replace(fold, train=own_pool(fold.train))  # whole training sets need not be encoded
             for held_out in datasets.tuning_folds(fold, job.spec.seed):
                 result, _ = bench.run_on(held_out, job.spec, info, within=fold.train)
                 scores = result.scores
@@ -98,7 +99,7 @@ def record(bench: Workbench, info: MethodInfo, cells: Sequence[Cell], seeds: Seq
         "method": info.name,
         "method_version": info.version,
         "seeds": list(seeds),
-        "objective": "mean of accuracy and AUROC on held-out training domains, a quarter of the classes unknown",
+        "objective": "mean of accuracy and AUROC on held-out domains or validation images, 1/4 of the classes unknown",
         "choice": dict(best.params),
         "grid": [asdict(cell) | {"objective": cell.objective} for cell in cells],
         "runs": sum(cell.runs for cell in cells),

@@ -21,12 +21,12 @@ FOOD = """
 name = "food"
 version = 1
 title = "Some glyphs of food known, the others not"
-table = "emoji"
 templates = ["a {}.", "an emoji of a {}."]
 
 [classes]
 by = "name"
 groups = ["Food & Drink"]
+draw = "random"
 known = 0.3
 
 [protocol]
@@ -47,9 +47,9 @@ epochs = 2
 
 [[folds]]
 name = "all"
-train = ["noto", "emojione"]
-id = ["twemoji"]
-covariate = { shaded = "fluent-emoji", "line art" = "fluent-emoji-high-contrast" }
+train = ["emoji/noto", "emoji/emojione"]
+id = ["emoji/twemoji"]
+covariate = { shaded = "emoji/fluent-emoji", "line art" = "emoji/fluent-emoji-high-contrast" }
 
 [[semantic]]
 name = "near"
@@ -57,8 +57,8 @@ source = "unknown-classes"
 
 [[semantic]]
 name = "digits"
-source = "table"
-table = "digits"
+source = "splits"
+splits = ["digits"]
 """
 
 
@@ -130,12 +130,7 @@ def made() -> Callable[..., RunResult]:
         spec = RunSpec(**asked | changed)  # type: ignore[arg-type]
         own = np.random.default_rng(int(spec.run_id, 16))
         tables = []
-        roles = [
-            ("id", drawn.id),
-            *(("covariate", s) for s in drawn.covariate),
-            *(("semantic", s) for s in drawn.semantic),
-        ]
-        for shift, split in roles:
+        for shift, split in drawn.tests:
             ease = np.random.default_rng([17, *split.name.encode()]).random(len(split.pool.paths))[list(split.rows)]
             labels = np.array(split.labels)
             right = 0.8 * ease + 0.2 * own.random(len(ease)) > 1 - skill

@@ -12,12 +12,14 @@ import pytest
 import torch
 
 from croftbench import encoders, images
-from croftbench.datasets.draw import whole
+from croftbench.datasets import Roots
 from croftbench.encoders import transforms
 from croftbench.errors import DataError
 from croftbench.features import FeatureStore
 from croftbench.manifest import suite
+from croftbench.registry import family
 from croftbench.specs import Pool
+from tests.layouts import build, reduced
 
 
 @pytest.fixture(scope="module")
@@ -28,8 +30,8 @@ def encoder():
 @pytest.fixture(scope="module")
 def pool():
     """Forty glyphs of several styles."""
-    table = whole("emoji")
-    return Pool("forty", "emoji", table.paths[::211], table.content)
+    rows = Roots().rows("emoji")
+    return Pool("forty", "emoji", tuple(row.path for row in rows[::211]), family("emoji").content)
 
 
 @pytest.fixture
@@ -53,7 +55,7 @@ def never():
 def test_features_are_what_the_encoder_gives(tmp_path, encoder, pool):
     found = FeatureStore(tmp_path, encoder.identity, loaded(encoder)).test(pool)
     transform = transforms.test(encoder.identity)
-    read = images.image_bytes("emoji")
+    read = Roots().reader("emoji")
     pixels = torch.stack([transform(images.decode(read(path), path)) for path in pool.paths])
     expected = encoder.encode_images(pixels).numpy()
     assert isinstance(found, np.memmap)
@@ -111,19 +113,21 @@ def test_one_decode_serves_all_views_of_an_image(tmp_path, encoder, pool, protoc
     assert len(decoded) == len(pool.paths)
 
 
+DIGITS = Pool("digits", "digits", tuple(f"{i:04d}" for i in range(1797)), "digits")
 FILL = """
 import sys
 from pathlib import Path
 from croftbench import encoders
-from croftbench.datasets.draw import whole
 from croftbench.features import FeatureStore
+from croftbench.specs import Pool
+pool = Pool("digits", "digits", tuple(f"{i:04d}" for i in range(1797)), "digits")
 encoder = encoders.load(encoders.EMBEDDED)
 done = []
 def advance(n):
     done.append(n)
     print(sum(done), flush=True)
 print("ready", flush=True)
-FeatureStore(Path(sys.argv[1]), encoder.identity, lambda: encoder).test(whole("digits"), advance)
+FeatureStore(Path(sys.argv[1]), encoder.identity, lambda: encoder).test(pool, advance)
 print("filled", flush=True)
 """
 
@@ -142,9 +146,9 @@ def test_a_killed_fill_leaves_no_entry_and_is_resumed(tmp_path, encoder):
     assert not list((tmp_path / "features").glob("*.npy"))
     resumed = []
     store = FeatureStore(tmp_path, encoder.identity, loaded(encoder))
-    found = store.test(whole("digits"), resumed.append)
+    found = store.test(DIGITS, resumed.append)
     assert resumed[0] >= 512, "blocks that were written are not encoded again"
-    fresh = FeatureStore(tmp_path / "fresh", encoder.identity, loaded(encoder)).test(whole("digits"))
+    fresh = FeatureStore(tmp_path / "fresh", encoder.identity, loaded(encoder)).test(DIGITS)
     assert np.array_equal(found, fresh)
     assert not list(tmp_path.rglob("*.partial"))
 
@@ -178,12 +182,11 @@ def test_a_damaged_entry_is_named(tmp_path, encoder, pool):
 
 
 def test_an_unreadable_image_is_named(tmp_path, encoder, pool, monkeypatch):
-    read = images.image_bytes("emoji")
-    monkeypatch.setattr(
-        images, "image_bytes", lambda table: lambda path: read(path)[: 50 if path == pool.paths[3] else None]
-    )
+    read = Roots().reader("emoji")
+    roots = Roots()
+    monkeypatch.setattr(roots, "reader", lambda table: lambda path: read(path)[: 50 if path == pool.paths[3] else None])
     with pytest.raises(DataError, match=f"cannot read image forty: {pool.paths[3]}"):
-        FeatureStore(tmp_path, encoder.identity, loaded(encoder)).test(pool)
+        FeatureStore(tmp_path, encoder.identity, loaded(encoder), roots).test(pool)
     assert not list(tmp_path.rglob("*.npy"))
 
 
@@ -224,3 +227,41 @@ def test_entries_are_plain_numpy_files(tmp_path, encoder, pool):
     (entry,) = (tmp_path / "features").glob("*.npy")
     np.save(tmp_path / "plain.npy", found)
     assert entry.read_bytes() == (tmp_path / "plain.npy").read_bytes()
+
+
+@pytest.fixture
+def disk(tmp_path):
+    """A data folder with a few pictures of a family, and the pool that they make."""
+    data = tmp_path / "data"
+    data.mkdir()
+    build(data, family("pacs", reduced(tmp_path / "manifests", images=1)), "domainbed", ["photo"])
+    roots = Roots(data, tmp_path / "manifests")
+    return roots, Pool("pacs/photo", "pacs", roots.split("pacs/photo").paths, "")
+
+
+def test_files_on_disk_are_encoded_anew_when_they_change(tmp_path, encoder, disk, protocol):
+    roots, pool = disk
+    first = FeatureStore(tmp_path, encoder.identity, loaded(encoder), roots).test(pool).copy()
+    again = FeatureStore(tmp_path, encoder.identity, never, roots)
+    assert np.array_equal(again.test(pool), first)
+    image, other = (roots.data / path for path in pool.paths[:2])
+    image.write_bytes(other.read_bytes())
+    with pytest.raises(AssertionError, match="must not load"):
+        again.test(pool)
+    changed = FeatureStore(tmp_path, encoder.identity, loaded(encoder), roots).test(pool)
+    assert np.array_equal(changed[0], first[1])
+    assert np.array_equal(changed[1:], first[1:])
+
+
+def test_a_view_of_a_file_does_not_depend_on_the_others_in_its_pool(tmp_path, encoder, disk, protocol):
+    roots, pool = disk
+    store = FeatureStore(tmp_path, encoder.identity, loaded(encoder), roots)
+    part = replace(pool, name="part", paths=pool.paths[2:5])
+    assert np.array_equal(store.views(part, protocol, 2), store.views(pool, protocol, 2)[:, 2:5])
+
+
+def test_a_file_that_went_away_is_named(tmp_path, encoder, disk):
+    roots, pool = disk
+    (roots.data / pool.paths[1]).unlink()
+    with pytest.raises(DataError, match=f"cannot read image {pool.paths[1]}"):
+        FeatureStore(tmp_path, encoder.identity, never, roots).test(pool)

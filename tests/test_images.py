@@ -8,8 +8,9 @@ import torch
 from PIL import Image
 
 from croftbench import images
-from croftbench.datasets.draw import whole
+from croftbench.datasets import Roots
 from croftbench.errors import DataError
+from croftbench.specs import Pool
 
 
 def encoded(image, kind="PNG"):
@@ -39,12 +40,16 @@ def test_a_truncated_image_is_named_in_one_line(kind):
 
 
 def test_blocks_come_in_order_and_views_share_an_image():
-    pool = whole("digits")
+    roots = Roots()
+    pool = Pool("digits", "digits", roots.split("digits").paths, "")
 
     def pixels(image):
         return torch.from_numpy(np.array(image)).permute(2, 0, 1).float()
 
-    seen = list(images.blocks(pool, [0, 8, 1792], 8, lambda position: [pixels, lambda image: pixels(image) + position]))
+    def views(position):
+        return [pixels, lambda image: pixels(image) + position]
+
+    seen = list(images.blocks(pool, [0, 8, 1792], 8, views, roots.reader("digits")))
     assert [start for start, _ in seen] == [0, 8, 1792]
     assert [tuple(x.shape) for _, x in seen] == [(2, 8, 3, 8, 8), (2, 8, 3, 8, 8), (2, 5, 3, 8, 8)]
     start, x = seen[1]

@@ -13,6 +13,7 @@ from croftbench.cli import (
     cache,
     check,
     compare,
+    data,
     diagnose,
     leaderboard,
     listing,
@@ -47,6 +48,7 @@ app.command("export")(bundle.export)
 app.command("import")(bundle.import_bundle)
 app.command("check")(check.check)
 app.add_typer(cache.app, name="cache")
+app.add_typer(data.app, name="data")
 
 
 def main() -> None:

@@ -1,32 +1,36 @@
-"""`croftbench check`: manifests against their rules, shipped images against their manifests."""
+"""`croftbench check`: every manifest against its rules, and shipped images against their manifests."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from croftbench import datasets, manifest, plugins, scorers
+from croftbench import datasets, manifest, plugins, registry, rules, scorers
 from croftbench.cli.console import CACHE, Cache, complain, out
-from croftbench.errors import CroftbenchError
+from croftbench.datasets import Roots, shares
+from croftbench.errors import CroftbenchError, ManifestError, UsageError
+from croftbench.parsing import NEXT, at, fault, find
 
 
 def check(
     manifests: Annotated[Path | None, typer.Option(help="Another folder of manifests.", show_default=False)] = None,
     cache: Cache = CACHE,
 ) -> None:
-    """Check every manifest, and that every fold of every suite can be drawn."""
-    faults = 0
+    """Check every manifest; no data are needed. Suites on images that ship are drawn, too."""
+    roots, faults = Roots(manifests=manifests), 0
     for name in manifest.names("splits", manifests):
-        faults += _reported(lambda name=name: _table(name, manifests))
+        faults += _reported(partial(_family, name, roots))
     for name in manifest.names("suites", manifests):
-        faults += _reported(lambda name=name: _suite(name, manifests, cache))
+        faults += _reported(partial(_suite, name, roots, cache))
     if faults:
         raise CroftbenchError(f"{faults} manifest(s) break a rule.", "")
 
 
-def _reported(step) -> int:  # type: ignore[no-untyped-def]
+def _reported(step: Callable[[], str]) -> int:
     """Run one check, say what is wrong, and count it."""
     try:
         out.print(step(), markup=False)
@@ -36,21 +40,43 @@ def _reported(step) -> int:  # type: ignore[no-untyped-def]
     return 0
 
 
-def _table(name: str, folder: Path | None) -> str:
-    table = manifest.table(name, folder)
-    rows = datasets.rows(name)
-    counts = {style: sum(row.style == style for row in rows) for style in table.styles}
-    if len(rows) != table.images or counts != dict(table.styles):
-        raise CroftbenchError(f"{name}.toml: the table holds {len(rows)} images, {counts}.", "Correct the counts.")
-    datasets.image_bytes(name)
-    return f"ok  table {name}: {len(rows)} images, digest {table.sha256[:12]}"
+def _family(name: str, roots: Roots) -> str:
+    family = registry.family(name, roots.manifests)
+    parts = f"{len(family.parts)} part{'s' if len(family.parts) > 1 else ''}"
+    if not family.shipped:
+        return f"ok  dataset {name}: {parts}, {len(family.ids)} classes, {len(family.layouts)} layouts"
+    for part in family.parts:
+        located = roots.split(family.split_id(part.name))
+        if not located.verdict.usable:
+            raise fault(find("splits", name, roots.manifests), f"it holds {located.verdict.message}", part.name)
+    return f"ok  dataset {name}: {parts} as they ship, digest {family.content[:12]}"
 
 
-def _suite(name: str, folder: Path | None, cache: Path) -> str:
-    suite = manifest.suite(name, folder)
+def _suite(name: str, roots: Roots, cache: Path) -> str:
+    suite = manifest.suite(name, roots.manifests)
+    path = find("suites", name, roots.manifests)
     for method, recipe in suite.recipes.items():
-        plugins.describe(method, cache).resolve(recipe)
+        try:
+            plugins.describe(method, cache).resolve(recipe)
+        except UsageError as error:
+            raise _at(error, path, "recipes", method) from error
     for scorer in suite.protocol.scorers:
-        scorers.parse(scorer)
-    folds = [fold for seed in suite.protocol.seeds for fold in datasets.folds(suite, seed)]
-    return f"ok  suite {name} v{suite.version}: {len(folds)} folds over all seeds, digest {suite.digest[:12]}"
+        try:
+            scorers.parse(scorer)
+        except UsageError as error:
+            raise _at(error, path, "protocol", "scorers") from error
+    if suite.shares and suite.shares.list:
+        family, _ = registry.split(suite.folds[0].train[0], roots.manifests)
+        found = registry.lines_of(registry.shipped_list(suite.shares.list, roots.manifests))
+        if found != shares.written(family, suite.shares):
+            raise fault(path, f"{suite.shares.list} is not what the recipe gives", "shares", "list")
+    about = f"ok  suite {name} v{suite.version}: {len(suite.folds)} fold{'s' if len(suite.folds) > 1 else ''}"
+    if rules.shipped(suite, roots.manifests):
+        drawn = [fold for seed in suite.protocol.seeds for fold in datasets.folds(suite, seed, roots=roots)]
+        about += f", {len(drawn)} drawn over all seeds"
+    return f"{about}, digest {suite.digest[:12]}"
+
+
+def _at(error: UsageError, path: Path, *keys: str) -> ManifestError:
+    """A name that a manifest gets wrong, with its line."""
+    return ManifestError(f"{at(path, *keys)}: {error.message}", f"{error.hint} {NEXT}")

@@ -12,7 +12,8 @@ from rich.table import Table
 from rich.text import Text
 
 from croftbench import manifest
-from croftbench.cli.console import RESULTS, Results, note, out
+from croftbench.cli.console import RESULTS, DataRoot, Results, note, out
+from croftbench.datasets import Roots
 from croftbench.errors import UsageError
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ def compare(
     ] = None,
     scorer: Annotated[str | None, typer.Option(help="Detection score.", show_default="suite's headline")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Effects as fractions, for programs.")] = False,
+    data_root: DataRoot = None,
     results: Results = RESULTS,
 ) -> None:
     """Compare two methods on the same images: effect, 95% interval, p, and p corrected for the number of tests."""
@@ -35,7 +37,8 @@ def compare(
     chosen = suite or [name for name in manifest.names("suites") if (results / "runs" / name).is_dir()]
     if not chosen:
         raise UsageError(f"there are no runs in {results / 'runs'}.", "`croftbench run --method croft` makes some.")
-    found = report.compare(results, [manifest.suite(name) for name in dict.fromkeys(chosen)], a, b, scorer)
+    suites = [manifest.suite(name) for name in dict.fromkeys(chosen)]
+    found = report.compare(results, suites, a, b, scorer, Roots(data_root))
     if as_json:
         typer.echo(json.dumps(found.to_dict(), indent=1, ensure_ascii=False))
         return

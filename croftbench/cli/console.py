@@ -17,6 +17,14 @@ from croftbench.errors import UsageError
 Results = Annotated[
     Path, typer.Option(help="Folder of runs and leaderboards.", envvar="CROFTBENCH_RESULTS", show_default=True)
 ]
+DataRoot = Annotated[
+    Path | None,
+    typer.Option(help="Folder of datasets; only read.", envvar="CROFTBENCH_DATA", show_default=False),
+]
+Manifests = Annotated[
+    Path | None,
+    typer.Option(help="Another folder of manifests.", envvar="CROFTBENCH_MANIFESTS", show_default=False),
+]
 Cache = Annotated[Path, typer.Option(help="Folder of cached features.", envvar="CROFTBENCH_CACHE", show_default=False)]
 
 RESULTS = Path("results")

@@ -11,7 +11,8 @@ import typer
 
 from croftbench import encoders, manifest, planning, plugins
 from croftbench import results as files
-from croftbench.cli.console import CACHE, RESULTS, Bars, Cache, Results, note, out, parse_seeds
+from croftbench.cli.console import CACHE, RESULTS, Bars, Cache, DataRoot, Results, note, out, parse_seeds
+from croftbench.datasets import Roots
 
 
 def diagnose(
@@ -24,6 +25,7 @@ def diagnose(
     seeds: Annotated[str, typer.Option(help="Separated by commas; the suite's own by default.")] = "",
     settings: Annotated[list[str] | None, typer.Option("--set", help="hyper-parameter=value, for all.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
+    data_root: DataRoot = None,
     results: Results = RESULTS,
     cache: Cache = CACHE,
 ) -> None:
@@ -39,7 +41,7 @@ def diagnose(
     start = time.perf_counter()
     cells = tuning.cells(tuning.parse_grid(sweep, info)) if sweep else [{}]
     with Bars() as bars:
-        bench = runner.Workbench(chosen, encoder, cache, environment.device(device), bars)
+        bench = runner.Workbench(chosen, encoder, cache, environment.device(device), bars, Roots(data_root))
         plans = {
             " ".join(f"{name}={value}" for name, value in cell.items()) or info.name: planning.plan(
                 chosen, info, bench.identity, seeds=parse_seeds(seeds), overrides={**fixed, **cell}

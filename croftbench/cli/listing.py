@@ -11,7 +11,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from croftbench import encoders, manifest, plugins, scorers
+from croftbench import encoders, manifest, plugins, registry, scorers
 from croftbench.cli.console import out
 
 
@@ -75,8 +75,8 @@ def _suites() -> list[dict[str, str | int]]:
 
 
 def _splits() -> list[dict[str, str | int]]:
-    tables = map(manifest.table, manifest.names("splits"))
-    return [{"name": t.name, "images": t.images, "licence": t.licence, "what": t.title} for t in tables]
+    families = map(registry.family, manifest.names("splits"))
+    return [{"name": f.name, "parts": len(f.parts), "licence": f.licence, "what": f.title} for f in families]
 
 
 def _encoders() -> list[dict[str, str]]:

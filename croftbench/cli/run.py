@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from croftbench import encoders, manifest, outputs, planning, plugins, posthoc, scorers
-from croftbench.cli.console import CACHE, RESULTS, Bars, Cache, Results, complain, note, out, parse_seeds
+from croftbench.cli.console import CACHE, RESULTS, Bars, Cache, DataRoot, Results, complain, note, out, parse_seeds
+from croftbench.datasets import Roots
 from croftbench.errors import CroftbenchError, UsageError
 from croftbench.planning import Job
 from croftbench.scorers import Asked
@@ -30,6 +31,8 @@ def run(
         str, typer.Option("--scorers", help="More scores of finished runs: 'all', or as in energy:T=0.5,knn:k=10.")
     ] = "",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
+    data_root: DataRoot = None,
+    allow_incomplete: Annotated[bool, typer.Option(help="Take splits that lack images; runs record it.")] = False,
     results: Results = RESULTS,
     cache: Cache = CACHE,
 ) -> None:
@@ -41,7 +44,7 @@ def run(
     for one in asked:
         _ = one.files  # a word list that cannot be read is an error now, not after hours
     identity = _identity(encoder, cache)
-    failures = 0
+    roots, failures = Roots(data_root), 0
     for each in suites:
         jobs = [
             job
@@ -50,15 +53,19 @@ def run(
                 each, info, identity, seeds=parse_seeds(seeds), shots=shots, views=views, overrides=chosen[info.name]
             )
         ]
-        failures += _carry_out(each, jobs, asked, encoder, cache, results, device)
+        failures += _carry_out(
+            each, jobs, asked, results, encoder=encoder, cache=cache, device=device, roots=roots,
+            allow_incomplete=allow_incomplete,
+        )  # fmt: skip
         _show(each, jobs, results, scored=bool(asked))
     if failures:
         raise CroftbenchError(f"{failures} run(s) failed.", "The finished ones are in the table.")
 
 
 def _carry_out(
-    suite: Suite, jobs: list[Job], asked: list[Asked], encoder: str, cache: Path, results: Path, device: str
-) -> int:
+    suite: Suite, jobs: list[Job], asked: list[Asked], results: Path, *,
+    encoder: str, cache: Path, device: str, roots: Roots, allow_incomplete: bool,
+) -> int:  # fmt: skip
     """Run what has no result yet, then score by what is asked; the number of failures."""
     todo = [job for job in jobs if not job.finished(results)]
     todo.sort(key=lambda job: (job.spec.seed, job.spec.fold))  # methods of one draw share its views
@@ -76,7 +83,9 @@ def _carry_out(
         complain(f"{job.spec.method}, seed {job.spec.seed}, fold {job.spec.fold}: {error.message}", error.hint)
 
     with Bars() as bars:
-        bench = runner.Workbench(suite, encoder, cache, environment.device(device), bars)
+        bench = runner.Workbench(
+            suite, encoder, cache, environment.device(device), bars, roots, allow_incomplete=allow_incomplete
+        )
         launch.here(bench, todo, results, failed)
         unscored = _unscored(suite, jobs, asked, results)
         gone = sum(not outputs.kept(cache, job.spec.run_id) for job, _ in unscored)

@@ -10,7 +10,8 @@ from rich.table import Table
 
 from croftbench import encoders, manifest, plugins
 from croftbench import results as files
-from croftbench.cli.console import CACHE, RESULTS, Bars, Cache, Results, note, out, parse_seeds
+from croftbench.cli.console import CACHE, RESULTS, Bars, Cache, DataRoot, Results, note, out, parse_seeds
+from croftbench.datasets import Roots
 
 
 def tune(
@@ -20,10 +21,11 @@ def tune(
     encoder: Annotated[str, typer.Option(help="Any open_clip arch/tag, or arch@path/to/weights.")] = encoders.EMBEDDED,
     seeds: Annotated[str, typer.Option(help="Separated by commas; the suite's own by default.")] = "",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
+    data_root: DataRoot = None,
     results: Results = RESULTS,
     cache: Cache = CACHE,
 ) -> None:
-    """Search a grid on held-out training domains and record the grid, the choice and its cost."""
+    """Search a grid on held-out domains and record the grid, the choice and its cost."""
     info = plugins.describe(method, cache)
     chosen = manifest.suite(suite)
 
@@ -32,7 +34,7 @@ def tune(
     names = tuning.parse_grid(grid, info)
     drawn = parse_seeds(seeds) or list(chosen.protocol.seeds)
     with Bars() as bars:
-        bench = runner.Workbench(chosen, encoder, cache, environment.device(device), bars)
+        bench = runner.Workbench(chosen, encoder, cache, environment.device(device), bars, Roots(data_root))
         found = list(tuning.search(bench, info, names, drawn))
         record = tuning.record(bench, info, found, drawn)
     path = results / "tuning" / chosen.name / f"{info.name}.json"

@@ -1,6 +1,8 @@
 """From a suite and a seed to the images of every role."""
 
-from croftbench.datasets.draw import folds, tuning_folds
-from croftbench.datasets.tables import Row, image_bytes, rows
+from croftbench.datasets.draw import fold, folds
+from croftbench.datasets.roots import Located, Roots
+from croftbench.datasets.tables import Row
+from croftbench.datasets.tuning import tuning_folds
 
-__all__ = ["Row", "folds", "image_bytes", "rows", "tuning_folds"]
+__all__ = ["Located", "Roots", "Row", "fold", "folds", "tuning_folds"]

@@ -1,204 +1,300 @@
-"""Seeded draws: which classes are known, which objects train, which images play which role.
+"""From a suite and a seed to the images of every role: the one place where folds are built.
 
-All draws come from NumPy's legacy RandomState, whose streams are frozen for good, so a seed means the same images on
-every machine and in every year.
+Draws of classes are in `known`, of objects and shares in `shares`, of images in `shots`. Every role has a stream of
+its own, so leaving one out (training images, for a method that needs none) changes no other.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+import random
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
-from croftbench import manifest
-from croftbench.datasets.tables import Row, rows
+from croftbench.datasets import shots
+from croftbench.datasets.gather import Gatherer, Images, Ints, own_pool
+from croftbench.datasets.known import Classes
+from croftbench.datasets.labels import TEST, TRAIN, VAL, Labels
+from croftbench.datasets.roots import Roots
 from croftbench.errors import DataError
-from croftbench.specs import UNKNOWN, Fold, FoldSpec, Pool, SemanticSpec, Split, Suite
+from croftbench.language import FoldSpec, SemanticSpec, Shifted
+from croftbench.specs import UNKNOWN, Fold, NamedSplit, Pool, Split, Suite, digest
 
-HELD_OUT = 0.25
-"""Share of the known classes that a tuning fold treats as unknown."""
+SHOTS, SEMANTIC, VALIDATION, REFERENCE, BANK = (1000 * i for i in range(1, 6))
+"""Added to the seed: a stream for each role."""
 
 
-def folds(suite: Suite, seed: int, shots: int | None = None) -> list[Fold]:
+def folds(
+    suite: Suite,
+    seed: int,
+    count: int | None = None,
+    *,
+    roots: Roots | None = None,
+    allow_incomplete: bool = False,
+) -> list[Fold]:
     """The suite's folds as this seed draws them.
 
     Args:
         suite: what to draw.
         seed: decides known classes, the objects of each role, and the few-shot images.
-        shots: training images per class; the suite's own number when None.
+        count: training images per class; the suite's own number when None.
+        roots: where data are; shipped ones only when None.
+        allow_incomplete: take splits whose counts are not the manifest's.
 
     Raises:
-        DataError: a class has no image in a role that needs one.
+        DataError: a split is not there, or a class has no image in a role that needs one.
     """
-    draw = _Draw.make(suite, seed)
-    return [_fold(suite, draw, spec, seed, shots or suite.protocol.shots) for spec in suite.folds]
+    gatherer = Gatherer(roots or Roots(), allow_incomplete)
+    return [_Builder(suite, spec, seed, count or suite.protocol.shots, gatherer).fold() for spec in suite.folds]
 
 
-def tuning_folds(fold: Fold, seed: int) -> list[Fold]:
-    """Folds to choose hyper-parameters on, made of the fold's training images alone.
-
-    Each training domain is left out once as the covariate shift, and a quarter of the known classes is left out as
-    the near semantic shift, so both of a suite's questions are asked without an image of any test role.
-
-    Raises:
-        DataError: the fold has fewer than two training domains.
-    """
-    if len(fold.domains) < 2:
-        raise DataError(f"fold '{fold.name}' has one training domain; there is none to hold out.", "Tune elsewhere.")
-    order = np.random.RandomState(seed).permutation(len(fold.classnames)).tolist()
-    known = sorted(order[round(HELD_OUT * len(order)) :])
-    labels = {old: new for new, old in enumerate(known)}
-    train, found = fold.train, []
-    for held_out, domain in enumerate(fold.domains):
-        inside = [
-            i for i, (y, d) in enumerate(zip(train.labels, train.domains, strict=True)) if d != held_out and y in labels
-        ]
-        outside = [i for i, d in enumerate(train.domains) if d == held_out]
-        old = [i for i in outside if train.labels[i] in labels]
-        new = [i for i in outside if train.labels[i] not in labels]
-        found.append(
-            Fold(
-                f"{fold.name}/without {domain}",
-                tuple(fold.classnames[i] for i in known),
-                fold.domains,
-                train.keep(inside, labels, "train"),
-                None,
-                train.keep(old, labels, domain),
-                (train.keep(old, labels, domain),),
-                (train.keep(new, labels, "near"),),
-            )
-        )
-    return found
-
-
-@dataclass(frozen=True)
-class _Draw:
-    """One seed's classes and objects."""
-
-    known: tuple[str, ...]  # class keys in label order
-    unknown: frozenset[str]
-    role: dict[str, str]  # object name -> "train" | "val" | "test"; empty when objects are not shared out
-    table: tuple[Row, ...]
-    by: str
-
-    @classmethod
-    def make(cls, suite: Suite, seed: int) -> _Draw:
-        table, classes = rows(suite.table), suite.classes
-        wanted = [r for r in table if r.group in classes.groups]
-        objects: dict[str, set[str]] = defaultdict(set)
-        for row in wanted:
-            objects[getattr(row, classes.by)].add(row.name)
-        keys = sorted(
-            k
-            for k, names in objects.items()
-            if (not classes.names or k in classes.names) and len(names) >= classes.min_objects
-        )
-        for key in classes.names:
-            if key not in objects:
-                raise DataError(f"suite '{suite.name}': class '{key}' has no image.", "Check its [classes.names].")
-        random = np.random.RandomState(seed)
-        order = [keys[i] for i in random.permutation(len(keys))]
-        count = round(classes.known * len(keys))
-        role: dict[str, str] = {}
-        if suite.objects is not None:
-            for key in sorted(order[:count]):
-                names = sorted(objects[key])
-                shuffled = [names[i] for i in random.permutation(len(names))]
-                train, val = round(suite.objects.train * len(names)), round(suite.objects.val * len(names))
-                for i, name in enumerate(shuffled):
-                    role[name] = "train" if i < train else "val" if i < train + val else "test"
-        return cls(tuple(sorted(order[:count])), frozenset(order[count:]), role, table, classes.by)
-
-    def select(self, styles: Sequence[str], role: str) -> dict[str, list[list[int]]]:
-        """Class key -> for each style, positions of the table's rows in this role."""
-        chosen: dict[str, list[list[int]]] = {key: [[] for _ in styles] for key in self.known}
-        where = {style: i for i, style in enumerate(styles)}
-        for position, row in enumerate(self.table):
-            key = getattr(row, self.by)
-            if row.style in where and key in chosen and self.role.get(row.name, role) == role:
-                chosen[key][where[row.style]].append(position)
-        return chosen
-
-
-def _fold(suite: Suite, draw: _Draw, spec: FoldSpec, seed: int, shots: int) -> Fold:
-    pool = whole(suite.table)
-    random = np.random.RandomState(seed + 1000)
-    train = draw.select(spec.train, "train")
-    picks = [(i, *pick) for i, key in enumerate(draw.known) for pick in _few(train[key], shots, random, key, suite)]
-    val = None
-    if suite.objects is not None and suite.objects.val:
-        val = _labelled("val", pool, draw, spec.train, "val")
-    return Fold(
-        spec.name,
-        tuple(suite.classes.names.get(key, key) for key in draw.known),
-        spec.train,
-        Split(
-            "train", pool, tuple(r for _, _, r in picks), tuple(y for y, _, _ in picks), tuple(d for _, d, _ in picks)
-        ),
-        val,
-        _labelled("id", pool, draw, spec.id, "test"),
-        tuple(_labelled(name, pool, draw, (style,), "test") for name, style in spec.covariate.items()),
-        tuple(_semantic(s, draw, spec, pool) for s in suite.semantic),
-    )
-
-
-def _few(
-    by_style: list[list[int]], shots: int, random: np.random.RandomState, key: str, suite: Suite
-) -> Iterable[tuple[int, int]]:
-    """(domain, row) of up to `shots` images of one class, as evenly over the styles as they allow."""
-    queues = [[rows[i] for i in random.permutation(len(rows))] for rows in by_style]
-    order = random.permutation(len(queues)).tolist()
-    picked: list[tuple[int, int]] = []
-    while len(picked) < shots and any(queues):
-        for domain in order:
-            if queues[domain] and len(picked) < shots:
-                picked.append((domain, queues[domain].pop()))
-    if not picked:
-        raise DataError(f"suite '{suite.name}': class '{key}' has no training image.", "Raise its share of objects.")
-    return sorted(picked)
-
-
-def _labelled(name: str, pool: Pool, draw: _Draw, styles: Sequence[str], role: str) -> Split:
-    """All images of the known classes in one role."""
-    chosen = [
-        (row, label, domain)
-        for label, by_style in enumerate(draw.select(styles, role).values())
-        for domain, positions in enumerate(by_style)
-        for row in positions
-    ]
-    if not chosen:
-        raise DataError(f"split '{name}' of styles {', '.join(styles)} has no image.", "`croftbench check`")
-    found, labels, domains = zip(*sorted(chosen), strict=True)
-    return Split(name, pool, found, labels, domains)
-
-
-def _semantic(spec: SemanticSpec, draw: _Draw, fold: FoldSpec, pool: Pool) -> Split:
-    """Unknown images; those of the same table are drawn in the ID test's own styles."""
-    if spec.source == "table":
-        pool = whole(spec.table)
-        chosen = list(range(len(pool.paths)))
-    else:
-        chosen = [
-            i
-            for i, row in enumerate(draw.table)
-            if row.style in fold.id
-            and (
-                getattr(row, draw.by) in draw.unknown if spec.source == "unknown-classes" else row.group in spec.groups
-            )
-        ]
-    if not chosen:
-        raise DataError(f"semantic split '{spec.name}' has no image.", "`croftbench check`")
-    return Split(spec.name, pool, tuple(chosen), (UNKNOWN,) * len(chosen), (0,) * len(chosen))
-
-
-def whole(table: str) -> Pool:
-    """A whole table as one pool, so that every suite and seed shares its features."""
-    return Pool(table, table, tuple(row.path for row in rows(table)), manifest.table(table).sha256)
+def fold(
+    suite: Suite,
+    name: str,
+    seed: int,
+    count: int | None = None,
+    *,
+    roots: Roots | None = None,
+    train: bool = True,
+    allow_incomplete: bool = False,
+) -> Fold:
+    """One fold of `folds`; without training images, which then need not be on the disk, where `train` is False."""
+    spec = next(spec for spec in suite.folds if spec.name == name)
+    gatherer = Gatherer(roots or Roots(), allow_incomplete)
+    return _Builder(suite, spec, seed, count or suite.protocol.shots, gatherer, train).fold()
 
 
 def subset(split: Split) -> Pool:
     """The pool of a split's own images, in the split's order: what training views are encoded from."""
-    paths = tuple(split.pool.paths[i] for i in split.rows)
-    return Pool(f"{split.pool.name}/{split.name}", split.pool.table, paths, split.pool.content)
+    return own_pool(split).pool
+
+
+@dataclass
+class _Builder:
+    """One fold of one seed."""
+
+    suite: Suite
+    spec: FoldSpec
+    seed: int
+    count: int
+    gatherer: Gatherer
+    train: bool = True
+
+    @cached_property
+    def labels(self) -> Labels:
+        return Labels(self.suite, self.spec, self.seed, self.gatherer)
+
+    @property
+    def classes(self) -> Classes:
+        return self.labels.classes
+
+    def fold(self) -> Fold:
+        train = self._train() if self.train else self._empty()
+        val = self._val(train) if self.train else None
+        inside = self._tested("id", Shifted(self.spec.id))
+        covariate = tuple(self._tested(name, one) for name, one in self.spec.shifted().items())
+        return Fold(
+            self.spec.name,
+            self.classes.named(self.classes.known),
+            tuple(self.labels.training),
+            train,
+            val,
+            inside,
+            covariate,
+            tuple(self._semantic(spec) for spec in self.suite.semantic),
+            self.spec.templates or self.suite.templates,
+            self._reference(val, covariate),
+            tuple(self._named(spec) for spec in self.suite.semantic if spec.named),
+            self._bank() if self.train and self.suite.protocol.bank else None,
+            self._sources(),
+        )
+
+    def _sources(self) -> dict[str, dict[str, str | int]]:
+        """What the fold's splits are on this disk; of those that are shared out, which images do not train."""
+        found = {split: dict(self.gatherer.met[split]) for split in sorted(self._used & set(self.gatherer.met))}
+        if self.suite.shares and self.suite.shares.unit == "image":
+            images, parts = self._home(self.spec.train)
+            roles, domains = self.labels.roles(images), images.domains(parts)
+            for domain, split in enumerate(self.spec.train):
+                rows = np.flatnonzero((domains == domain) & (roles != TRAIN)).tolist()
+                names = sorted(f"{images.class_of(row)}/{images.name_of(row)}" for row in rows)
+                found.setdefault(split, {})["held_out"] = digest(names)
+        return found
+
+    # ------------------------------------------------------------------------------ splits
+
+    def _train(self) -> Split:
+        images, parts = self._home(self.spec.train)
+        rows = self._rows(images, parts, TRAIN)
+        labels, domains = self.labels.of(images)[rows], images.domains(parts)[rows]
+        if missing := sorted(set(range(len(self.classes.known))) - set(labels.tolist())):
+            key = self.classes.known[missing[0]]
+            raise DataError(f"suite '{self.suite.name}': class '{key}' has no training image.", self._advice())
+        if self.suite.protocol.sampler == "even":
+            labels, domains, rows = self._even(rows, labels, domains, len(parts))
+            return self._kept(images, images.split("train", rows, labels, domains))
+        stream = random.Random(self.seed)
+        if self.suite.protocol.sampler == "domain" and self.count > 4:
+            chosen = shots.per_domain(labels, domains, self.count, stream)
+        else:
+            chosen = shots.per_class(labels, self.count, stream)
+        return self._kept(images, images.split("train", rows[chosen], labels[chosen], domains[chosen]))
+
+    def _even(self, rows: Ints, labels: Ints, domains: Ints, count: int) -> tuple[Ints, Ints, Ints]:
+        """Labels, domains and rows of the shots."""
+        stream = np.random.RandomState(self.seed + SHOTS)
+        of_class, picked = shots.by_value(labels), []
+        for label in range(len(self.classes.known)):
+            at = of_class[label]
+            by_domain = [rows[at[domains[at] == domain]].tolist() for domain in range(count)]
+            picked += [(label, *pick) for pick in shots.even(by_domain, self.count, stream)]
+        columns = np.array(picked, dtype=np.int64).T
+        return columns[0], columns[1], columns[2]
+
+    def _val(self, train: Split) -> Split | None:
+        spec, limit = self.suite.val, 0 if self.suite.val is None else self.suite.val.per_class
+        if self.spec.val:
+            images, parts = self._home(self.spec.val)
+            rows = self._rows(images, parts, None)
+        elif spec is None:
+            return None
+        else:
+            split_ids = self.spec.id if spec.source == "test" else self.spec.train
+            images, parts = self._home(split_ids)
+            rows = self._rows(images, parts, {"train": TRAIN, "share": VAL, "test": TEST}[spec.source])
+            if spec.source == "train":
+                taken = {train.pool.paths[row] for row in train.rows}
+                rows = np.array([row for row in rows if images.pool.paths[row] not in taken], dtype=np.int64)
+        rows = rows[shots.limited(self.labels.of(images)[rows], limit, 0, self._stream(VALIDATION))]
+        found = images.split("val", rows, self.labels.of(images)[rows], images.domains(parts)[rows])
+        return self._kept(images, self._filled(found))
+
+    def _tested(self, name: str, spec: Shifted) -> Split:
+        """All test images of known classes in these splits."""
+        images, parts = self._home(spec.splits)
+        known_as = self.labels.of(images)
+        space: tuple[int, ...] = ()
+        if spec.mapping:
+            known_as, space = self.labels.mapped(images, spec.mapping)
+        elif spec.classes == "own":
+            space = self.labels.own_space(images.family, parts)
+        domains = images.domains(parts)
+        rows = np.flatnonzero((domains >= 0) & (known_as >= 0) & np.isin(self.labels.roles(images), (-1, TEST)))
+        found = images.split(name, rows, known_as[rows], domains[rows])
+        return self._filled(Split(name, found.pool, found.rows, found.labels, found.domains, space))
+
+    def _semantic(self, spec: SemanticSpec) -> Split:
+        images, rows = self._chosen(spec)
+        found = self._filled(images.split(spec.name, rows, np.full(len(rows), UNKNOWN)))
+        return own_pool(found) if spec.limit or spec.per_class else found  # else all of a large set were encoded
+
+    def _chosen(self, spec: SemanticSpec) -> tuple[Images, Ints]:
+        """The images of a semantic split."""
+        images, parts = self._home(self._where(spec))
+        rows = np.flatnonzero(images.domains(parts) >= 0)
+        if spec.source == "unknown-classes":
+            rows = rows[self.labels.of(images)[rows] == UNKNOWN]
+        elif spec.source == "groups":
+            rows = np.array([row for row in rows if images.table[row].group in spec.groups], dtype=np.int64)
+        if spec.exclude:
+            left_out = [images.family.ids.index(key) for key in spec.exclude]
+            rows = rows[~np.isin(images.labels[rows], left_out)]
+        limit = shots.limited(images.labels[rows], spec.per_class, spec.limit, self._stream(SEMANTIC))
+        return images, rows[limit]
+
+    def _named(self, spec: SemanticSpec) -> NamedSplit:
+        """The same images under their own names."""
+        images, rows = self._chosen(spec)
+        if spec.source == "unknown-classes":
+            place = {key: i for i, key in enumerate(self.classes.unknown)}
+            lookup = np.array([place.get(key, UNKNOWN) for key in images.family.ids], dtype=np.int64)
+            names, labels = self.classes.named(self.classes.unknown), lookup[images.labels[rows]]
+        else:
+            names, labels = images.family.classnames, images.labels[rows]
+        return NamedSplit(names, images.split(spec.named, rows, labels))
+
+    def _reference(self, val: Split | None, covariate: Sequence[Split]) -> Split | None:
+        spec = self.suite.reference
+        if spec is None:
+            return None
+        found = covariate[0] if spec.role == "covariate" else val
+        if found is None:  # the method needs no training images, so none were drawn
+            found = self._val(self._empty())
+        if found is None:
+            raise DataError(f"suite '{self.suite.name}' has no images for its reference.", "`croftbench check`")
+        chosen = shots.limited(found.labels, spec.per_class, 0, self._stream(REFERENCE)).tolist()
+        same = {label: label for label in found.labels}
+        return found.keep(chosen, same, "positives")
+
+    def _bank(self) -> Split:
+        images, parts = self._home(self.spec.train)
+        rows = self._rows(images, parts, TRAIN)
+        limit = self.suite.protocol.bank
+        rows = rows[shots.limited(self.labels.of(images)[rows], limit, 0, self._stream(BANK))]
+        return self._kept(images, images.split("bank", rows, self.labels.of(images)[rows], images.domains(parts)[rows]))
+
+    # ------------------------------------------------------------------------------ where images are
+
+    @cached_property
+    def _pooled(self) -> dict[str, list[str]]:
+        """Family -> the parts that any fold tests on: they are encoded together, once for all folds and seeds."""
+        found: dict[str, list[str]] = {}
+        for spec in self.suite.folds:
+            for split in (*spec.tested, *(s for semantic in self.suite.semantic for s in semantic.splits)):
+                family, part = self.labels.resolve(split)
+                if part not in found.setdefault(family.name, []):
+                    found[family.name].append(part)
+        return found
+
+    @property
+    def _used(self) -> set[str]:
+        """Split ids that this fold names."""
+        semantic = [split for one in self.suite.semantic for split in one.splits]
+        return {*self.spec.tested, *self.spec.val, *semantic, *(self.spec.train if self.train else ())}
+
+    def _home(self, split_ids: Sequence[str]) -> tuple[Images, list[str]]:
+        """The images that some splits of one family are pooled with, and the splits' parts."""
+        family, parts = self.labels.resolve(split_ids[0])[0], self._parts(split_ids)
+        together = self._pooled.get(family.name, [])
+        return self.gatherer.images(family, together if set(parts) <= set(together) else parts), parts
+
+    def _kept(self, images: Images, split: Split) -> Split:
+        """A training or validation split: in the pool of test images if it is of these, else in one of its own."""
+        tested = images.family.shipped or {p.name for p in images.family.parts if images.code(p.name) in images.parts}
+        pooled = tested is True or tested <= set(self._pooled.get(images.family.name, []))
+        return split if pooled else own_pool(split)
+
+    def _rows(self, images: Images, parts: Sequence[str], role: int | None) -> Ints:
+        """Images of known classes in these parts, in one role or in none."""
+        wanted = (images.domains(parts) >= 0) & (self.labels.of(images) >= 0)
+        if role is not None:
+            wanted &= np.isin(self.labels.roles(images), (-1, role))
+        return np.flatnonzero(wanted)
+
+    def _where(self, spec: SemanticSpec) -> tuple[str, ...]:
+        if spec.source == "splits":
+            return spec.splits
+        shifted = self.spec.shifted().values()
+        return self.spec.id if spec.where == "id" else tuple(split for one in shifted for split in one.splits)
+
+    def _parts(self, split_ids: Sequence[str]) -> list[str]:
+        return [self.labels.resolve(split)[1] for split in split_ids]
+
+    def _stream(self, role: int) -> np.random.RandomState:
+        return np.random.RandomState(self.seed + role)
+
+    def _empty(self) -> Split:
+        return Split("train", Pool("none", "none", (), ""), (), (), ())
+
+    def _filled(self, split: Split) -> Split:
+        if not split.rows:
+            where = f"split '{split.name}' of suite '{self.suite.name}', fold '{self.spec.name}'"
+            raise DataError(f"{where} has no image.", self._advice())
+        return split
+
+    def _advice(self) -> str:
+        if self.labels.family.shipped:
+            return "Check the suite's classes and shares."
+        return "`croftbench data verify` says what the splits hold."

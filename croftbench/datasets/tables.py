@@ -1,22 +1,31 @@
-"""Image tables: what is in them, and the bytes of each picture."""
+"""Image tables that come with the package: what is in them, and the bytes of each picture."""
 
 from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
+from importlib.util import find_spec
 from pathlib import Path
 
-from croftbench import manifest
+import numpy as np
+import numpy.typing as npt
+
+from croftbench.datasets.listing import Listing
+from croftbench.datasets.place import Absent, Place
 from croftbench.errors import DataError
+from croftbench.families import Part
+
+DIGITS = "scikit-learn"
+"""The `file` of the table that a library ships."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """One picture of a table; `path` is its key within the table."""
+    """One picture; `style` is its part and `name` its class id, or what a shipped table says of it."""
 
     path: str
     style: str
@@ -25,58 +34,70 @@ class Row:
     subgroup: str
 
 
-@cache
-def rows(table: str) -> tuple[Row, ...]:
-    """All pictures of a table, in its order.
+def package(place: Place, part: Part) -> Listing:
+    """Images of a shipped table; in one with several parts, column "style" says which they belong to.
 
     Raises:
         DataError: the shipped file is not the one that the manifest describes.
     """
-    entry = manifest.table(table)
-    if not entry.file:
-        return tuple(Row(f"{i:04d}", "", "", "", "") for i in range(entry.images))
-    columns = _parquet(table)
-    names = ("style", "codepoint", "name", "group", "subgroup")
-    return tuple(
-        Row(f"{style}/{code}", style, name, group, subgroup)
-        for style, code, name, group, subgroup in zip(*(columns[n] for n in names), strict=True)
-    )
+    layout = place.layout
+    if layout.file == DIGITS:
+        paths = tuple(f"{i:04d}" for i in range(len(_digits(layout.sha256))))
+        return Listing(part.name, "", paths, np.full(len(paths), -1, dtype=np.int32))
+    columns = _parquet(layout.file, layout.sha256)
+    rows = [i for i, style in enumerate(columns["style"]) if style == part.name]
+    if not rows:
+        raise Absent(f"{layout.file} has no style '{part.name}'", near=True)
+    attributes = {name: tuple(columns[name][i] for i in rows) for name in ("name", "group", "subgroup")}
+    paths = tuple(f"{part.name}/{columns['codepoint'][i]}" for i in rows)
+    return Listing(part.name, "", paths, np.full(len(rows), -1, dtype=np.int32), (), attributes)
 
 
-def image_bytes(table: str) -> Callable[[str], bytes]:
+def reader(file: str, sha256: str) -> Callable[[str], bytes]:
     """A function from a picture's path to its encoded bytes."""
-    if not manifest.table(table).file:
-        return _digits(table)
-    images = dict(zip((row.path for row in rows(table)), _parquet(table)["image"], strict=True))
-    return images.__getitem__
+    if file == DIGITS:
+        return _digits_reader(sha256)
+    columns = _parquet(file, sha256)
+    paths = map("/".join, zip(columns["style"], columns["codepoint"], strict=True))
+    return dict(zip(paths, columns["image"], strict=True)).__getitem__
 
 
-def file_of(table: str) -> Path:
+def file_of(file: str) -> Path:
     """Where the package keeps a table's file."""
-    return Path(str(resources.files("croftbench") / "embedded" / manifest.table(table).file))
+    return Path(str(resources.files("croftbench") / "embedded" / file))
 
 
 @cache
-def _parquet(table: str) -> dict[str, list]:  # type: ignore[type-arg]
+def _parquet(file: str, sha256: str) -> dict[str, list]:  # type: ignore[type-arg]
     import pyarrow.parquet as pq
 
-    path, entry = file_of(table), manifest.table(table)
+    path = file_of(file)
     try:
         data = path.read_bytes()
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror}.", "Install croftbench again.") from error
-    _expect(hashlib.sha256(data).hexdigest(), entry.sha256, str(path))
-    return pq.read_table(io.BytesIO(data)).to_pydict()  # type: ignore[no-any-return]
+    _expect(hashlib.sha256(data).hexdigest(), sha256, str(path))
+    return pq.ParquetFile(io.BytesIO(data)).read().to_pydict()  # type: ignore[no-any-return]
 
 
-def _digits(table: str) -> Callable[[str], bytes]:
+@cache
+def _digits(sha256: str) -> npt.NDArray[np.uint8]:
+    spec = find_spec("sklearn")  # the library takes seconds to import, its file is read at once
+    folder = spec.submodule_search_locations[0] if spec and spec.submodule_search_locations else ""
+    try:
+        table = np.loadtxt(Path(folder) / "datasets/data/digits.csv.gz", delimiter=",", dtype=np.uint8)
+    except OSError as error:
+        raise DataError(f"scikit-learn does not bring its digits: {error}.", "Install croftbench again.") from error
+    levels = table[:, :64].reshape(-1, 8, 8)
+    _expect(hashlib.sha256(levels.tobytes()).hexdigest(), sha256, "scikit-learn's digits")
+    return levels
+
+
+def _digits_reader(sha256: str) -> Callable[[str], bytes]:
     """scikit-learn's digits as PNG: 17 grey levels stretched to 0-255, ink dark on white paper."""
-    import numpy as np
     from PIL import Image
-    from sklearn.datasets import load_digits
 
-    levels = load_digits().images.astype(np.uint8)
-    _expect(hashlib.sha256(levels.tobytes()).hexdigest(), manifest.table(table).sha256, "scikit-learn's digits")
+    levels = _digits(sha256)
 
     def read(path: str) -> bytes:
         grey = 255 - np.round(levels[int(path)] * (255 / 16)).astype(np.uint8)
@@ -92,9 +113,3 @@ def _expect(found: str, expected: str, where: str) -> None:
         raise DataError(
             f"{where} has sha256 {found[:12]}, the manifest says {expected[:12]}.", "Install croftbench again."
         )
-
-
-def positions(table: str, paths: Iterable[str]) -> tuple[int, ...]:
-    """Where each path stands in the table."""
-    where = {row.path: i for i, row in enumerate(rows(table))}
-    return tuple(where[path] for path in paths)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from croftbench import environment, metrics, plugins
+from croftbench import environment, evaluation, metrics, plugins
 from croftbench.diagnosis.curvature import PROBES, Classified, energy_gradient, hessian_distance
 from croftbench.errors import UsageError
 from croftbench.method import Outputs, Predictor, Task
@@ -149,7 +149,7 @@ class _Measured:
             if shift == "semantic":
                 yield self._finding("auroc", split.name, shift, metrics.auroc(energy[0], score).value, len(score))
             else:
-                estimate = metrics.accuracy(out.logits.argmax(1).cpu().numpy(), split.labels)
+                estimate = metrics.accuracy(evaluation.answers(out.logits, split.space).cpu().numpy(), split.labels)
                 yield self._finding("accuracy", split.name, shift, estimate.value, len(split))
 
     def _finding(self, quantity: str, where: str, shift: str, value: float, n: int) -> Finding:

@@ -12,7 +12,6 @@ from croftbench.errors import CroftbenchError, DataError
 from croftbench.planning import Job
 from croftbench.posthoc import Scored
 from croftbench.results import RunResult
-from croftbench.runner import roles
 from croftbench.scorers import Asked
 
 if TYPE_CHECKING:
@@ -54,7 +53,7 @@ def score(
     created = datetime.now(UTC).isoformat(timespec="seconds")
     how, found = "kept", _scored(bench, result, job, asked)
     if found is None or not found[1]:
-        bench.run(job.spec, job.info)
+        bench.run(job.spec, job.info, bank=True)
         how, found = "fitted again", _scored(bench, result, job, asked)
     if found is None:
         raise DataError(f"cannot keep outputs in {bench.cache}.", "Free some space, or choose another --cache.")
@@ -64,16 +63,16 @@ def score(
 
 def _scored(bench: Workbench, result: RunResult, job: Job, asked: Sequence[Asked]) -> tuple[list[Scored], bool] | None:
     """Scores from kept outputs, and whether these give the run's accuracies; None where there are none."""
-    fold, kept = bench.fold(job.spec), outputs.find(bench.cache, job.spec.run_id)
-    tested = roles(fold)
-    parts = [(outputs.TRAIN, fold.train), *((str(i), split) for i, (_, split) in enumerate(tested))]
+    fold, kept = bench.draw(job.spec, job.info, bank=True), outputs.find(bench.cache, job.spec.run_id)
+    tested = fold.tests
+    parts = [(outputs.TRAIN, fold.bank or fold.train), *((str(i), split) for i, (_, split) in enumerate(tested))]
     if kept is None or any(kept.images(part) != len(split) for part, split in parts):
         return None
     try:
         known = bench.known(fold, job.info, lambda: evaluation.joined(kept.read(outputs.TRAIN, bench.device)))
-        found, tables = evaluation.score(kept, tested, known, asked)
+        found, tables = evaluation.score(kept, tested, known, asked, bench.suite.protocol.id_filter)
     except outputs.DamagedError:
         return None
-    own = {(s.split, s.shift): s.value for s in result.scores if s.metric == "accuracy"}
+    own = {(s.split, s.shift): s.value for s in result.scores if s.metric == "accuracy" and s.shift != "named"}
     again = {(t.name, t.shift): float(t.correct.mean()) for t in tables if t.shift != "semantic"}
     return found, own == again

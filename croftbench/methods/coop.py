@@ -20,7 +20,8 @@ v starts as N(0, 0.02^2), or as the embeddings of given words. The authors' own 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import ClassVar, Literal, NamedTuple
 
 import torch
@@ -138,11 +139,35 @@ class CoOp:
                 optimizer.step()
                 losses.append(loss.detach())
             mean_loss(losses, epoch, task, self.recipe.epochs)
+        classifier = Learned if self.class_specific else Shared
+        return classifier(tower, v.detach(), h, task.classnames, s)
+
+
+@dataclass(frozen=True)
+class Learned:
+    """The classifier of a learned context."""
+
+    tower: TextTower
+    v: Tensor
+    h: int
+    classnames: tuple[str, ...]
+    s: float
+
+    @cached_property
+    def t(self) -> Tensor:
+        """(C, D) class features."""
         with torch.no_grad():
-            t = class_features(tower, v, h, around)
+            return class_features(self.tower, self.v, self.h, prompts(self.tower, self.classnames))
 
-        def predict(f: Tensor) -> Outputs:
-            z = unit(f)
-            return Outputs(logits=s * z @ t.T, features=z, classes=t)
+    def __call__(self, f: Tensor, /) -> Outputs:
+        """Cosines with the class features."""
+        z = unit(f)
+        return Outputs(logits=self.s * z @ self.t.T, features=z, classes=self.t)
 
-        return predict
+
+class Shared(Learned):
+    """The same for a context that all classes share: it goes with any names."""
+
+    def with_classes(self, classnames: tuple[str, ...], text: Tensor, /) -> Shared:
+        """The learned context before other names."""
+        return replace(self, classnames=classnames)

@@ -12,6 +12,7 @@ import pandas as pd
 
 from croftbench.report.labels import marked
 from croftbench.report.tables import DETECTION, ID, MEAN, SHIFTED, Leaderboard
+from croftbench.specs import Suite
 
 PARETO = "◆"
 TIE = "≈"
@@ -156,6 +157,16 @@ def images(board: Leaderboard, split: str) -> str:
     return low if low == high else f"{low} to {high}"
 
 
+def _positives(suite: Suite) -> str:
+    """Whose scores detection holds against those of unknown classes."""
+    which = "correctly classified" if suite.protocol.id_filter == "correct" else "all"
+    if suite.reference is None:
+        return f"{which} ID images"
+    of = {"val": "validation", "covariate": "covariate-shifted"}[suite.reference.role]
+    limit = f", at most {suite.reference.per_class} a class" if suite.reference.per_class else ""
+    return f"{which} {of} images{limit}"
+
+
 def settings_differ(board: Leaderboard) -> bool:
     """Whether a row's encoder and shots must stand beside its method; the caption has them otherwise."""
     return bool(board.reported) or len(board.table[["encoder", "shots"]].drop_duplicates()) > 1
@@ -173,18 +184,19 @@ def caption(board: Leaderboard) -> list[str]:
     seeds = ", ".join(map(str, board.seeds))
     shots = ", ".join(map(str, sorted(set(board.table["shots"]))))
     folds = f", {len(suite.folds)} folds averaged within each seed" if len(suite.folds) > 1 else ""
-    covariate = [name.removeprefix("accuracy/") for name in board.metrics if name.startswith("accuracy/")][1:-1]
-    shifts = ", ".join(f"{name} (n = {images(board, name)})" for name in covariate)
-    semantic = ", ".join(f"{split.name} (n = {images(board, split.name)})" for split in suite.semantic)
+    covariate = dict.fromkeys(name for fold in suite.folds for name in fold.covariate)
+    shifts = ", ".join(f"{name} (n = {images(board, name)})" for name in covariate) or "none"
+    semantic = ", ".join(f"{split.name} (n = {images(board, split.name)})" for split in suite.semantic) or "none"
+    named = "".join(f"; own names given: {name} (n = {images(board, name)})" for name in suite.named)
     small_print = [
         f"Suite {suite.name} version {suite.version}, digest {suite.digest[:12]}; encoder {encoders}; {shots} shots; "
         f"seeds {seeds}{folds}; {board.precision}.",
         f"Populations, images a seed: ID (n = {images(board, 'id')}); covariate shift: {shifts}; semantic shift: "
-        f"{semantic}.",
+        f"{semantic}{named}.",
         f"All in percent, mean ± standard deviation over seeds. Acc: top-1 accuracy. FPR95 and AUROC: score "
-        f"{protocol.headline}, positives = all ID images, negatives = the named semantic shift; FPR95 is the share of "
-        f"negatives accepted when 95% of ID is accepted (ID positive). AUROC, shifted: positives = covariate-shifted "
-        f"images, mean over covariate and semantic shifts.",
+        f"{protocol.headline}, positives = {_positives(suite)}, negatives = the named semantic shift; FPR95 is the "
+        f"share of negatives accepted when 95% of ID is accepted (ID positive). AUROC, shifted: positives = "
+        f"covariate-shifted images, mean over covariate and semantic shifts.",
         f"Ordered by mean accuracy under covariate shift. Best in bold; of three or more, second underlined. {TIE} "
         f"ties with the best: the best lies within this value's own 95% interval over images, averaged over seeds "
         f"(croftbench compare tests such pairs on the same images). "

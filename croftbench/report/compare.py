@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from croftbench import paired, results
+from croftbench.datasets import Roots
 from croftbench.errors import CroftbenchError, UsageError, unknown
 from croftbench.paired import Answers, Difference, Ranking
 from croftbench.report import labels, pairs
@@ -86,7 +87,9 @@ class Comparison:
         return asdict(self) | {"sentences": sentences(self), "method": METHODS.format(n=len(self.tests))}
 
 
-def compare(folder: Path, suites: Sequence[Suite], a: str, b: str, scorer: str | None = None) -> Comparison:
+def compare(
+    folder: Path, suites: Sequence[Suite], a: str, b: str, scorer: str | None = None, roots: Roots | None = None
+) -> Comparison:
     """Compare A and B on every suite where both have runs.
 
     Args:
@@ -95,6 +98,7 @@ def compare(folder: Path, suites: Sequence[Suite], a: str, b: str, scorer: str |
         a: a name, see `pairs.choose`.
         b: another.
         scorer: of the detection tests; each suite's headline where None.
+        roots: where the suites' images are; what ships when None.
 
     Raises:
         UsageError: a name that fits nothing or several configurations; no suite that has both; an unknown scorer.
@@ -118,7 +122,7 @@ def compare(folder: Path, suites: Sequence[Suite], a: str, b: str, scorer: str |
             notes.append(f"{suite.name} left out: {error.message}")
             continue
         chosen = chosen or (one, two)
-        found = pairs.paired(folder, suite, one, two)
+        found = pairs.paired(folder, suite, one, two, roots)
         notes.append(f"{suite.name}: {_coverage(found, one, two)}")
         tests += _tests(suite, found, scorer or suite.protocol.headline)
     if chosen is None:
@@ -162,7 +166,8 @@ def _tests(suite: Suite, found: Mapping[Key, list[PairedSplit]], scorer: str) ->
         yield _accuracy(suite, MEAN, "covariate", known)
     if scorer not in identity[0].a.scores:
         raise unknown("scorer of these runs", scorer, identity[0].a.scores)
-    semantic = [split.name for split in suite.semantic]
+    # Where only correct images are positives, two methods have different ones: there is no paired difference.
+    semantic = [split.name for split in suite.semantic if suite.protocol.id_filter == "all"]
     for metric, test in (("auroc", paired.auroc), ("fpr95", paired.fpr_at_tpr)):
         for name in semantic:
             yield _detection(suite, metric, test, name, scorer, found)
@@ -186,7 +191,7 @@ def _detection(
 ) -> Test:
     parts, units = [], []
     for splits in found.values():
-        inside = next(split for split in splits if split.a.shift == "id")
+        inside = next(split for split in splits if split.a.shift == ("reference" if suite.reference else "id"))
         outside = next(split for split in splits if split.a.name == name and split.a.shift == "semantic")
         id_a, id_b, ood_a, ood_b = (x.scores[scorer] for s in (inside, outside) for x in (s.a, s.b))
         parts.append(Ranking(id_a, id_b, ood_a, ood_b, inside.units, outside.units))

@@ -163,7 +163,7 @@ def _section(results_dir: Path, suite: Suite, number: int) -> dict[str, Any]:
         ],
         "figures": [_figure(board, found, kind, f"s{number}") for kind in plots.KINDS],
         "rates": [f"{100 * rate:.0f}%" for rate in RATES],
-        "accepted": [(entry.name, _accepted(entry, suite)) for entry in found if entry.tables],
+        "accepted": [(entry.name, _accepted(entry, suite)) for entry in found if entry.tables and suite.semantic],
         "cards": [_card(board, entry, f"card-{number}-{i}") for i, entry in enumerate(found)],
     }
 

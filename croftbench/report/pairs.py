@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from croftbench import datasets, perimage, results
+from croftbench.datasets import Roots
 from croftbench.errors import DataError, UsageError, unknown
 from croftbench.perimage import SplitTable
 from croftbench.report.labels import canonical, configuration
@@ -89,8 +90,12 @@ def labels(specs: Sequence[RunSpec]) -> list[str]:
     return found
 
 
-def paired(folder: Path, suite: Suite, a: Contender, b: Contender) -> dict[Key, list[PairedSplit]]:
+def paired(
+    folder: Path, suite: Suite, a: Contender, b: Contender, roots: Roots | None = None
+) -> dict[Key, list[PairedSplit]]:
     """Both contenders' per-image tables, for every seed and fold that both have, in order.
+
+    `roots` is where the suite's images are; what ships when None.
 
     Raises:
         UsageError: they have no seed and fold in common.
@@ -104,12 +109,12 @@ def paired(folder: Path, suite: Suite, a: Contender, b: Contender) -> dict[Key, 
         )
     _check_tables(folder, [one.runs[key].spec for key in keys for one in (a, b)])
     names: dict[tuple[str, str], int] = {}
-    found = {}
+    found, roots = {}, roots or Roots()
     for seed, fold_name in keys:
         spec = a.runs[seed, fold_name].spec
-        fold = next(fold for fold in datasets.folds(suite, seed, spec.shots) if fold.name == fold_name)
+        fold = datasets.fold(suite, fold_name, seed, spec.shots, roots=roots, train=False, allow_incomplete=True)
         sides = [_read(folder, one.runs[seed, fold_name].spec, fold) for one in (a, b)]
-        units = [_units(split.pool.table, split.rows, names) for split in _splits(fold)]
+        units = [_units(split, names, roots) for split in _splits(fold)]
         found[seed, fold_name] = [PairedSplit(*pair) for pair in zip(*sides, units, strict=True)]
     return found
 
@@ -172,7 +177,8 @@ def _check_tables(folder: Path, specs: Sequence[RunSpec]) -> None:
 def _read(folder: Path, spec: RunSpec, fold: Fold) -> list[SplitTable]:
     """A run's table, once it holds the splits and labels that the suite draws."""
     path = perimage.path_of(folder, spec)
-    tables, expected = perimage.read(path), _splits(fold)
+    tables = [table for table in perimage.read(path) if table.shift != "named"]  # not every method has these
+    expected = _splits(fold)
     same = len(tables) == len(expected) and all(
         table.name == split.name and np.array_equal(table.labels, split.labels)
         for table, split in zip(tables, expected, strict=True)
@@ -186,11 +192,15 @@ def _read(folder: Path, spec: RunSpec, fold: Fold) -> list[SplitTable]:
 
 
 def _splits(fold: Fold) -> list[Split]:
-    return [fold.id, *fold.covariate, *fold.semantic]
+    return [split for _, split in fold.tests]
 
 
-def _units(table: str, positions: Sequence[int], names: dict[tuple[str, str], int]) -> npt.NDArray[np.int64]:
-    """A number for the object on each image, the same in every split, fold and seed."""
-    rows = datasets.rows(table)
-    shown = ((table, rows[position].name or rows[position].path) for position in positions)
-    return np.array([names.setdefault(name, len(names)) for name in shown], dtype=np.int64)
+def _units(split: Split, names: dict[tuple[str, str], int], roots: Roots) -> npt.NDArray[np.int64]:
+    """A number for what each image shows: the object, in tables that say so, else the image; everywhere the same."""
+    table, paths = split.pool.table, split.pool.paths
+    if split.pool.content:  # a table that ships
+        rows = roots.rows(table)
+        shown = [rows[position].name or rows[position].path for position in split.rows]
+    else:
+        shown = [paths[position] for position in split.rows]
+    return np.array([names.setdefault((table, name), len(names)) for name in shown], dtype=np.int64)

@@ -62,6 +62,8 @@ def _energy(board: Leaderboard, entries: Sequence[Entry]) -> Picture:
         low, high = np.quantile(np.concatenate(pooled), [0.001, 0.999])
         grid = np.linspace(low - 0.05 * (high - low), high + 0.05 * (high - low), 121)
         for (_, label, line, hatch, colour), values in zip(SHIFTS, pooled, strict=True):
+            if not len(values):  # a suite may lack a kind of shift
+                continue
             curve = density(values, grid)
             axes.plot(grid, curve, line, color=colour, lw=1.6, label=f"{label} (n = {len(values):,})")
             axes.fill_between(grid, curve, color=colour, alpha=0.15, lw=0)
@@ -83,6 +85,8 @@ def _energy(board: Leaderboard, entries: Sequence[Entry]) -> Picture:
 def _roc(board: Leaderboard, entries: Sequence[Entry]) -> Picture:
     shown, left_out = _with_images(board, entries)
     scorer, unknowns = board.suite.protocol.headline, [split.name for split in board.suite.semantic]
+    if not unknowns:
+        raise UsageError(f"{board.suite.name} has no semantic shift, and so no ROC curve.", "Try another kind of plot.")
     figure, plane = panels(len(unknowns), 2, (4.4, 3.9 + 0.16 * len(shown)))
     for axes, name in zip(plane, unknowns, strict=True):
         for i, entry in enumerate(shown):

@@ -177,7 +177,9 @@ def _by_seed(scores: pd.DataFrame, suite: Suite, of: str) -> pd.DataFrame:
     # The ID split goes by its role: a split may be ID in one fold and covariate in another.
     splits = _over_folds(accuracy["split"].where(accuracy["shift"] != "id", "id").radd("accuracy/"), accuracy, of)
     detection = scores[(scores["scorer"] == suite.protocol.headline) & scores["metric"].isin(["fpr95", "auroc"])]
-    plain = detection[detection["reference_shift"] == "id"]
+    # Positives are the ID images, or the reference where a suite has one.
+    own = "id" if suite.reference is None else "reference"
+    plain = detection[detection["reference_shift"] == own]
     shifted = detection[(detection["reference_shift"] == "covariate") & (detection["metric"] == "auroc")]
     table = pd.concat([splits, _over_folds(plain["metric"] + "/" + plain["split"], plain, of)], axis=1)
     table[MEAN] = splits.reindex(columns=[f"accuracy/{name}" for name in _covariate(suite)]).mean(axis=1)
@@ -196,6 +198,8 @@ def _populations(scores: pd.DataFrame, suite: Suite) -> pd.DataFrame:
     accuracy, detection = scores[scores["metric"] == "accuracy"], scores[scores["reference"] != ""]
     counts = {"n/id": _images(accuracy[accuracy["shift"] == "id"], "n_id")}
     for name in _covariate(suite):
+        counts[f"n/{name}"] = _images(accuracy[accuracy["split"] == name], "n_id")
+    for name in suite.named:
         counts[f"n/{name}"] = _images(accuracy[accuracy["split"] == name], "n_id")
     for semantic in suite.semantic:
         counts[f"n/{semantic.name}"] = _images(detection[detection["split"] == semantic.name], "n_ood")
@@ -217,6 +221,7 @@ def _covariate(suite: Suite) -> list[str]:
 
 def _metrics(suite: Suite) -> tuple[str, ...]:
     accuracies = [ID, *(f"accuracy/{name}" for name in _covariate(suite)), MEAN]
+    accuracies += [f"accuracy/{name}" for name in suite.named]
     detection = [f"{metric}/{split.name}" for metric in ("fpr95", "auroc") for split in suite.semantic]
     return (*accuracies, *detection, DETECTION, SHIFTED)
 
@@ -224,7 +229,8 @@ def _metrics(suite: Suite) -> tuple[str, ...]:
 def _columns(suite: Suite, metrics: tuple[str, ...]) -> list[str]:
     coverage = ["runs", "runs_expected", "seeds", "seeds_expected", "folds", "folds_expected"]
     values = [f"{name}{suffix}" for name in metrics for suffix in STATISTICS]
-    counts = ["n/id", *(f"n/{name}" for name in _covariate(suite)), *(f"n/{split.name}" for split in suite.semantic)]
+    known = [*_covariate(suite), *suite.named]
+    counts = ["n/id", *(f"n/{name}" for name in known), *(f"n/{split.name}" for split in suite.semantic)]
     return [
         "method",
         "encoder",

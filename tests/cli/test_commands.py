@@ -48,13 +48,13 @@ def test_check_passes_on_what_ships(croftbench):
     code, out, err = croftbench("check")
     assert code == 0, err
     assert "ok  suite emoji-open" in out
-    assert "ok  table emoji: 8405 images" in out
+    assert "ok  dataset emoji: 8 parts as they ship" in out
 
 
 @pytest.mark.parametrize(
     ("old", "new", "says"),
     [
-        ("shots = 3", "shots = 0", "emoji-open.toml:14: shots and views must be at least 1"),
+        ("shots = 3", "shots = 0", "emoji-open.toml:14: shots must be at least 1"),
         ("lambda2 = 0.1", "lamda2 = 0.1", "Did you mean 'lambda2'"),
         ("[recipes.croft]", "[recipes.crotf]", "Did you mean 'croft'"),
         ('scorers = ["energy", "msp"', 'scorers = ["energy", "mps"', "Did you mean 'msp'"),

@@ -8,14 +8,16 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from croftbench import datasets, manifest
-from croftbench.datasets import tables
+from croftbench.datasets import Roots, tables
 from croftbench.errors import DataError
+from croftbench.registry import family
+
+EMOJI = family("emoji").layouts[0]
 
 
 def test_the_pixels_have_the_digest_that_the_recipe_printed():
     """Recomputed from decoded images, as tools/emoji/images.py does."""
-    table = pq.read_table(tables.file_of("emoji"))
+    table = pq.read_table(tables.file_of(EMOJI.file))
     found = hashlib.sha256()
     for row in table.to_pylist():
         pixels = Image.open(io.BytesIO(row["image"]))
@@ -26,14 +28,14 @@ def test_the_pixels_have_the_digest_that_the_recipe_printed():
 
 def test_a_glyph_is_the_same_object_in_every_style():
     names = {}
-    for row in datasets.rows("emoji"):
+    for row in Roots().rows("emoji"):
         names.setdefault(row.path.split("/")[1], set()).add((row.name, row.group, row.subgroup))
     assert len(names) == 1051
     assert all(len(same) == 1 for same in names.values())
 
 
 def test_digits_are_dark_on_white_scans():
-    read = datasets.image_bytes("digits")
+    read = Roots().reader("digits")
     pixels = np.asarray(Image.open(io.BytesIO(read("0000"))))
     assert pixels.shape == (8, 8)
     assert pixels[0, 0] == 255
@@ -43,13 +45,21 @@ def test_digits_are_dark_on_white_scans():
 def test_another_file_than_the_manifests_is_refused(monkeypatch, tmp_path):
     fake = tmp_path / "images.parquet"
     fake.write_bytes(b"PAR1")
-    monkeypatch.setattr(tables, "file_of", lambda table: fake)
+    monkeypatch.setattr(tables, "file_of", lambda file: fake)
     tables._parquet.cache_clear()
     with pytest.raises(DataError, match="the manifest says"):
-        tables._parquet("emoji")
+        Roots().split("emoji/noto")
     tables._parquet.cache_clear()
 
 
 def test_the_table_ships_within_its_budget():
-    assert tables.file_of("emoji").stat().st_size < 16e6
-    assert manifest.table("emoji").images == len(datasets.rows("emoji"))
+    assert tables.file_of(EMOJI.file).stat().st_size < 16e6
+
+
+@pytest.mark.parametrize("name", ["emoji", "digits"])
+def test_what_ships_is_complete_without_a_data_folder(name):
+    roots = Roots()
+    parts = family(name).parts
+    for part in parts:
+        assert roots.split(family(name).split_id(part.name)).verdict.state == "complete"
+    assert len(roots.rows(name)) == sum(part.images for part in parts)

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from croftbench.errors import UsageError
-from croftbench.method import Examples, Task, Towers
+from croftbench.method import Examples, Renamable, Task, Towers
 from croftbench.methods.coop import CoOp, class_features, prompts
 from croftbench.training import Recipe, sgd, unit
 
@@ -231,3 +231,15 @@ def test_the_loss_is_the_mean_cross_entropy_of_scaled_cosines(tiny: Any, tiny_ta
             odds.append(math.exp(20 * cosine))
         total -= math.log(odds[label] / sum(odds)) / 4
     assert reported == [pytest.approx(total, rel=1e-10)]
+
+
+def test_the_learned_context_goes_with_other_names(task: Task, record: dict[str, np.ndarray]) -> None:
+    predictor = CoOp(n_ctx=len(record["ctx"]), recipe=Recipe(epochs=1)).fit(task)
+    assert isinstance(predictor, Renamable)
+    others = ("owl", "cow", "fox", "ant", "bee")
+    renamed = predictor.with_classes(others, task.text)
+    images = torch.from_numpy(record["image"])
+    logits = renamed(images).logits
+    assert logits.shape == (len(images), 5)
+    assert task.towers.text.asked == [f"{name}." for name in others]  # type: ignore[attr-defined]
+    torch.testing.assert_close(logits, predictor(images).logits)  # the toy tower reads the same tokens for any names

@@ -18,26 +18,23 @@ from croftbench.specs import ClassDraw, FoldSpec, Protocol, RunSpec, SemanticSpe
 def make_suite(folds: int = 1, seeds: tuple[int, ...] = (1, 2, 3), version: int = 1) -> Suite:
     """One fold named "all", or two that leave out a style each; near and far semantic shift; energy is the headline."""
     if folds == 1:
-        specs = (FoldSpec("all", ("noto",), "twemoji", {"line art": "contrast", "vintage": "noto-v1"}),)
+        specs = (FoldSpec("all", ("noto",), ("twemoji",), {"line art": "contrast", "vintage": "noto-v1"}),)
     else:
         specs = (
-            FoldSpec("flat", ("noto",), "noto", {"flat": "twemoji"}),
-            FoldSpec("line art", ("noto",), "noto", {"line art": "contrast"}),
+            FoldSpec("flat", ("noto",), ("noto",), {"flat": "twemoji"}),
+            FoldSpec("line art", ("noto",), ("noto",), {"line art": "contrast"}),
         )
     protocol = Protocol(3, seeds, 4, (0.5, 1.0), True, ("energy", "msp"), "energy")
     return Suite(
         "tiny",
         version,
         "A tiny suite",
-        "emoji",
         "c" * 64,
         ("a photo of a {}.",),
-        ClassDraw("name", ("Food & Drink",), 0.4),
-        None,
+        ClassDraw("name", ("Food & Drink",), draw="random", known=0.4),
         specs,
-        (SemanticSpec("near", "unknown-classes"), SemanticSpec("far", "table", table="digits")),
+        (SemanticSpec("near", "unknown-classes"), SemanticSpec("far", "splits", splits=("digits",))),
         protocol,
-        {},
     )
 
 

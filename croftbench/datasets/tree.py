@@ -1,0 +1,135 @@
+"""The names under a data root: each folder read once, without asking for a single file's status. Nothing is written."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Protocol
+
+
+class Entry(Protocol):
+    """What is read of a directory entry: an `os.DirEntry`, or a stand-in for one."""
+
+    @property
+    def name(self) -> str: ...
+
+    def is_dir(self) -> bool: ...
+
+    def is_symlink(self) -> bool: ...
+
+
+Scan = Callable[[str], AbstractContextManager[Iterator[Entry]]]
+
+
+@dataclass(frozen=True)
+class Names:
+    """A folder's content, sorted: `os.listdir`'s order differs from machine to machine."""
+
+    folders: tuple[str, ...]
+    files: tuple[str, ...]
+
+
+NOTHING = Names((), ())
+
+
+class Tree:
+    """A data root. Folders are named by their path below it, with "/" between and "" for the root itself.
+
+    Args:
+        root: the folder.
+        scan: `os.scandir`, or what reads another listing.
+    """
+
+    def __init__(self, root: Path, scan: Scan = os.scandir) -> None:
+        self.root = root
+        self._scan = scan
+        self._known: dict[str, Names] = {}
+
+    def names(self, folder: str) -> Names:
+        """What is in a folder; nothing where there is none.
+
+        Raises:
+            OSError: it is there and cannot be read.
+        """
+        if folder not in self._known:
+            self._known[folder] = self._read(folder)
+        return self._known[folder]
+
+    def _read(self, folder: str) -> Names:
+        path = f"{self.root}/{folder}" if folder else str(self.root)
+        folders, files = [], []
+        try:
+            with self._scan(path) as entries:
+                for entry in entries:
+                    if not entry.is_dir():
+                        files.append(entry.name)
+                    elif not entry.is_symlink() or not _climbs(path, entry.name):
+                        folders.append(entry.name)
+        except (FileNotFoundError, NotADirectoryError):
+            return NOTHING
+        return Names(tuple(sorted(folders, key=_numerically)), tuple(sorted(files)))
+
+    def is_folder(self, folder: str) -> bool:
+        parent, _, name = folder.rpartition("/")
+        return not folder or name in self.names(parent).folders
+
+    def is_file(self, path: str) -> bool:
+        parent, _, name = path.rpartition("/")
+        return name in self.names(parent).files
+
+    def match(self, pattern: str, within: str = "") -> list[str]:
+        """Folders that a relative pattern means below the folder `within`, see `_fitting`."""
+        found = [within]
+        for part in _steps(pattern):
+            found = [join(folder, name) for folder in found for name in _fitting(self.names(folder).folders, part)]
+        return found
+
+    def match_files(self, pattern: str, within: str = "") -> list[str]:
+        """Files that a relative pattern means below the folder `within`; ".." leads up, but not out of the root."""
+        *steps, last = _steps(pattern)
+        while steps and steps[0] == "..":
+            if not within:
+                return []
+            within, steps = within.rpartition("/")[0], steps[1:]
+        folders = self.match("/".join(steps), within)
+        return [join(folder, name) for folder in folders for name in _fitting(self.names(folder).files, last)]
+
+    def walk(self, folder: str) -> Iterator[tuple[str, Names]]:
+        """A folder and all below it, in order, with what is in each."""
+        names = self.names(folder)
+        yield folder, names
+        for name in names.folders:
+            yield from self.walk(join(folder, name))
+
+
+def join(folder: str, name: str) -> str:
+    """`folder/name`, where the folder may be the root, ""."""
+    return f"{folder}/{name}" if folder else name
+
+
+def _steps(pattern: str) -> list[str]:
+    return [step for step in pattern.split("/") if step not in ("", ".")]
+
+
+def _fitting(names: tuple[str, ...], pattern: str) -> list[str]:
+    """The names that a step means: itself, or those that fit where it holds "*" or "?", or the one of other case."""
+    if pattern in names:
+        return [pattern]
+    if "*" in pattern or "?" in pattern:  # as in a shell, hidden names are not meant
+        return [name for name in names if fnmatchcase(name, pattern) and not name.startswith(".")]
+    return [name for name in names if name.casefold() == pattern.casefold()]
+
+
+def _numerically(name: str) -> tuple[int, str]:
+    """Whole numbers first, by value: folder 10 comes after folder 9."""
+    return (int(name), name) if name.isascii() and name.isdigit() else (1 << 62, name)
+
+
+def _climbs(folder: str, name: str) -> bool:
+    """Whether a link leads to a folder that holds it, so that following it would never end."""
+    inside, target = os.path.realpath(folder), os.path.realpath(f"{folder}/{name}")
+    return inside == target or inside.startswith(target.rstrip("/") + "/")
