@@ -209,7 +209,7 @@ def test_what_cannot_be_reproduced_says_why(put, call, tmp_path):
     call("reproduce", "--record", "emoji-open")
     path = tmp_path / "reported" / "croftbench.csv"
     for cells, code, complaint in (
-        ({"suite": "imagenet-robust"}, 2, "needs suite 'imagenet-robust', which this version lacks"),
+        ({"suite": "imagenet-later"}, 2, "needs suite 'imagenet-later', which this version lacks"),
         ({"suite": ""}, 2, "needs a suite that measures it"),
         ({"suite_digest": "0" * 12}, 1, "is of digest 000000000000 of emoji-open"),
         ({"suite_digest": "", "band": ""}, 1, "states no band"),
