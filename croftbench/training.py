@@ -6,16 +6,19 @@ Source: the optimiser settings of LinLLLL/CRoFT (ICML 2024), inherited from CoOp
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 import torch
 from torch import Tensor
 
 from croftbench.errors import TrainingError
-from croftbench.method import Examples, Task
+from croftbench.method import Examples, Outputs, Task
 
-__all__ = ["Batch", "Recipe", "batches", "mean_loss", "sgd", "unit"]
+__all__ = ["Batch", "Recipe", "Renaming", "batches", "mean_loss", "sgd", "unit"]
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -92,3 +95,29 @@ def unit(x: Tensor, eps: float = 0.0) -> Tensor:
     """Rows of x divided by (their Euclidean norm + eps)."""
     norm: Tensor = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
     return x / (norm + eps)
+
+
+class Renaming(Generic[T]):
+    """A predictor that is made of what class names give, and so can be made of other names: a `method.Renamable`.
+
+    Args:
+        prepare: (classnames, text (C, D)) -> what `predict` needs of them, such as class features.
+        predict: (features, that) -> Outputs.
+        classnames, text: of the task.
+    """
+
+    def __init__(
+        self, prepare: Callable[[tuple[str, ...], Tensor], T], predict: Callable[[Tensor, T], Outputs],
+        classnames: tuple[str, ...], text: Tensor,
+    ) -> None:  # fmt: skip
+        self._prepare, self._predict = prepare, predict
+        with torch.no_grad():
+            self._prepared = prepare(classnames, text)
+
+    def __call__(self, features: Tensor, /) -> Outputs:
+        """The outputs for these images."""
+        return self._predict(features, self._prepared)
+
+    def with_classes(self, classnames: tuple[str, ...], text: Tensor, /) -> Renaming[T]:
+        """The same for other classes."""
+        return Renaming(self._prepare, self._predict, classnames, text)

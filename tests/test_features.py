@@ -198,7 +198,7 @@ def test_places_are_those_of_the_encoder_in_half_precision_beside_the_feature_it
     assert (view.places.dtype, view.places.shape) == (np.float16, (40, 4, 256))
     assert np.array_equal(view.whole, store.test(pool))
     transform = transforms.test(encoder.identity)
-    read = images.image_bytes("emoji")
+    read = Roots().reader("emoji")
     pixels = torch.stack([transform(images.decode(read(path), path)) for path in pool.paths])
     expected = encoder.encode_patches(pixels)[:, 1:]
     assert np.allclose(view.places, expected.numpy(), rtol=1e-3, atol=1e-4)

@@ -6,10 +6,11 @@ import pytest
 import torch
 
 from croftbench import encoders, plugins
-from croftbench.datasets.draw import whole
+from croftbench.datasets import Roots
 from croftbench.errors import UsageError
 from croftbench.manifest import suite
 from croftbench.mapped import Mapped
+from croftbench.registry import family
 from croftbench.runner import Workbench
 from croftbench.specs import Fold, Pool, RunSpec, Split
 
@@ -25,8 +26,8 @@ def bench(cache):
 @pytest.fixture
 def fold():
     """Twenty-four glyphs in three made-up classes, two domains."""
-    table = whole("emoji")
-    pool = Pool("few", "emoji", table.paths[::350], table.content)
+    paths = tuple(row.path for row in Roots().rows("emoji"))
+    pool = Pool("few", "emoji", paths[::350], family("emoji").content)
     rows = tuple(range(24))
 
     def split(name, chosen, known=True):
@@ -35,7 +36,7 @@ def fold():
 
     return Fold(
         "few", NAMES, ("ink", "paint"), split("train", rows[3:12]), split("val", rows[12:15]), split("id", rows[15:18]),
-        (split("shaded", rows[18:21]),), (split("near", rows[21:], known=False),),
+        (split("shaded", rows[18:21]),), (split("near", rows[21:], known=False),), SUITE.templates,
     )  # fmt: skip
 
 

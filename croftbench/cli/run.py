@@ -9,7 +9,7 @@ import typer
 
 from croftbench import encoders, manifest, outputs, planning, plugins, posthoc, scorers
 from croftbench.cli.console import CACHE, RESULTS, Bars, Cache, DataRoot, Results, complain, note, out, parse_seeds
-from croftbench.datasets import Roots
+from croftbench.datasets import Roots, status
 from croftbench.errors import CroftbenchError, UsageError
 from croftbench.planning import Job
 from croftbench.scorers import Asked
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 def run(
     method: Annotated[str, typer.Option(help="Names separated by commas, 'all', or path/to/file.py:Class.")],
-    suite: Annotated[str, typer.Option(help="Names separated by commas, 'all', or path/to/suite.toml.")] = "emoji-open",
+    suite: Annotated[str, typer.Option(help="Names separated by commas, 'all' with data, or a .toml.")] = "emoji-open",
     encoder: Annotated[str, typer.Option(help="Any open_clip arch/tag, or arch@path/to/weights.")] = encoders.EMBEDDED,
     seeds: Annotated[str, typer.Option(help="Separated by commas; the suite's own by default.")] = "",
     shots: Annotated[int | None, typer.Option(min=1, help="Training images per class.", show_default="suite's")] = None,
@@ -37,14 +37,15 @@ def run(
     cache: Cache = CACHE,
 ) -> None:
     """Train and evaluate methods; finished runs are found and not repeated."""
-    suites = [manifest.suite(name) for name in _names(suite, manifest.names("suites"))]
+    roots = Roots(data_root)
+    suites = _runnable(roots) if suite.strip() == "all" else [manifest.suite(name) for name in _names(suite, [])]
     infos = [plugins.describe(name, cache) for name in _names(method, list(plugins.BUILT_IN))]
     chosen = planning.overrides(settings or [], infos)
     asked = scorers.split(scores) if scores else []
     for one in asked:
         _ = one.files  # a word list that cannot be read is an error now, not after hours
     identity = _identity(encoder, cache)
-    roots, failures = Roots(data_root), 0
+    failures = 0
     for each in suites:
         jobs = [
             job
@@ -134,8 +135,17 @@ def _identity(encoder: str, cache: Path) -> Identity:
     return known
 
 
+def _runnable(roots: Roots) -> list[Suite]:
+    """Every suite whose images are here; the others are named."""
+    found = status.suites(roots, status.splits(roots))
+    lacking = [one.suite for one in found if one.lacks]
+    if lacking:
+        note(f"Left out for want of data (see `croftbench data status`): {', '.join(lacking)}.")
+    return [manifest.suite(one.suite) for one in found if not one.lacks]
+
+
 def _names(text: str, everything: list[str]) -> list[str]:
     names = [name.strip() for name in text.split(",") if name.strip()]
     if not names:
-        raise UsageError("an empty list of names was given.", f"Choose from: {', '.join(everything)}.")
+        raise UsageError("an empty list of names was given.", "`croftbench list` shows what there is.")
     return everything if names == ["all"] else list(dict.fromkeys(names))

@@ -31,7 +31,7 @@ from torch.nn.functional import cross_entropy
 
 from croftbench.errors import UsageError
 from croftbench.method import Needs, Outputs, Predictor, Task
-from croftbench.training import Recipe, batches, mean_loss, sgd, unit
+from croftbench.training import Recipe, Renaming, batches, mean_loss, sgd, unit
 
 __all__ = ["CLIPAdapter", "adapt", "linear"]
 
@@ -91,8 +91,8 @@ class CLIPAdapter:
             mean_loss(losses, epoch, task, self.recipe.epochs)
         A, B = A.detach(), B.detach()
 
-        def predict(f: Tensor) -> Outputs:
+        def predict(f: Tensor, t: Tensor) -> Outputs:
             z = adapt(f, A, B, r)
             return Outputs(logits=s * z @ t.T, features=z, classes=t)
 
-        return predict
+        return Renaming(lambda names, text: unit(text.to(views.dtype)), predict, task.classnames, task.text)

@@ -20,8 +20,7 @@ v starts as N(0, 0.02^2), or as the embeddings of given words. The authors' own 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from functools import cached_property
+from dataclasses import dataclass, field
 from typing import ClassVar, Literal, NamedTuple
 
 import torch
@@ -29,7 +28,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from croftbench.method import Needs, Outputs, Predictor, Task, TextTower
-from croftbench.training import Recipe, batches, mean_loss, sgd, unit
+from croftbench.training import Recipe, Renaming, batches, mean_loss, sgd, unit
 
 __all__ = ["CoOp", "Prompts", "class_features", "prompts"]
 
@@ -139,35 +138,13 @@ class CoOp:
                 optimizer.step()
                 losses.append(loss.detach())
             mean_loss(losses, epoch, task, self.recipe.epochs)
-        classifier = Learned if self.class_specific else Shared
-        return classifier(tower, v.detach(), h, task.classnames, s)
 
+        def texts(names: tuple[str, ...], text: Tensor) -> Tensor:
+            return class_features(tower, v, h, prompts(tower, names))
 
-@dataclass(frozen=True)
-class Learned:
-    """The classifier of a learned context."""
+        def predict(f: Tensor, t: Tensor) -> Outputs:
+            z = unit(f)
+            return Outputs(logits=s * z @ t.T, features=z, classes=t)
 
-    tower: TextTower
-    v: Tensor
-    h: int
-    classnames: tuple[str, ...]
-    s: float
-
-    @cached_property
-    def t(self) -> Tensor:
-        """(C, D) class features."""
-        with torch.no_grad():
-            return class_features(self.tower, self.v, self.h, prompts(self.tower, self.classnames))
-
-    def __call__(self, f: Tensor, /) -> Outputs:
-        """Cosines with the class features."""
-        z = unit(f)
-        return Outputs(logits=self.s * z @ self.t.T, features=z, classes=self.t)
-
-
-class Shared(Learned):
-    """The same for a context that all classes share: it goes with any names."""
-
-    def with_classes(self, classnames: tuple[str, ...], text: Tensor, /) -> Shared:
-        """The learned context before other names."""
-        return replace(self, classnames=classnames)
+        fitted = Renaming(texts, predict, task.classnames, task.text)
+        return fitted.__call__ if self.class_specific else fitted  # a class of its own context has no other name

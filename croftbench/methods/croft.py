@@ -42,7 +42,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from croftbench.method import Needs, Outputs, Predictor, Task
-from croftbench.training import Batch, Recipe, batches, mean_loss, sgd, unit
+from croftbench.training import Batch, Recipe, Renaming, batches, mean_loss, sgd, unit
 
 __all__ = ["CRoFT", "Fit", "Update", "Weights"]
 
@@ -209,16 +209,16 @@ class Fit:
 
     def predictor(self) -> Predictor:
         """The classifier at the present weights; later steps do not change it."""
-        with torch.no_grad():
-            W_I, ratio, s = self.weights.W_I.detach().clone(), self.hp.ratio, self.s
-            t = adapt(self.e, self.weights.W_T.T, self.hp.ratio_text).unit
+        W_I, W_T = (weight.detach().clone() for weight in self.weights[:2])
 
-        @torch.no_grad()
-        def predict(f: Tensor) -> Outputs:
-            z = adapt(f, W_I.T, ratio).unit  # (B, D)
-            return Outputs(logits=s * z @ t.T, features=z, classes=t)
+        def texts(names: tuple[str, ...], e: Tensor) -> Tensor:
+            return adapt(e.to(W_T.dtype), W_T.T, self.hp.ratio_text).unit  # (C, D)
 
-        return predict
+        def predict(f: Tensor, t: Tensor) -> Outputs:
+            z = adapt(f, W_I.T, self.hp.ratio).unit  # (B, D)
+            return Outputs(logits=self.s * z @ t.T, features=z, classes=t)
+
+        return Renaming(texts, predict, (), self.e)
 
     def step(self, batch: Batch) -> Iterator[Update]:
         """Train on one batch; yields after each update, the generator's first and the main one last."""

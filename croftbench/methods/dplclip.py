@@ -38,7 +38,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy, linear
 
 from croftbench.method import Needs, Outputs, Predictor, Task, TextTower
-from croftbench.training import Batch, Recipe, batches, mean_loss, sgd, unit
+from croftbench.training import Batch, Recipe, Renaming, batches, mean_loss, sgd, unit
 
 __all__ = ["DPLCLIP", "Net", "Prompts", "domain_logits", "loss_of"]
 
@@ -162,8 +162,8 @@ class DPLCLIP:
             mean_loss(losses, epoch, task, self.recipe.epochs)
 
         @torch.no_grad()
-        def predict(f: Tensor) -> Outputs:
+        def predict(f: Tensor, prompts: Prompts) -> Outputs:
             z, t = unit(f), prompts.features(h(f).mean(0, keepdim=True))[0]
             return Outputs(logits=s * z @ t.T, features=z, classes=t)
 
-        return predict
+        return Renaming(lambda names, text: Prompts(prompts.tower, names), predict, task.classnames, task.text)

@@ -28,9 +28,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from croftbench.method import Needs, Outputs, Predictor, Task
+from croftbench.method import Needs, Outputs, Predictor, Task, TextTower
 from croftbench.places import gl_mcm
-from croftbench.training import Recipe, batches, mean_loss, sgd, unit
+from croftbench.training import Recipe, Renaming, batches, mean_loss, sgd, unit
 
 __all__ = ["LoCoOp", "mean_entropy"]
 
@@ -45,6 +45,11 @@ def mean_entropy(logits: Tensor, y: Tensor, k: int) -> Tensor:
     if not len(q):
         return logits.new_zeros(())
     return -(q * (q + EPS).log()).sum(-1).mean()
+
+
+def prompts(tower: TextTower, classnames: tuple[str, ...]) -> tuple[Tensor, Tensor]:
+    """What stands behind the context: "<name>. [EOS]" (C, L, W) with [EOS] at (C,)."""
+    return tower.tokens([f"{name.replace('_', ' ')}." for name in classnames])
 
 
 @dataclass(frozen=True)
@@ -78,7 +83,7 @@ class LoCoOp:
         """
         tower, s, rng = task.towers.text, task.logit_scale, task.generator()
         start = tower.start()
-        rest, end = tower.tokens([f"{name.replace('_', ' ')}." for name in task.classnames])
+        around = prompts(tower, task.classnames)
         k = max(1, round(self.top * len(task.classnames)))
         v = STD * torch.randn(self.n_ctx, tower.width, generator=rng, dtype=start.dtype)
         v = v.to(task.device).requires_grad_()
@@ -87,7 +92,7 @@ class LoCoOp:
             optimizer.param_groups[0]["lr"] = self.recipe.lr_at(epoch)
             losses = []
             for batch in batches(task.train, epoch, self.recipe.batch, rng):
-                t = unit(tower.encode(torch.cat([start, v]), rest, end))
+                t = unit(tower.encode(torch.cat([start, v]), *around))
                 logits = s * unit(batch.features) @ t.T  # (B, 1 + P, C)
                 entropy = mean_entropy(logits[:, 1:], batch.labels, k)
                 loss = cross_entropy(logits[:, 0], batch.labels) - self.lambda_ood * entropy  # (1)
@@ -96,11 +101,12 @@ class LoCoOp:
                 optimizer.step()
                 losses.append(loss.detach())
             mean_loss(losses, epoch, task, self.recipe.epochs)
-        with torch.no_grad():
-            t = unit(tower.encode(torch.cat([start, v]), rest, end))
 
-        def predict(f: Tensor) -> Outputs:
+        def texts(names: tuple[str, ...], text: Tensor) -> Tensor:
+            return unit(tower.encode(torch.cat([start, v]), *prompts(tower, names)))
+
+        def predict(f: Tensor, t: Tensor) -> Outputs:
             z, p = unit(f[:, 0]), unit(f[:, 1:])
             return Outputs(s * z @ t.T, z, classes=t, scores={"gl_mcm": gl_mcm(z, p, t, tau=self.tau)})
 
-        return predict
+        return Renaming(texts, predict, task.classnames, task.text)

@@ -32,7 +32,7 @@ from torch.nn.functional import cross_entropy, kl_div
 
 from croftbench.errors import UsageError
 from croftbench.method import Needs, Outputs, Predictor, Task, TextTower
-from croftbench.training import Recipe, batches, mean_loss, sgd, unit
+from croftbench.training import Recipe, Renaming, batches, mean_loss, sgd, unit
 
 __all__ = ["ProGrad", "aligned", "class_features", "divergence", "prompts"]
 
@@ -132,11 +132,12 @@ class ProGrad:
                 optimizer.step()
                 losses.append(loss.detach())
             mean_loss(losses, epoch, task, self.recipe.epochs)
-        with torch.no_grad():
-            t = class_features(tower, v, around)
 
-        def predict(f: Tensor) -> Outputs:
+        def texts(names: tuple[str, ...], text: Tensor) -> Tensor:
+            return class_features(tower, v, prompts(tower, names))
+
+        def predict(f: Tensor, t: Tensor) -> Outputs:
             z = unit(f)
             return Outputs(logits=s * z @ t.T, features=z, classes=t)
 
-        return predict
+        return Renaming(texts, predict, task.classnames, task.text)

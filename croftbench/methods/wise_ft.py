@@ -36,8 +36,8 @@ from typing import ClassVar
 from torch import Tensor
 
 from croftbench.errors import UsageError
-from croftbench.method import Method, Needs, Outputs, Predictor, Task
-from croftbench.training import unit
+from croftbench.method import Method, Needs, Outputs, Predictor, Renamable, Task
+from croftbench.training import Renaming, unit
 
 __all__ = ["WiSEFT"]
 
@@ -76,15 +76,18 @@ class WiSEFT:
         if not 0 <= a <= 1:
             raise UsageError(f"wise_alpha is {a}, not in [0, 1].", "0 is zero-shot CLIP, 1 the fitted method.")
         fitted = self.method.fit(task)
-        t0 = unit(task.text)
 
-        def predict(f: Tensor) -> Outputs:
+        def predict(f: Tensor, classifiers: tuple[Predictor, Tensor]) -> Outputs:
+            of, t0 = classifiers[0](f), classifiers[1]
             z0 = unit(f if f.ndim == 2 else f[:, 0])
-            of = fitted(f)
             z = mix(z0, of.features, a)
             if of.classes is None:
                 return Outputs(logits=(1 - a) * s * z0 @ t0.T + a * of.logits, features=z)
             w = mix(t0, of.classes, a)
             return Outputs(logits=s * z @ w.T, features=z, classes=w)
 
-        return predict
+        if not isinstance(fitted, Renamable):
+            return lambda f: predict(f, (fitted, unit(task.text)))
+        return Renaming(
+            lambda names, text: (fitted.with_classes(names, text), unit(text)), predict, task.classnames, task.text
+        )
