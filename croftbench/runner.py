@@ -139,7 +139,7 @@ class Workbench:
             def training() -> Outputs:
                 return evaluation.joined(says(outputs.TRAIN, self._seen(fold.train, info.image)))
 
-            known = self.known(fold, info, training)
+            known = self.known(fold, training)
             try:
                 chosen = {name: scorers.fit(name, known) for name in self.suite.protocol.scorers}
                 tables = [
@@ -156,11 +156,11 @@ class Workbench:
             scores = tuple(scoring.score(tables, self.suite.protocol.headline))
         return RunResult(spec, scores, environment.describe(self.device), timings, created, needs=_needs(info)), tables
 
-    def known(self, fold: Fold, info: MethodInfo, training: Callable[[], Outputs]) -> scorers.Known:
+    def known(self, fold: Fold, training: Callable[[], Outputs]) -> scorers.Known:
         """What scores may look at: the training images, once `training` is called, and the text."""
         labels = torch.tensor(fold.train.labels, device=self.device)
         scale, templates = self.identity.logit_scale, self.suite.templates
-        return scorers.Known(info.name, training, labels, scale, fold.classnames, templates, self._embed)
+        return scorers.Known(training, labels, scale, fold.classnames, templates, self._embed)
 
     def task(self, fold: Fold, spec: RunSpec, info: MethodInfo, within: Split) -> Task:
         """What the method may learn from, with the needs that it declared.

@@ -1,7 +1,7 @@
 """CoCoOp: the words around the class names are learned, and moved by each image.
 
-Conditional Prompt Learning for Vision-Language Models, CVPR 2022, arXiv 2203.05557. Code of the authors:
-KaiyangZhou/CoOp.
+Conditional Prompt Learning for Vision-Language Models, CVPR 2022, arXiv 2203.05557.
+Code of the authors: KaiyangZhou/CoOp.
 
 CoOp's context, to which a small network of the image, the meta-net, adds one vector. Both towers stay frozen:
 

@@ -1,7 +1,7 @@
 """KgCoOp: learned prompts that stay near the hand-written ones.
 
-Visual-Language Prompt Tuning with Knowledge-guided Context Optimization, CVPR 2023, arXiv 2303.13283. Code of the
-authors: htyao89/KgCoOp.
+Visual-Language Prompt Tuning with Knowledge-guided Context Optimization, CVPR 2023, arXiv 2303.13283.
+Code of the authors: htyao89/KgCoOp.
 
 CoOp's context, with a penalty on how far the class features move away from those of hand-written prompts:
 
