@@ -122,6 +122,15 @@ def write(folder: Path, record: Posthoc) -> Path:
     Raises:
         DataError: it cannot be written; the old one is untouched.
     """
-    path = path_of(folder, record.spec)
-    results.write_atomically(path, json.dumps(asdict(record), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+    path, data = path_of(folder, record.spec), asdict(record)
+    fields = [f' "{name}": {_json(data[name])}' for name in ("schema", "spec")]
+    fields += [
+        f' "{name}": [' + ",".join(f"\n  {_json(one)}" for one in data[name]) + "\n ]"
+        for name in ("environments", "scorers")
+    ]  # a line each, or the rows of many scores would fill thousands
+    results.write_atomically(path, "{\n" + ",\n".join(fields) + "\n}\n")
     return path
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False)

@@ -24,7 +24,7 @@ rows = st.lists(st.floats(-15, 15), min_size=2, max_size=6)
 def score(name: str, *logits: list[float], scale: float = SCALE) -> list[float]:
     tensor = torch.tensor(logits, dtype=torch.float64)
     classes = torch.eye(len(logits[0]), dtype=torch.float64)
-    known = Known("m", pytest.fail, torch.zeros(1), scale, [str(i) for i in range(len(logits[0]))], ["{}"], pytest.fail)
+    known = Known(pytest.fail, torch.zeros(1), scale, [str(i) for i in range(len(logits[0]))], ["{}"], pytest.fail)
     return scorers.fit(name, known)(Outputs(tensor, tensor / scale, classes)).tolist()
 
 
@@ -95,7 +95,7 @@ def test_energy_goes_from_the_largest_logit_to_the_mean(logits):
 def test_one_score_an_image_of_the_logits_kind(name):
     logits = torch.randn(7, 5, generator=torch.Generator().manual_seed(0))
     before = logits.clone()
-    known = Known("m", pytest.fail, torch.zeros(1), SCALE, list("abcde"), ["{}"], pytest.fail)
+    known = Known(pytest.fail, torch.zeros(1), SCALE, list("abcde"), ["{}"], pytest.fail)
     out = scorers.fit(name, known)(Outputs(logits, torch.zeros(7, 3), torch.zeros(5, 3)))
     assert out.shape == (7,)
     assert out.dtype == torch.float32
@@ -108,7 +108,7 @@ def test_large_logits_do_not_overflow(name):
 
 
 def test_what_needs_another_form_of_classifier_says_so():
-    known = Known("tip", pytest.fail, torch.zeros(1), SCALE, ["cat"], ["{}"], pytest.fail)
+    known = Known(pytest.fail, torch.zeros(1), SCALE, ["cat"], ["{}"], pytest.fail)
     with pytest.raises(NotApplicableError, match="only one"):
         scorers.fit("margin", known)
     with pytest.raises(NotApplicableError, match="not scaled cosines"):

@@ -42,7 +42,7 @@ class World:
 
     def known(self, dtype=torch.float64):
         labels = torch.tensor(self.y)
-        return Known("m", lambda: self.outputs(self.train, dtype), labels, SCALE, list("abcdef"), ["{}"], pytest.fail)
+        return Known(lambda: self.outputs(self.train, dtype), labels, SCALE, list("abcdef"), ["{}"], pytest.fail)
 
     def score(self, name, dtype=torch.float64):
         return scorers.fit(SMALL.get(name, name), self.known(dtype))(self.outputs(self.x, dtype)).numpy()
@@ -70,7 +70,7 @@ def test_knn_gives_the_recorded_numbers(oracle, k):
         Outputs(torch.zeros(len(recorded[f"{part}_z"]), 5), torch.from_numpy(recorded[f"{part}_z"]))
         for part in ("val", "test", "ood")
     )
-    known = Known("croft", lambda: bank, torch.zeros(60), 100.0, list("abcde"), ["{}"], pytest.fail)
+    known = Known(lambda: bank, torch.zeros(60), 100.0, list("abcde"), ["{}"], pytest.fail)
     scorer = scorers.fit(f"knn:k={k}", known)
     positives, negatives = scorer(inside).numpy(), scorer(outside).numpy()
     auroc, aupr, fpr = recorded[f"setup2_knn{k}_auroc_aupr_fpr"]
@@ -251,7 +251,7 @@ def test_what_is_degenerate_is_a_reason_or_a_number():
         scorers.fit("knn", world.known())
     for name in ("knn:k=1", "vim", "fdbd", "nci", "react"):
         assert np.isfinite(world.score(name)).all()
-    none = Known("m", pytest.fail, torch.zeros(0), SCALE, list("ab"), ["{}"], pytest.fail)
+    none = Known(pytest.fail, torch.zeros(0), SCALE, list("ab"), ["{}"], pytest.fail)
     with pytest.raises(NotApplicableError, match="no training image"):
         scorers.fit("knn:k=1", none)
 
@@ -259,6 +259,6 @@ def test_what_is_degenerate_is_a_reason_or_a_number():
 @pytest.mark.parametrize("name", [n for n, entry in scorers.SCORERS.items() if "classes" in entry.uses])
 def test_logits_of_another_form_have_no_class_features(world, name):
     other = Outputs(torch.zeros(len(world.train), C), torch.tensor(world.train))
-    known = Known("tip", lambda: other, torch.tensor(world.y), SCALE, list("abcdef"), ["{}"], pytest.fail)
+    known = Known(lambda: other, torch.tensor(world.y), SCALE, list("abcdef"), ["{}"], pytest.fail)
     with pytest.raises(NotApplicableError, match="not scaled cosines"):
         scorers.fit(name, known)(other)

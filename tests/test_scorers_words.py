@@ -37,7 +37,7 @@ def known():
     def encode(prompts):
         return torch.tensor(np.stack([vector(prompt) for prompt in prompts]))
 
-    return Known("m", pytest.fail, torch.zeros(3), SCALE, CLASSES, TEMPLATES, encode)
+    return Known(pytest.fail, torch.zeros(3), SCALE, CLASSES, TEMPLATES, encode)
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ __all__ = ["PromptTower", "refusal"]
 TOKENS = 4096
 """Tokens of B different beginnings that are computed at once; more are computed in chunks."""
 
-KEPT = 2**30
+KEPT = 2**31
 """Bytes of activations that B different beginnings may keep for the backward pass; beyond, it computes each chunk
 again."""
 
@@ -208,9 +208,10 @@ def _block(block: Any, first: Tensor, own: Tensor, layout: _Layout, last: bool =
     if last:
         own, to_own = own[:, layout.ends], to_own[:, layout.ends]
     else:
-        mixed = F.scaled_dot_product_attention(_heads(attention, to_first, 0), first_k, first_v, is_causal=True)
+        # Spelt out, for the fused attention has no second derivative.
+        mixed = _masked(_queries(attention, to_first) @ first_k.mT).softmax(-1) @ first_v
         first = _residual(block, first, mixed)
-    q = _heads(attention, to_own, 0) * own_k.shape[-1] ** -0.5
+    q = _queries(attention, to_own)
     return first, _residual(block, own, _attend(q, first_k, first_v, own_k, own_v, layout.runs))
 
 
@@ -228,6 +229,13 @@ def _heads(attention: torch.nn.MultiheadAttention, x: Tensor, part: int) -> Tens
     return y.view(*y.shape[:2], attention.num_heads, -1).transpose(1, 2)
 
 
+def _queries(attention: torch.nn.MultiheadAttention, x: Tensor) -> Tensor:
+    """Scaled queries of x (B, n, W): (B, H, n, W / H)."""
+    q = _heads(attention, x, 0)
+    scale: float = q.shape[-1] ** -0.5
+    return q * scale
+
+
 def _keys_values(attention: torch.nn.MultiheadAttention, x: Tensor) -> tuple[Tensor, Tensor]:
     return _heads(attention, x, 1), _heads(attention, x, 2)
 
@@ -237,7 +245,7 @@ def _attend(
 ) -> Tensor:
     """What each query takes from the shared tokens and, causally, from its own text: (B, H, T or C, W / H).
 
-    Queries (B or 1, H, T or C, W / H) are those of all packed tokens, or of the end tokens alone; scaled.
+    Queries (B or 1, H, T or C, W / H) are those of all packed tokens, or of the end tokens alone.
     """
     heads, queries, width = q.shape[1:]
     ends_only = queries < runs[-1].stop

@@ -69,7 +69,7 @@ def _scored(bench: Workbench, result: RunResult, job: Job, asked: Sequence[Asked
     if kept is None or any(kept.images(part) != len(split) for part, split in parts):
         return None
     try:
-        known = bench.known(fold, job.info, lambda: evaluation.joined(kept.read(outputs.TRAIN, bench.device)))
+        known = bench.known(fold, lambda: evaluation.joined(kept.read(outputs.TRAIN, bench.device)))
         found, tables = evaluation.score(kept, tested, known, asked, bench.suite.protocol.id_filter)
     except outputs.DamagedError:
         return None

@@ -7,13 +7,14 @@ Two contexts are learned, each with a Gaussian posterior: one before the class n
 training domains. A sample of each is drawn at every step:
 
     min over q, q':   CE(l, y) + a1 CE(l', d) + a2 IRM + a3 orth + beta ( KL(q | p) + KL(q' | p') )       (1)
-    l    = s z t(v)^T,   l' = s z t'(v')^T,   v = mu + sigma eps,   eps ~ N(0, 1)                         (2)
+    l    = s z t(v)^T,   l' = s z t'(v')^T,   v = mu + sigma^2 eps,   eps ~ N(0, 1)                       (2)
     IRM  = sum over domains of ( d/da CE(a l, y) of its images, at a = 1 )^2                              (3)
     orth = sum_i cos^2( d CE(l, y) / d f_i,  d CE(l', d) / d f_i )                                        (4)
-    KL   = sum log(sigma_0 / sigma) + ( sigma^2 + (mu - mu_0)^2 ) / (2 sigma_0^2) - 1/2                   (5)
+    KL   = sum log(rho / sigma^2) + ( sigma^4 + (mu - mu_0)^2 ) / (2 rho^2) - 1/2                         (5)
 
-    mu, sigma    (M, W)  posterior q of the context; mu starts as a draw of N(0, 0.02^2)
-    mu_0         (M, W)  where mu starts: the prior's mean, with standard deviation sigma_0
+    mu, sigma    (M, W)  the posterior q of a context is N(mu, sigma^4): its standard deviation is sigma^2
+    mu_0         (M, W)  mean of the prior p, a draw of N(0, 0.02^2); q starts as p
+    rho                  standard deviation of p
     '                    the same for the domains' context
     t(v)         (C, D)  u( g( [SOS] v_1 ... v_M <name>. [EOS] ) );  t' of the domains' names
     y, d         (N,)    labels and domains                         f   (N, D)  raw image features
@@ -24,12 +25,13 @@ The class is told with the posterior's mean. Names are those of the domains that
 that is left out. With one training domain l' has one column, so that the terms of a1 and a3 are 0 and its context is
 not learned; (3) remains, of one domain.
 
-`variant="official"` is the published code: see the places marked PUBLISHED CODE. Its standard deviation is sigma^2, so
-that with sigma = 1e-5 no noise is left in single precision.
+`variant="official"` is the published code: see the places marked PUBLISHED CODE. There sigma starts at 1e-5: a standard
+deviation of 1e-10, of which single precision keeps no noise, and for which (5) could not be minimised.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal, NamedTuple
 
@@ -38,12 +40,16 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from croftbench.method import Needs, Outputs, Predictor, Task, TextTower
-from croftbench.training import Batch, Recipe, batches, mean_loss, sgd, unit
+from croftbench.training import Batch, Recipe, Renaming, batches, mean_loss, sgd, unit
 
-__all__ = ["BayesCAL", "Context", "Names", "Terms", "irm", "orthogonality"]
+__all__ = ["BayesCAL", "Context", "Names", "Terms", "irm", "orthogonality", "sample"]
 
 EPS = 1e-6
 STD = 0.02
+SIGMA = 1e-5
+"""Where sigma starts in the published code, for posterior and prior."""
+TINY = 1e-12
+"""Smallest |sigma| that (5) sees."""
 
 
 class Context(NamedTuple):
@@ -55,7 +61,7 @@ class Context(NamedTuple):
 
     @classmethod
     def start(cls, size: tuple[int, int], sigma: float, rng: torch.Generator, like: Tensor) -> Context:
-        """A posterior of standard deviation `sigma` around its prior's mean, which is drawn."""
+        """A posterior around its prior's mean, which is drawn."""
         mu0 = (STD * torch.randn(*size, generator=rng, dtype=like.dtype)).to(like.device)
         return cls(mu0.clone().requires_grad_(), torch.full_like(mu0, sigma).requires_grad_(), mu0)
 
@@ -71,6 +77,11 @@ class Names:
     def features(self, v: Tensor) -> Tensor:
         """t(v), one row a name."""
         return unit(self.tower.encode(torch.cat([self.start, v]), self.rest, self.end), EPS)
+
+
+def sample(q: Context, eps: Tensor) -> Tensor:
+    """A draw of q: equation (2)."""
+    return q.mu + q.sigma.square() * eps
 
 
 class Terms(NamedTuple):
@@ -107,9 +118,8 @@ class BayesCAL:
         n_ctx: M, vectors of each context.
         a1, a2, a3: weights in (1), those of the authors' scripts.
         beta: weight of KL, the published one. The evidence lower bound would have 1 / training images.
-        sigma: where the posterior's sigma starts; published.
-        sigma0: the prior's standard deviation, that of the draw of mu_0. The published formula has 2 sigma^4 + 0.001
-            for its 2 sigma_0^2, which is 0.022. "official" does not read it.
+        rho: standard deviation of the priors, where the posteriors start: that of the draw of mu_0. "official" does
+            not read it; a constant that it adds to 2 rho^2 works like a rho of 0.022.
         recipe: the optimiser, the same for both contexts.
     """
 
@@ -122,9 +132,12 @@ class BayesCAL:
     a2: float = 0.5
     a3: float = 0.01
     beta: float = 1e-8
-    sigma: float = 1e-5
-    sigma0: float = STD
+    rho: float = STD
     recipe: Recipe = field(default_factory=Recipe)
+
+    def __post_init__(self) -> None:
+        if self.n_ctx < 1 or self.rho <= 0:
+            raise ValueError("n_ctx must be 1 or more, and rho above 0")
 
     def fit(self, task: Task, /) -> Predictor:
         """Train both contexts for `recipe.epochs` and return the classifier with the last epoch's posterior.
@@ -139,10 +152,11 @@ class BayesCAL:
         # PUBLISHED CODE: names of all domains, the one that is left out too; a task does not know that one.
         shown = range(len(task.domains)) if self.variant == "official" else present
         domains = Names(tower, tuple(task.domains[d] for d in shown))
-        where = torch.tensor([list(shown).index(d) if d in shown else -1 for d in range(len(task.domains))])
-        where = where.to(task.device)
+        row = {d: i for i, d in enumerate(shown)}
+        where = torch.tensor([row.get(d, -1) for d in range(len(task.domains))], device=task.device)
         size = (self.n_ctx, tower.width)
-        q, q_domain = (Context.start(size, self.sigma, rng, names.start) for _ in range(2))
+        sigma = SIGMA if self.variant == "official" else math.sqrt(self.rho)
+        q, q_domain = (Context.start(size, sigma, rng, names.start) for _ in range(2))
         optimizer = sgd([q.mu, q.sigma, q_domain.mu, q_domain.sigma], self.recipe)
 
         def noise() -> tuple[Tensor, Tensor]:
@@ -160,20 +174,17 @@ class BayesCAL:
                 optimizer.step()
                 losses.append(loss.detach())
             mean_loss(losses, epoch, task, self.recipe.epochs)
-        with torch.no_grad():
-            # PUBLISHED CODE: a sample for each test batch; here one for all, so that an image's scores are its own.
-            t = names.features(self.sample(q, noise()[0]) if self.variant == "official" else q.mu)
+        # PUBLISHED CODE: a sample for each test batch; here one for all, so that an image's scores are its own.
+        v = (sample(q, noise()[0]) if self.variant == "official" else q.mu).detach()
 
-        def predict(f: Tensor) -> Outputs:
+        def texts(names: tuple[str, ...], text: Tensor) -> Tensor:
+            return Names(tower, names).features(v)
+
+        def predict(f: Tensor, t: Tensor) -> Outputs:
             z = unit(f, EPS)
             return Outputs(logits=s * z @ t.T, features=z, classes=t)
 
-        return predict
-
-    def sample(self, q: Context, eps: Tensor) -> Tensor:
-        """A draw of q: equation (2)."""
-        # PUBLISHED CODE: the standard deviation is sigma^2.
-        return q.mu + (q.sigma.square() if self.variant == "official" else q.sigma) * eps
+        return Renaming(texts, predict, task.classnames, task.text)
 
     def terms(
         self, batch: Batch, names: Names, domains: Names, q: Context, q_domain: Context, eps: tuple[Tensor, Tensor],
@@ -181,14 +192,14 @@ class BayesCAL:
     ) -> Terms:  # fmt: skip
         """The terms of (1) for a batch and two draws of noise; `batch.domains` count the rows of `domains`."""
         f = batch.features.detach().requires_grad_()
-        t = names.features(self.sample(q, eps[0]))
+        t = names.features(sample(q, eps[0]))
         z = unit(f, EPS).to(t.dtype)
         logits = s * z @ t.T
         ce, zero = cross_entropy(logits, batch.labels), logits.new_zeros(())
         penalty, kl = irm(logits, batch.labels, batch.domains), self.kl(q)
         if len(domains.end) == 1:
             return Terms(ce, zero, penalty, zero, kl)
-        ce_domain = cross_entropy(s * z @ domains.features(self.sample(q_domain, eps[1])).T, batch.domains)
+        ce_domain = cross_entropy(s * z @ domains.features(sample(q_domain, eps[1])).T, batch.domains)
         # PUBLISHED CODE: the gradients are not differentiable, so that this term trains nothing.
         orth = orthogonality(ce, ce_domain, f, trains=self.variant == "correct")
         return Terms(ce, ce_domain, penalty, orth, kl + self.kl(q_domain))
@@ -201,10 +212,10 @@ class BayesCAL:
         """KL(q | p) times beta: equation (5)."""
         moved = (q.mu - q.mu0).square()
         if self.variant == "official":
-            # PUBLISHED CODE: constants that keep the logarithm and the quotient finite and outweigh sigma_0; no 1/2.
-            one, two = self.sigma**2, q.sigma.square()
-            kl = (one / two + 1e-3).log() + (two.square() + moved) / (2 * one**2 + 1e-3)
+            # PUBLISHED CODE: 0.001 keeps logarithm and quotient finite, and outweighs the deviations; no 1/2.
+            rho, std = SIGMA**2, q.sigma.square()
+            kl = (rho / std + 1e-3).log() + (std.square() + moved) / (2 * rho**2 + 1e-3)
             return (self.beta * kl.sum()).clamp(min=0)
-        variance = q.sigma.square()
-        kl = (self.sigma0**2 / variance).log() / 2 + (variance + moved) / (2 * self.sigma0**2) - 0.5
+        std = q.sigma.abs().clamp(min=TINY).square()
+        kl = math.log(self.rho) - std.log() + (std.square() + moved) / (2 * self.rho**2) - 0.5
         return self.beta * kl.sum()

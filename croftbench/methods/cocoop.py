@@ -1,7 +1,7 @@
 """CoCoOp: the words around the class names are learned, and moved by each image.
 
-Conditional Prompt Learning for Vision-Language Models, CVPR 2022, arXiv 2203.05557. Code of the authors:
-KaiyangZhou/CoOp.
+Conditional Prompt Learning for Vision-Language Models, CVPR 2022, arXiv 2203.05557.
+Code of the authors: KaiyangZhou/CoOp.
 
 CoOp's context, to which a small network of the image, the meta-net, adds one vector. Both towers stay frozen:
 
@@ -34,7 +34,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy, linear
 
 from croftbench.method import Needs, Outputs, Predictor, Task, TextTower
-from croftbench.training import Recipe, batches, mean_loss, sgd, unit
+from croftbench.training import Recipe, Renaming, batches, mean_loss, sgd, unit
 
 __all__ = ["CoCoOp", "Weights", "class_logits", "prompts"]
 
@@ -137,9 +137,9 @@ class CoCoOp:
             mean_loss(losses, epoch, task, self.recipe.epochs)
 
         @torch.no_grad()
-        def predict(f: Tensor) -> Outputs:
+        def predict(f: Tensor, around: tuple[Tensor, Tensor, Tensor]) -> Outputs:
             z = unit(f)
             logits = [class_logits(tower, weights, chunk, around, s) for chunk in torch.split(z, CHUNK)]
             return Outputs(logits=torch.cat(logits), features=z)
 
-        return predict
+        return Renaming(lambda names, text: prompts(tower, names), predict, task.classnames, task.text)

@@ -132,6 +132,10 @@ class DPLCLIP:
     dropout: float = 0.1
     recipe: Recipe = field(default_factory=Recipe)
 
+    def __post_init__(self) -> None:
+        if self.n_ctx < 1 or self.hidden < 1 or not 0 <= self.dropout < 1:
+            raise ValueError("n_ctx and hidden must be 1 or more, and dropout from 0 to below 1")
+
     def fit(self, task: Task, /) -> Predictor:
         """Train the network for `recipe.epochs` and return the classifier with the last epoch's weights.
 

@@ -47,6 +47,10 @@ class GLMCM:
     lambda_local: float = 0.5
     tau: float = 1.0
 
+    def __post_init__(self) -> None:
+        if self.tau <= 0:
+            raise ValueError("tau must be above 0")
+
     def fit(self, task: Task, /) -> Predictor:
         """Return the classifier made of the task's text features."""
         t = unit(task.text)  # (C, D)

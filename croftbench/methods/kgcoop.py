@@ -1,7 +1,7 @@
 """KgCoOp: learned prompts that stay near the hand-written ones.
 
-Visual-Language Prompt Tuning with Knowledge-guided Context Optimization, CVPR 2023, arXiv 2303.13283. Code of the
-authors: htyao89/KgCoOp.
+Visual-Language Prompt Tuning with Knowledge-guided Context Optimization, CVPR 2023, arXiv 2303.13283.
+Code of the authors: htyao89/KgCoOp.
 
 CoOp's context, with a penalty on how far the class features move away from those of hand-written prompts:
 
@@ -29,7 +29,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from croftbench.method import Needs, Outputs, Predictor, Task, TextTower
-from croftbench.training import Recipe, batches, mean_loss, sgd, unit
+from croftbench.training import Recipe, Renaming, batches, mean_loss, sgd, unit
 
 __all__ = ["KgCoOp", "class_features", "objective", "prompts"]
 
@@ -107,11 +107,12 @@ class KgCoOp:
                 optimizer.step()
                 losses.append(loss.detach())
             mean_loss(losses, epoch, task, self.recipe.epochs)
-        with torch.no_grad():
-            t = class_features(tower, v, around)
 
-        def predict(f: Tensor) -> Outputs:
+        def texts(names: tuple[str, ...], text: Tensor) -> Tensor:
+            return class_features(tower, v, prompts(tower, names))
+
+        def predict(f: Tensor, t: Tensor) -> Outputs:
             z = unit(f)
             return Outputs(logits=s * z @ t.T, features=z, classes=t)
 
-        return predict
+        return Renaming(texts, predict, task.classnames, task.text)

@@ -74,6 +74,10 @@ class LoCoOp:
     tau: float = 1.0
     recipe: Recipe = field(default_factory=lambda: Recipe(epochs=50, weight_decay=5e-4))
 
+    def __post_init__(self) -> None:
+        if self.n_ctx < 1 or not 0 < self.top <= 1 or self.tau <= 0:
+            raise ValueError("n_ctx must be 1 or more, top a share of the classes above 0, and tau above 0")
+
     def fit(self, task: Task, /) -> Predictor:
         """Train the context for `recipe.epochs` and return the classifier of the last epoch's prompts.
 

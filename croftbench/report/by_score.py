@@ -13,6 +13,7 @@ import pandas as pd
 from croftbench import posthoc, results
 from croftbench.bundle import imported
 from croftbench.errors import UsageError
+from croftbench.posthoc import Posthoc
 from croftbench.report import tables
 from croftbench.report.labels import canonical, configuration, labels, transductive
 from croftbench.report.tables import DETECTION, STATISTICS, Leaderboard
@@ -34,11 +35,13 @@ class ScoreBoard:
             suffix of `tables.STATISTICS`; n/id, n/<semantic split>, images a seed; not_applicable, the reasons;
             params, params_digest. A method's scores by falling mean AUROC.
         metrics: auroc/<split>, auroc/semantic-mean, fpr95/<split>, fpr95/semantic-mean.
+        other_fits: runs with post-hoc scores of a later fit that does not give the run's own accuracies.
     """
 
     main: Leaderboard
     table: pd.DataFrame
     metrics: tuple[str, ...]
+    other_fits: int = 0
 
     @property
     def near(self) -> str:
@@ -68,12 +71,15 @@ def board(
     named = labels([group[0].spec for group in groups.values()])
     place = {(row["method"], row["encoder"], row["shots"]): i for i, row in enumerate(main.table.to_dict("records"))}
     wanted = {configuration(spec) for spec in only} or set(groups)
+    other_fits = 0
     about: list[dict[str, Any]] = []
     scores: list[dict[str, Any]] = []
     for (name, runs), label in zip(groups.items(), named, strict=True):
         if name in wanted:
             head = {"place": place[label["method"], label["encoder"], runs[0].spec.shots], **label}
-            for row in _rows(results_dir, runs, suite, main.seeds):
+            records = [posthoc.read(results_dir, run.spec) for run in runs]
+            other_fits += sum(any(not world.get("agrees", True) for world in one.environments) for one in records)
+            for row in _rows(runs, records, suite, main.seeds):
                 scores += [{"row": len(about), **score} for score in row.pop("scores")]
                 about.append(head | row)
     metrics = _metrics(suite)
@@ -81,16 +87,18 @@ def board(
     table = table.sort_values(
         ["place", "ranked", DETECTION, "scorer"], ascending=[True, False, False, True], kind="stable"
     )
-    return ScoreBoard(main, table[_columns(suite, metrics)].reset_index(drop=True), metrics)
+    return ScoreBoard(main, table[_columns(suite, metrics)].reset_index(drop=True), metrics, other_fits)
 
 
-def _rows(results_dir: Path, runs: list[RunResult], suite: Suite, seeds: tuple[int, ...]) -> Iterator[dict[str, Any]]:
+def _rows(
+    runs: list[RunResult], records: list[Posthoc], suite: Suite, seeds: tuple[int, ...]
+) -> Iterator[dict[str, Any]]:
     """What one method's rows are, a score each, with all their numbers under "scores"."""
     found: dict[str, list[dict[str, Any]]] = {}
     sources: dict[str, str] = {}
     reasons: dict[str, dict[str, None]] = {}
-    for run in runs:
-        for scorer, source, scores, reason in _scored(results_dir, run):
+    for run, record in zip(runs, records, strict=True):
+        for scorer, source, scores, reason in _scored(run, record):
             sources.setdefault(scorer, source)
             where = {"seed": run.spec.seed, "fold": run.spec.fold}
             found.setdefault(scorer, []).extend(where | asdict(s) for s in scores if s.metric in ("auroc", "fpr95"))
@@ -117,12 +125,12 @@ def _rows(results_dir: Path, runs: list[RunResult], suite: Suite, seeds: tuple[i
         }
 
 
-def _scored(results_dir: Path, run: RunResult) -> Iterator[tuple[str, str, list[Score], str]]:
+def _scored(run: RunResult, record: Posthoc) -> Iterator[tuple[str, str, list[Score], str]]:
     """(score, source, its rows against the ID test, why it is not applicable) of one run."""
     inside = {score.split for score in run.scores if score.shift == "id"}
     for name in dict.fromkeys(score.scorer for score in run.scores if score.scorer):
         yield _label(name), "suite", [s for s in run.scores if s.scorer == name and s.reference in inside], ""
-    for one in posthoc.read(results_dir, run.spec).scorers:
+    for one in record.scorers:
         current = SCORERS[one.scorer].version == one.version if one.scorer in SCORERS else one.scorer == "own"
         if current:
             source = "own" if one.scorer == "own" else "post-hoc"

@@ -19,13 +19,14 @@ from croftbench.report.tables import DETECTION
 
 @dataclass(frozen=True)
 class Line:
-    """One row as shown; `first` of its method's."""
+    """One row as shown; `first` of its method's; `lacks` runs for another reason than that it is not applicable."""
 
     method: str
     scorer: str
     cells: tuple[Cell, ...]
     runs: str
     first: bool
+    lacks: bool
 
 
 def to_csv(board: ScoreBoard) -> str:
@@ -60,7 +61,7 @@ def to_rich(board: ScoreBoard) -> Table:
     for name in shown(board):
         table.add_column(Text(_short(board, name)), justify="right")
     for line, following in zip(lines, [*lines[1:], None], strict=True):
-        scorer = line.scorer if line.runs == lines[0].runs else f"{line.scorer} ({line.runs} runs)"
+        scorer = f"{line.scorer} ({line.runs} runs)" if line.lacks else line.scorer
         last = following is not None and following.first
         table.add_row(
             Text(line.method if line.first else ""), Text(scorer), *map(rich_cell, line.cells), end_section=last
@@ -94,6 +95,11 @@ def caption(board: ScoreBoard) -> list[str]:
     ]
     if board.table["transductive"].any():
         found.append(TRANSDUCTIVE)
+    if board.other_fits:
+        found.append(
+            f"Post-hoc scores of {board.other_fits} run(s) are of a later fit that does not give the run's accuracies "
+            f"to the last digit, as happens on another machine."
+        )
     return [*found, main.note] if main.note else found
 
 
@@ -115,7 +121,8 @@ def _lines(board: ScoreBoard) -> tuple[list[Line], dict[str, int]]:
             if several:
                 method = f"{method} ({row['encoder']}, {row['shots']} shots)"
             runs = f"{row['runs']}/{row['runs_expected']}"
-            lines.append(Line(method, str(row["scorer"]), tuple(cells), runs, i == 0))
+            lacks = not (row["ranked"] or row["not_applicable"])
+            lines.append(Line(method, str(row["scorer"]), tuple(cells), runs, i == 0, lacks))
     return lines, reasons
 
 

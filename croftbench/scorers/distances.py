@@ -84,7 +84,7 @@ def relative_mahalanobis(known: Known, covariance: Covariance = "ledoit-wolf") -
     """
     means, residuals = _classes(known)
     features = known.outputs.features
-    every = features.double().cpu()
+    every = features.cpu().double()
     centre = every.mean(0, keepdim=True)
     near = _quadratic(means, residuals, covariance, features)
     far = _quadratic(centre, every - centre, covariance, features)
@@ -95,7 +95,7 @@ def _classes(known: Known) -> tuple[Tensor, Tensor]:
     """(C', D) means of the classes that have images, (N, D) what the images differ from them by; float64, CPU."""
     import torch
 
-    z, y = known.outputs.features.double().cpu(), known.labels.cpu()
+    z, y = known.outputs.features.cpu().double(), known.labels.cpu()
     _, y, counts = torch.unique(y, return_inverse=True, return_counts=True)
     if counts.amax() < 2:
         raise NotApplicableError("every class has one training image, so none varies within its class.")

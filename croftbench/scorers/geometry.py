@@ -35,9 +35,9 @@ def vim(known: Known, dim: int = 0) -> Scorer:
     principal = dim or min(rule, N // 2)
     if principal >= min(N, D):
         raise NotApplicableError(f"{N} training images of {D} features have no residual beyond dim={principal}.")
-    z = train.features.double().cpu()
+    z = train.features.cpu().double()
     residual = torch.linalg.eigh(z.T @ z).eigenvectors[:, : D - principal]  # ascending eigenvalues
-    scale = float(train.logits.amax(1).double().mean()) / max(float(norm(z @ residual).mean()), TINY)
+    scale = float(train.logits.amax(1).mean()) / max(float(norm(z @ residual).mean()), TINY)
     R = residual.to(train.features.device, train.features.dtype)
 
     def score(outputs: Outputs) -> Tensor:
@@ -62,7 +62,7 @@ def fdbd(known: Known) -> Scorer:
 
     def score(outputs: Outputs) -> Tensor:
         w, cosines = class_features(outputs), outputs.logits / known.logit_scale
-        exact = w.double().cpu()  # (C, D); differences of near cosines cancel
+        exact = w.cpu().double()  # (C, D); differences of near cosines cancel
         squares = exact.square().sum(1)
         gaps = (squares[:, None] + squares - 2 * exact @ exact.T).clamp_min(0).sqrt().to(cosines)  # (C, C)
         best, f = cosines.max(1)

@@ -30,7 +30,6 @@ class Known:
     """What is known before a test image is seen.
 
     Args:
-        method: the classifier's name, for messages.
         training: what the predictor says of the N training images under the test transform; called when a score
             asks for it, once.
         labels: (N,) their classes.
@@ -42,7 +41,6 @@ class Known:
 
     def __init__(
         self,
-        method: str,
         training: Callable[[], Outputs],
         labels: Tensor,
         logit_scale: float,
@@ -50,7 +48,6 @@ class Known:
         templates: Sequence[str],
         encode_text: Callable[[Sequence[str]], Tensor],
     ) -> None:
-        self.method = method
         self._training = training
         self.labels = labels
         self.logit_scale = logit_scale

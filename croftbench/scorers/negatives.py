@@ -37,7 +37,7 @@ def neglabel(
     """
     import torch
 
-    negatives = _mined(known, _read(Path(words), known.classnames), share, eta)  # (M, D)
+    negatives = _mined(known, Path(words), share, eta)  # (M, D)
     if len(negatives) < groups:
         raise UsageError(
             f"{words}: {len(negatives)} words are mined, fewer than groups={groups}.",
@@ -60,34 +60,35 @@ def neglabel(
     return score
 
 
-def _read(path: Path, classnames: Sequence[str]) -> list[str]:
-    """The file's words, each once, without the classes' names."""
+def _read(path: Path) -> dict[str, str]:
+    """The file's words, each once, by what they are compared by."""
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"cannot read the word list {path}: {error}.", "One word a line, UTF-8.") from error
-    taken = {_plain(name) for name in classnames}
     words: dict[str, str] = {}
     for line in lines:
-        words.setdefault(_plain(line), line.strip())
-    found = [word for plain, word in words.items() if plain and plain not in taken]
-    if not found:
-        raise DataError(f"the word list {path} has no word that is not a class.", "One word a line, UTF-8.")
-    return found
+        if line.strip():
+            words.setdefault(_plain(line), line.strip())
+    return words
 
 
 def _plain(name: str) -> str:
     return " ".join(name.replace("_", " ").casefold().split())
 
 
-def _mined(known: Known, words: Sequence[str], share: float, eta: float) -> Tensor:
+def _mined(known: Known, path: Path, share: float, eta: float) -> Tensor:
     """(M, D) unit features of the words that are farthest from the classes, farthest first."""
     import torch
 
-    count = int(len(words) * share)
-    n, w = _text(known, words), _text(known, known.classnames)
+    words, taken = _read(path), {_plain(name) for name in known.classnames}
+    others = [i for i, word in enumerate(words) if word not in taken]
+    if not others:
+        raise DataError(f"the word list {path} has no word that is not a class.", "One word a line, UTF-8.")
+    every, w = _text(known, list(words.values())), _text(known, known.classnames)  # all words: one cache entry
+    n = every[others]
     nearest = [torch.quantile(part @ w.T, 1 - eta, dim=1) for part in torch.split(n, max(1, BLOCK // len(w)))]
-    return n[torch.cat(nearest).argsort(stable=True)[:count]]
+    return n[torch.cat(nearest).argsort(stable=True)[: int(len(n) * share)]]
 
 
 def _text(known: Known, names: Sequence[str]) -> Tensor:

@@ -107,3 +107,19 @@ def test_a_bug_is_one_line_unless_asked_for_more(croftbench, monkeypatch):
     assert len(err.splitlines()) == 1
     code, _, err = croftbench("list", "suites", "--traceback")
     assert "Traceback (most recent call last)" in err
+
+
+def test_listed_methods_and_scorers_cite_their_papers_and_fit_100_columns(croftbench, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "100")
+    for kind in ("methods", "scorers"):
+        out = croftbench("list", kind)[1]
+        assert max(map(len, out.splitlines())) <= 100
+        for row in json.loads(croftbench("list", kind, "--json")[1]):
+            assert "arXiv" in row["citation"] or row["name"] in ("entropy", "margin"), row["name"]
+            assert row["citation"].split()[0] in out
+    rows = {row["name"]: row for row in json.loads(croftbench("list", "methods", "--json")[1])}
+    assert (rows["zero-shot"]["needs"], rows["coop"]["needs"]) == ("no training", "text tower")
+    assert rows["croft"]["needs"] == "features"
+    assert rows["coop"]["citation"] == "Learning to Prompt for Vision-Language Models, IJCV 2022, arXiv 2109.01134."
+    assert rows["wise-ft+…"]["needs"] == "as the method inside"
+    assert rows["dplclip"]["needs"] == "text tower, transductive"

@@ -9,6 +9,7 @@ import open_clip
 import pytest
 import torch
 from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from croftbench import encoders
 from croftbench.encoders import prompts
@@ -121,6 +122,20 @@ def test_several_beginnings(budget: int, kept: int, monkeypatch: pytest.MonkeyPa
     assert_same(fast, slow)
     with torch.no_grad():
         assert_same((tower.encode(shared, rest, end),), fast[:1])
+
+
+def test_second_derivatives_pass() -> None:
+    model = build()
+    tower = PromptTower(model, open_clip.SimpleTokenizer(context_length=24))
+    rest, end = tower.tokens(TEXTS)
+    shared = torch.randn(4, 32, dtype=torch.float64, requires_grad=True)
+    seconds = []
+    with sdpa_kernel(SDPBackend.MATH):  # for open_clip's own pass: fused attention has none
+        slow = plain(model, shared, rest, end)
+    for features in (tower.encode(shared, rest, end), slow):
+        (first,) = torch.autograd.grad(features.square().sum(), shared, create_graph=True)
+        seconds.append(torch.autograd.grad(first.square().sum(), shared))
+    assert_same(seconds[0], seconds[1])
 
 
 def test_what_follows_the_end_token_is_never_read() -> None:

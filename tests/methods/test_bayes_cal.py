@@ -11,7 +11,7 @@ from torch import Tensor
 
 from croftbench.method import Examples, Task, Towers
 from croftbench.methods import bayes_cal
-from croftbench.methods.bayes_cal import BayesCAL, Context, Names, irm, orthogonality
+from croftbench.methods.bayes_cal import BayesCAL, Context, Names, irm, orthogonality, sample
 from croftbench.training import Batch, Recipe, sgd, unit
 
 CLASSES = ("dog", "cat", "hot_dog", "bird", "fish")
@@ -97,7 +97,7 @@ def test_a_step_matches_the_published_code(
     s, (q, q_domain) = float(np.exp(record["log_scale"])), contexts
     names, domains = Names(tower, CLASSES), Names(tower, DOMAINS)
     single = batch.features.float()  # the published code normalises image features in single precision
-    logits = s * unit(single, 1e-6).double() @ names.features(OFFICIAL.sample(q, noise[0])).T
+    logits = s * unit(single, 1e-6).double() @ names.features(sample(q, noise[0])).T
     close(logits, record["logits_cat"], 1e-10)
     terms = OFFICIAL.terms(replace(batch, features=single), names, domains, q, q_domain, noise, s)
     close(terms.irm, record["irm"], 1e-10)
@@ -170,19 +170,29 @@ def test_every_term_written_out() -> None:
 def test_kl_is_that_of_two_gaussians() -> None:
     rng = torch.Generator().manual_seed(0)
     mu, mu0 = (0.02 * torch.randn(3, 4, generator=rng) for _ in range(2))
-    sigma = 0.001 + 0.03 * torch.rand(3, 4, generator=rng)
+    std = 0.001 + 0.03 * torch.rand(3, 4, generator=rng)
     normal = torch.distributions.Normal
-    expected = torch.distributions.kl_divergence(normal(mu, sigma), normal(mu0, 0.02 * torch.ones_like(mu))).sum()
-    method = BayesCAL(beta=0.5)
-    assert method.kl(Context(mu, sigma, mu0)) == pytest.approx(0.5 * expected.item(), rel=1e-5)
-    assert method.kl(Context(mu, -sigma, mu0)) == method.kl(Context(mu, sigma, mu0))
-    assert method.kl(Context(mu0, torch.full_like(mu, 0.02), mu0)) == pytest.approx(0, abs=1e-6)
+    expected = torch.distributions.kl_divergence(normal(mu, std), normal(mu0, 0.01 * torch.ones_like(mu))).sum()
+    method = BayesCAL(beta=0.5, rho=0.01)
+    assert method.kl(Context(mu, std.sqrt(), mu0)) == pytest.approx(0.5 * expected.item(), rel=1e-5)
+    assert method.kl(Context(mu, -std.sqrt(), mu0)) == pytest.approx(0.5 * expected.item(), rel=1e-5)
 
 
-def test_a_sample_has_the_posterior_s_deviation() -> None:
-    q = Context(torch.zeros(2, 2), torch.full((2, 2), 0.1), torch.zeros(2, 2))
-    assert torch.allclose(BayesCAL().sample(q, torch.ones(2, 2)), torch.full((2, 2), 0.1))
-    assert torch.allclose(OFFICIAL.sample(q, torch.ones(2, 2)), torch.full((2, 2), 0.01))
+def test_the_posterior_starts_as_the_prior() -> None:
+    q = Context.start((50, 40), math.sqrt(0.02), torch.Generator().manual_seed(0), torch.zeros(()))
+    assert torch.equal(q.mu, q.mu0)
+    assert q.mu0.std() == pytest.approx(0.02, rel=0.05)
+    assert BayesCAL(beta=1.0).kl(q).item() == pytest.approx(0, abs=1e-3)
+    draws = (torch.stack([sample(q, torch.randn(50, 40)) for _ in range(20)]) - q.mu).detach()
+    assert draws.std() == pytest.approx(0.02, rel=0.05)
+
+
+def test_a_deviation_of_zero_does_no_harm() -> None:
+    sigma = torch.tensor([[0.0, 1e-20, 0.1]], requires_grad=True)
+    kl = BayesCAL(beta=1e-8).kl(Context(torch.zeros(1, 3), sigma, torch.zeros(1, 3)))
+    kl.backward()
+    assert kl.isfinite()
+    assert sigma.grad.isfinite().all()
 
 
 def test_only_names_of_domains_with_training_images_are_used(task: Task, tower: ToyTower) -> None:
@@ -207,7 +217,7 @@ def test_the_class_is_told_with_the_posterior_s_mean(task: Task, monkeypatch: py
     made: list[Context] = []
     start = Context.start
     monkeypatch.setattr(bayes_cal.Context, "start", lambda *a: made.append(start(*a)) or made[-1])
-    predict = BayesCAL(n_ctx=4, sigma=0.05, recipe=Recipe(epochs=2, batch=4)).fit(task)
+    predict = BayesCAL(n_ctx=4, recipe=Recipe(epochs=2, batch=4)).fit(task)
     assert torch.equal(seen[-1], made[0].mu.detach())
     image = task.train.views[0]
     assert torch.equal(predict(image[:3]).logits, predict(image).logits[:3])
@@ -241,7 +251,7 @@ def test_gradients_reach_both_contexts_and_nothing_else(
 def test_training_descends_and_repeats_under_a_seed(variant: str, task: Task) -> None:
     losses: list[float] = []
     watched = replace(task, on_epoch=lambda epoch, epochs, loss: losses.append(loss))
-    method = BayesCAL(variant=variant, n_ctx=4, recipe=Recipe(epochs=10, batch=8))
+    method = BayesCAL(variant=variant, n_ctx=4, rho=1e-3, recipe=Recipe(epochs=20, batch=8, lr=0.01))
     image = task.train.views[0]
     assert torch.equal(method.fit(watched)(image).logits, method.fit(task)(image).logits)
     assert losses[-1] < losses[0]
