@@ -97,8 +97,8 @@ def _carry_out(
 
 
 def _unscored(suite: Suite, jobs: list[Job], asked: list[Asked], results: Path) -> list[tuple[Job, list[Asked]]]:
-    """Finished runs that lack a score that is asked for, and which."""
-    if not asked:
+    """Finished runs that lack a score that is asked for, and which; none where there are no unknown classes."""
+    if not asked or not suite.semantic:
         return []
     own = [scorers.parse(name).label for name in suite.protocol.scorers]
     found = []
@@ -119,7 +119,7 @@ def _show(suite: Suite, jobs: list[Job], results: Path, *, scored: bool) -> None
 
     board = tables.leaderboard(results, suite, seeds)
     out.print(render.to_rich(board))
-    if scored:
+    if scored and suite.semantic:
         out.print(render_scores.to_rich(by_score.board(results, suite, seeds, [job.spec for job in jobs])))
     note(f"Runs are in {results / 'runs' / suite.name}. {board.note}".rstrip())
     if set(seeds) & set(suite.protocol.seeds):

@@ -19,6 +19,8 @@ from croftbench.specs import Suite
 def write_leaderboards(results_dir: Path, suite: Suite) -> list[Path]:
     """Rebuild the suite's committed tables, `leaderboards/<suite>.csv`, `<suite>-scores.csv` and both as `.md`.
 
+    A suite without unknown classes has no scores.
+
     The same runs give the same bytes.
 
     Raises:
@@ -39,11 +41,12 @@ def stale_leaderboards(results_dir: Path, suite: Suite) -> list[Path]:
 def _files(results_dir: Path, suite: Suite) -> dict[Path, str]:
     from croftbench.report import by_score, render_scores
 
-    board, scored = leaderboard(results_dir, suite), by_score.board(results_dir, suite)
-    base = results_dir / "leaderboards"
-    return {
-        base / f"{suite.name}.csv": records.to_wide(board),
-        base / f"{suite.name}.md": to_markdown(board),
+    board, base = leaderboard(results_dir, suite), results_dir / "leaderboards"
+    main = {base / f"{suite.name}.csv": records.to_wide(board), base / f"{suite.name}.md": to_markdown(board)}
+    if not suite.semantic:  # accuracy only
+        return main
+    scored = by_score.board(results_dir, suite)
+    return main | {
         base / f"{suite.name}-scores.csv": render_scores.to_csv(scored),
         base / f"{suite.name}-scores.md": render_scores.to_markdown(scored),
     }

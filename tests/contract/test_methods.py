@@ -7,7 +7,7 @@ import torch
 
 from croftbench import encoders, plugins
 from croftbench.errors import UsageError
-from croftbench.method import Examples, Method, Outputs, Task, Towers
+from croftbench.method import Examples, Method, Outputs, Renamable, Task, Towers
 
 NAMES = ("octopus", "red apple", "violin", "bus")
 DOMAINS = ("ink", "paint", "photo")
@@ -102,6 +102,16 @@ def test_an_image_is_scored_alike_whatever_is_beside_it(info, task, images):
     predictor = fitted(info, task)
     alone = torch.cat([predictor(image[None]).logits for image in images])
     assert torch.allclose(alone, predictor(images).logits, rtol=1e-4, atol=1e-4)
+
+
+def test_given_other_names_it_is_the_classifier_of_those(info, task, images):
+    predictor = fitted(info, task)
+    if not isinstance(predictor, Renamable):
+        pytest.skip("its classes are those that it was trained on")
+    order = [2, 0]
+    names, text = tuple(NAMES[i] for i in order), task.text[order]
+    renamed = predictor.with_classes(names, text)(images)
+    torch.testing.assert_close(renamed.logits, predictor(images).logits[:, order], rtol=1e-4, atol=1e-4)
 
 
 def test_the_towers_are_never_trained(info, task, encoder):

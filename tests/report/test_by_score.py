@@ -147,7 +147,7 @@ def test_the_terminal_table_fits_100_columns(filled):
 
 
 def test_a_suite_without_unknown_classes_has_means_only(add, post, tiny, tmp_path):
-    suite = replace(tiny(), semantic=(SemanticSpec("far", "table", table="digits"),))
+    suite = replace(tiny(), semantic=(SemanticSpec("far", "splits", splits=("digits",)),))
     post(add(suite, 1, 0.5), 0.7)
     board = by_score.board(tmp_path, suite)
     assert board.near == ""
