@@ -1,3 +1,3 @@
 """croftbench: vision-language models under covariate and semantic shift, in one run."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
