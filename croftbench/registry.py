@@ -63,6 +63,11 @@ def family(name: str, folder: Path | None = None) -> Family:
         if part.members:
             raise fault(path, "'members' is filled in from 'subset'", "parts", i, "members")
         parts.append(replace(part, members=members))
+    for key in ("title", "licence", "source", "citation"):
+        if not getattr(file, key).strip():
+            raise fault(path, f"{key} is empty; say what is known", key)
+    if not re.match(r"@\w+\{\w", file.citation.strip()):
+        raise fault(path, "the citation is no BibTeX entry", "citation")
     made = Family(
         file.name, file.title, file.licence, file.homepage, file.source, file.citation, file.unverified,
         tuple(classes), tuple(classes.values()), file.get, file.archives, tuple(parts), file.layouts, lists,

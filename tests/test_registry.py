@@ -10,7 +10,7 @@ title = "Three beasts"
 licence = "CC0-1.0"
 homepage = "https://example.org"
 source = "made for tests"
-citation = "none"
+citation = "@misc{beasts, title={Beasts}, year={2026}}"
 unverified = ["parts.day.images"]
 classes = "beasts.tsv"
 get = { from = "hand", say = "Ask." }
@@ -73,6 +73,8 @@ def test_a_family_is_read_as_it_is_written(folder):
         ("images = 4", 'images = "four"', 18, "parts.1.images: input should be a valid integer"),
         ('kind = "list"', 'kind = "lists"', 30, "layouts.1.kind: input should be 'folders', 'flat'"),
         ('licence = "CC0-1.0"\n', "", None, "licence: field required"),
+        ('licence = "CC0-1.0"', 'licence = ""', 3, "licence is empty"),
+        ("@misc{", "misc{", 6, "the citation is no BibTeX entry"),
         ("per_class = [1, 2, 3]", "per_class = [1, 2]", 14, "per_class has 2 numbers for 3 classes"),
         ("images = 6", "images = 7", 14, "per_class sums to 6, images says 7"),
         ('name = "night"', 'name = "day"', None, "two parts are called 'day'"),

@@ -6,7 +6,7 @@ title = "Three kinds of animal in two manners"
 licence = "CC0-1.0"
 homepage = ""
 source = "made for tests"
-citation = ""
+citation = "@misc{animals, title={Animals}, year={2026}}"
 classes = "animals.tsv"
 
 [[parts]]
