@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from croftbench import plugins, results
+from croftbench import results
 from croftbench.errors import UsageError, unknown
+from croftbench.hyperparameters import Value
 from croftbench.plugins import MethodInfo
 from croftbench.specs import RunSpec, Suite
 
@@ -36,7 +37,7 @@ def plan(
     seeds: Sequence[int] | None = None,
     shots: int | None = None,
     views: int | None = None,
-    overrides: Mapping[str, plugins.Value | str] | None = None,
+    overrides: Mapping[str, Value | str] | None = None,
 ) -> list[Job]:
     """The runs of one method on one suite: one for each seed and fold.
 

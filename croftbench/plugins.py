@@ -14,10 +14,8 @@ import hashlib
 import importlib
 import importlib.util
 import json
-import math
 import re
 import sys
-import typing
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import entry_points
@@ -27,6 +25,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from croftbench import __version__
 from croftbench.errors import UsageError, unknown
+from croftbench.hyperparameters import Parameter, Value, construct, parameters, typed
 from croftbench.results import write_atomically
 from croftbench.specs import digest
 
@@ -54,17 +53,6 @@ BUILT_IN = {
 WRAPPERS = {
     "wise-ft": "croftbench.methods.wise_ft:WiSEFT",
 }
-
-Value = bool | int | float | str | None
-
-
-@dataclass(frozen=True)
-class Parameter:
-    """A hyper-parameter: its default, the type its values are read as, and its choices where it has some."""
-
-    default: Value
-    kind: str
-    choices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -106,7 +94,7 @@ class MethodInfo:
             for name, value in layer.items():
                 if name not in self.params:
                     raise unknown(f"hyper-parameter of {self.name}", name, self.params)
-                values[name] = _typed(self.name, name, value, self.params[name])
+                values[name] = typed(self.name, name, value, self.params[name])
         return values
 
 
@@ -153,8 +141,8 @@ def describe(name: str, cache: Path) -> MethodInfo:
     kept = cache / "methods" / f"{key[:16]}.json"
     if kept.is_file():
         data = json.loads(kept.read_text(encoding="utf-8"))
-        parameters = {k: Parameter(v["default"], v["kind"], tuple(v["choices"])) for k, v in data.pop("params").items()}
-        return MethodInfo(**data, params=parameters)
+        params = {k: Parameter(v["default"], v["kind"], tuple(v["choices"])) for k, v in data.pop("params").items()}
+        return MethodInfo(**data, params=params)
     cls = _load(target)
     needs = cls.needs
     info = MethodInfo(
@@ -166,7 +154,7 @@ def describe(name: str, cache: Path) -> MethodInfo:
         needs.text,
         needs.train,
         needs.transductive,
-        _parameters(cls),
+        parameters(cls),
         summary(target),
     )
     write_atomically(kept, json.dumps(asdict(info)))
@@ -213,7 +201,7 @@ def build(info: MethodInfo, params: Mapping[str, Any]) -> Method:
     cls = _load(info.target)
     values = dict(params)
     try:
-        return cast("Method", _construct(cls, values))
+        return cast("Method", construct(cls, values))
     except (TypeError, ValueError) as error:
         raise UsageError(
             f"{info.name} refuses its hyper-parameters: {error}.", "See `croftbench list methods`."
@@ -306,68 +294,3 @@ def _load_file(path: Path) -> ModuleType:
             del sys.modules[name]
             raise
     return sys.modules[name]
-
-
-# --------------------------------------------------------------------------------- hyper-parameters
-
-
-def _parameters(cls: Any, example: Any = None) -> dict[str, Parameter]:
-    """Flat name -> parameter; fields of a nested dataclass stand beside the others. Defaults are those of `example`."""
-    hints = typing.get_type_hints(cls)
-    found: dict[str, Parameter] = {}
-    for field in dataclasses.fields(cls):
-        default = _default(field) if example is None else getattr(example, field.name)
-        if default is dataclasses.MISSING:
-            raise UsageError(f"hyper-parameter '{field.name}' of {cls.__name__} has no default.", "Give it one.")
-        if dataclasses.is_dataclass(default):
-            new = _parameters(type(default), default)
-        else:
-            hint = hints[field.name]
-            choices = typing.get_args(hint) if typing.get_origin(hint) is typing.Literal else ()
-            kind = hint.__name__ if hint in (bool, int, float, str) else type(default).__name__
-            new = {field.name: Parameter(default, kind, tuple(map(str, choices)))}
-        if twice := found.keys() & new.keys():
-            raise UsageError(f"hyper-parameter '{min(twice)}' of {cls.__name__} is there twice.", "Rename one.")
-        found.update(new)
-    return found
-
-
-def _default(field: dataclasses.Field[Any]) -> Any:
-    """What a field is when it is not given; MISSING if it must be."""
-    return field.default_factory() if field.default_factory is not dataclasses.MISSING else field.default
-
-
-def _construct(cls: Any, values: dict[str, Any]) -> Any:
-    """Build `cls`, taking its fields out of `values`."""
-    arguments = {}
-    for field in dataclasses.fields(cls):
-        default = _default(field)
-        if dataclasses.is_dataclass(default):
-            arguments[field.name] = _construct(type(default), values)
-        else:
-            arguments[field.name] = values[field.name]
-    return cls(**arguments)
-
-
-def _typed(method: str, name: str, value: Value | str, parameter: Parameter) -> Value:
-    """`value` as the parameter's type; text from the command line is converted."""
-    words = {"true": True, "false": False}
-    try:
-        if parameter.kind == "bool":
-            typed: Value = value if isinstance(value, bool) else words[str(value).lower()]
-        elif parameter.kind == "int":
-            typed = value if isinstance(value, int) and not isinstance(value, bool) else int(str(value))
-        elif parameter.kind == "float":
-            typed = float(cast("str", value))
-            if not math.isfinite(typed):
-                raise ValueError
-        else:
-            typed = str(value)
-    except (ValueError, KeyError):
-        raise UsageError(
-            f"'{value}' is not a value for {method}'s {name}: it is of type {parameter.kind}.",
-            f"Its default is {parameter.default}.",
-        ) from None
-    if parameter.choices and typed not in parameter.choices:
-        raise unknown(f"value of {method}'s {name}", str(typed), parameter.choices)
-    return typed

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 from croftbench import datasets, planning
 from croftbench.datasets.gather import own_pool
 from croftbench.errors import UsageError
-from croftbench.plugins import MethodInfo, Value
+from croftbench.hyperparameters import Value
+from croftbench.plugins import MethodInfo
 
 if TYPE_CHECKING:
     from croftbench.runner import Workbench

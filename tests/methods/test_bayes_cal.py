@@ -199,9 +199,10 @@ def test_only_names_of_domains_with_training_images_are_used(task: Task, tower: 
     """The record has images of domains 0, 2 and 3 alone; the published code names all."""
     recipe = Recipe(epochs=1, batch=8)
     BayesCAL(n_ctx=4, recipe=recipe).fit(task)
-    assert tower.asked[-1] == ["art painting.", "photo.", "sketch."]
+    assert ["art painting.", "photo.", "sketch."] in tower.asked
+    assert not any("cartoon." in names for names in tower.asked)
     BayesCAL(variant="official", n_ctx=4, recipe=recipe).fit(task)
-    assert tower.asked[-1] == ["art painting.", "cartoon.", "photo.", "sketch."]
+    assert ["art painting.", "cartoon.", "photo.", "sketch."] in tower.asked
     assert tower.asked[0] == ["dog.", "cat.", "hot dog.", "bird.", "fish."]
 
 

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from croftbench import planning, plugins
 from croftbench.errors import UsageError
+from croftbench.hyperparameters import Parameter
 from croftbench.method import Examples, Method, Needs, Outputs, Predictor, Task
 from croftbench.methods.clip_adapter import CLIPAdapter
 from croftbench.methods.croft import CRoFT
@@ -173,7 +174,7 @@ def test_every_built_in_method_can_be_wrapped(name, cache):
     assert (info.image, info.text, info.train, info.transductive) == (
         plain.image, plain.text, plain.train, plain.transductive,
     )  # fmt: skip
-    assert info.params == {**plain.params, "wise_alpha": plugins.Parameter(0.5, "float")}
+    assert info.params == {**plain.params, "wise_alpha": Parameter(0.5, "float")}
     assert info.summary.startswith("WiSE-FT")
     method = plugins.build(info, info.resolve({"wise_alpha": "0.2"}))
     assert isinstance(method, WiSEFT) and isinstance(method, Method)

@@ -1,0 +1,84 @@
+"""Hyper-parameters of a method: the fields of its dataclass, nested ones flattened, and values read as their types."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import typing
+from dataclasses import dataclass
+from typing import Any, cast
+
+from croftbench.errors import UsageError, unknown
+
+Value = bool | int | float | str | None
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A hyper-parameter: its default, the type its values are read as, and its choices where it has some."""
+
+    default: Value
+    kind: str
+    choices: tuple[str, ...] = ()
+
+
+def parameters(cls: Any, example: Any = None) -> dict[str, Parameter]:
+    """Flat name -> parameter; fields of a nested dataclass stand beside the others. Defaults are those of `example`."""
+    hints = typing.get_type_hints(cls)
+    found: dict[str, Parameter] = {}
+    for field in dataclasses.fields(cls):
+        default = _default(field) if example is None else getattr(example, field.name)
+        if default is dataclasses.MISSING:
+            raise UsageError(f"hyper-parameter '{field.name}' of {cls.__name__} has no default.", "Give it one.")
+        if dataclasses.is_dataclass(default):
+            new = parameters(type(default), default)
+        else:
+            hint = hints[field.name]
+            choices = typing.get_args(hint) if typing.get_origin(hint) is typing.Literal else ()
+            kind = hint.__name__ if hint in (bool, int, float, str) else type(default).__name__
+            new = {field.name: Parameter(default, kind, tuple(map(str, choices)))}
+        if twice := found.keys() & new.keys():
+            raise UsageError(f"hyper-parameter '{min(twice)}' of {cls.__name__} is there twice.", "Rename one.")
+        found.update(new)
+    return found
+
+
+def _default(field: dataclasses.Field[Any]) -> Any:
+    """What a field is when it is not given; MISSING if it must be."""
+    return field.default_factory() if field.default_factory is not dataclasses.MISSING else field.default
+
+
+def construct(cls: Any, values: dict[str, Any]) -> Any:
+    """Build `cls`, taking its fields out of `values`."""
+    arguments = {}
+    for field in dataclasses.fields(cls):
+        default = _default(field)
+        if dataclasses.is_dataclass(default):
+            arguments[field.name] = construct(type(default), values)
+        else:
+            arguments[field.name] = values[field.name]
+    return cls(**arguments)
+
+
+def typed(method: str, name: str, value: Value | str, parameter: Parameter) -> Value:
+    """`value` as the parameter's type; text from the command line is converted."""
+    words = {"true": True, "false": False}
+    try:
+        if parameter.kind == "bool":
+            found: Value = value if isinstance(value, bool) else words[str(value).lower()]
+        elif parameter.kind == "int":
+            found = value if isinstance(value, int) and not isinstance(value, bool) else int(str(value))
+        elif parameter.kind == "float":
+            found = float(cast("str", value))
+            if not math.isfinite(found):
+                raise ValueError
+        else:
+            found = str(value)
+    except (ValueError, KeyError):
+        raise UsageError(
+            f"'{value}' is not a value for {method}'s {name}: it is of type {parameter.kind}.",
+            f"Its default is {parameter.default}.",
+        ) from None
+    if parameter.choices and found not in parameter.choices:
+        raise unknown(f"value of {method}'s {name}", str(found), parameter.choices)
+    return found
