@@ -122,7 +122,9 @@ def draw(record: Mapping[str, Any]) -> Picture:
                 axes.errorbar(range(1, len(y)), y[1:], error[1:], ls=dash(i), label=column.name, **looks)
             axes.set(title=title, ylabel=label)
             axes.set_xticks(range(len(settings)), settings, rotation=25, ha="right")
-            axes.legend()
+            low, high = axes.get_ylim()
+            axes.set_ylim(low, high + 0.3 * (high - low))  # room for the legend
+            axes.legend(loc="upper right")
     return Picture(figure, f"{record['method']} on {record['suite']}: energy gradients and Hessians", caption(record))
 
 

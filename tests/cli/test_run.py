@@ -10,26 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from croftbench import cli, perimage, results
+from croftbench import perimage, results
 
 COMMAND = [sys.executable, "-c", "from croftbench.cli import main; main()"]
-
-
-@pytest.fixture
-def croftbench(monkeypatch, capsys, cache, tmp_path):
-    """Run a command in this process: (exit code, stdout, stderr)."""
-
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["croftbench", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stop:
-            cli.main()
-        captured = capsys.readouterr()
-        return stop.value.code, captured.out, captured.err
-
-    monkeypatch.setenv("CROFTBENCH_CACHE", str(cache))
-    monkeypatch.setenv("CROFTBENCH_RESULTS", str(tmp_path / "results"))
-    monkeypatch.setenv("COLUMNS", "200")
-    return call
 
 
 def error_line(stderr):
