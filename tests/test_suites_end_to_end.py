@@ -159,13 +159,14 @@ def test_new_classes_are_named_to_methods_whose_classifier_takes_names(manifests
     suite = manifest.suite("coop-base-to-new", manifests)
     bench = Workbench(suite, encoders.EMBEDDED, cache, torch.device("cpu"), roots=Roots(data, manifests))
     accuracies = {}
-    for method in ("coop", "croft"):
+    for method in ("coop", "croft", "task-res"):
         run, splits = one_run(bench, cache, method, "DTD", epochs=1)
         accuracies[method] = [s for s in run.scores if s.shift == "named"]
         assert len([s for s in splits if s.shift == "named"]) == len(accuracies[method])
         assert {s.split for s in run.scores if s.shift == "semantic"} == {"new"}
-    assert [(s.split, s.metric) for s in accuracies["coop"]] == [("new, named", "accuracy")]
-    assert not accuracies["croft"], "its classifier has no way to take names yet"
+    for method in ("coop", "croft"):
+        assert [(s.split, s.metric) for s in accuracies[method]] == [("new, named", "accuracy")]
+    assert not accuracies["task-res"], "what it learnt belongs to its classes"
 
 
 def test_a_few_shot_method_runs_by_the_official_protocol(manifests, data, cache):
