@@ -1,7 +1,6 @@
 """Every suite runs from images on a disk to a table, on small copies of its datasets, with the encoder that ships."""
 
 import math
-import re
 from collections import Counter
 from pathlib import Path
 
@@ -14,7 +13,8 @@ from croftbench.errors import DataError
 from croftbench.report import page, render, tables
 from croftbench.rescoring import check
 from croftbench.runner import Workbench
-from tests.layouts import build, reduced
+from tests.layouts import build
+from tests.layouts.runnable import runnable
 
 ON_DISK = [name for name in manifest.names("suites") if not name.startswith("emoji")]
 IMAGES = 4
@@ -24,17 +24,7 @@ IMAGES = 4
 @pytest.fixture(scope="module")
 def manifests(tmp_path_factory) -> Path:
     """The manifests with few classes; suites ask for half of them where they ask for 400."""
-    folder = reduced(tmp_path_factory.mktemp("e2e") / "manifests", classes=4, images=IMAGES)
-    for path in (folder / "suites").glob("*.toml"):
-        text = path.read_text().replace("known = 400", "known = 0.5").replace("limit = 1000", "limit = 5")
-        path.write_text(re.sub(r"exclude = \[.*?\]\n", "", text, flags=re.S))
-    imagenet = registry.family("imagenet", folder).ids
-    objects = [
-        registry.family("objectnet", folder).ids[i] for i in registry.family("objectnet", folder).parts[0].members
-    ]
-    lines = [f"{key}\t{' '.join(imagenet[2 * i : 2 * i + 2])}\n" for i, key in enumerate(objects)]
-    (folder / "lists/objectnet-imagenet.tsv").write_text("".join(lines))
-    return folder
+    return runnable(tmp_path_factory.mktemp("e2e") / "manifests", classes=4, images=IMAGES)
 
 
 @pytest.fixture(scope="module")
@@ -153,6 +143,17 @@ def one_run(bench, cache, method, fold, **settings):
     info = plugins.describe(method, cache)
     jobs = planning.plan(bench.suite, info, bench.identity, seeds=(1,), shots=2, views=2, overrides=settings)
     return bench.run(next(job.spec for job in jobs if job.spec.fold == fold), info)
+
+
+@pytest.mark.parametrize("name", ON_DISK)
+def test_every_method_runs_on_every_suite(name, manifests, data, cache):
+    suite = manifest.suite(name, manifests)
+    bench = Workbench(suite, encoders.EMBEDDED, cache, torch.device("cpu"), roots=Roots(data, manifests))
+    for method in (*plugins.BUILT_IN, "wise-ft+croft"):
+        short = {"epochs": 1} if "epochs" in plugins.describe(method, cache).params else {}
+        run, splits = one_run(bench, cache, method, suite.folds[0].name, **short)
+        assert {s.split for s in run.scores if s.metric == "accuracy"} >= {"id", *suite.folds[0].shifted()}, method
+        assert len({split.name for split in splits}) == len(splits)
 
 
 def test_new_classes_are_named_to_methods_whose_classifier_takes_names(manifests, data, cache):
