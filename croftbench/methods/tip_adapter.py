@@ -24,7 +24,7 @@ are not here: the images of an incomplete batch never entered the cache, and vie
 
 alpha and beta start from the authors' settings for ImageNet (gaopengcuhk/Tip-Adapter, configs/imagenet.yaml), which
 they then choose anew on validation images of each data set, from 0.1 to 3 and 0.1 to 7. Choose them on training images:
-`croftbench tune --method tip-adapter --grid alpha=0.3,1.17,3 --grid beta=1,3,5.5,7`.
+`croftbench tune tip-adapter --grid alpha=0.3,1.17,3 --grid beta=1,3,5.5,7`.
 
 The weight decay of CRoFT's authors, 0.1, pulls the keys to zero, where every image gets the same votes: Tip-Adapter-F
 may end nearer to zero-shot CLIP than the training-free method. `--set weight_decay=0.0005` lets it train.
