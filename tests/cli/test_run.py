@@ -200,7 +200,10 @@ def test_interrupting_keeps_what_is_finished(cache, suite_file, tmp_path):
     folder = tmp_path / "results"
     environment = {**os.environ, "CROFTBENCH_CACHE": str(cache), "CROFTBENCH_RESULTS": str(folder)}
     command = [*COMMAND, "run", "--suite", suite_file, "--method", "zero-shot,croft", "--set", "epochs=100000"]
-    process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command, env=environment, stderr=subprocess.PIPE, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a background shell hands down "ignore"
+    )  # fmt: skip
     for _ in range(1200):
         if list(folder.glob("runs/food/zero-shot/*.json")):
             break
