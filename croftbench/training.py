@@ -16,7 +16,7 @@ from torch import Tensor
 from croftbench.errors import TrainingError
 from croftbench.method import Examples, Outputs, Task
 
-__all__ = ["Batch", "Recipe", "Renaming", "batches", "mean_loss", "sgd", "unit"]
+__all__ = ["Batch", "Recipe", "Renaming", "batches", "descend", "mean_loss", "sgd", "unit"]
 
 T = TypeVar("T")
 
@@ -89,6 +89,34 @@ def mean_loss(losses: list[Tensor], epoch: int, task: Task, epochs: int) -> floa
         )
     task.on_epoch(epoch, epochs, value)
     return value
+
+
+def descend(
+    task: Task, recipe: Recipe, weights: Iterable[Tensor], rng: torch.Generator, loss: Callable[[Batch], Tensor]
+) -> None:
+    """Minimise a loss over the task's training images, in place: the recipe's optimiser, schedule and epochs.
+
+    Args:
+        task: its training images, and where each epoch's loss is reported.
+        recipe: of the optimiser.
+        weights: leaf tensors that require gradients.
+        rng: shuffles the images; `loss` may draw from it too.
+        loss: a batch's loss, a scalar.
+
+    Raises:
+        TrainingError: an epoch's mean loss is not finite.
+    """
+    optimizer = sgd(weights, recipe)
+    for epoch in range(recipe.epochs):
+        optimizer.param_groups[0]["lr"] = recipe.lr_at(epoch)
+        losses = []
+        for batch in batches(task.train, epoch, recipe.batch, rng):
+            value = loss(batch)
+            optimizer.zero_grad()
+            value.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+            losses.append(value.detach())
+        mean_loss(losses, epoch, task, recipe.epochs)
 
 
 def unit(x: Tensor, eps: float = 0.0) -> Tensor:

@@ -40,7 +40,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from croftbench.method import Needs, Outputs, Predictor, Task, TextTower
-from croftbench.training import Batch, Recipe, Renaming, batches, mean_loss, sgd, unit
+from croftbench.training import Batch, Recipe, Renaming, descend, unit
 
 __all__ = ["BayesCAL", "Context", "Names", "Terms", "irm", "orthogonality", "sample"]
 
@@ -157,23 +157,16 @@ class BayesCAL:
         size = (self.n_ctx, tower.width)
         sigma = SIGMA if self.variant == "official" else math.sqrt(self.rho)
         q, q_domain = (Context.start(size, sigma, rng, names.start) for _ in range(2))
-        optimizer = sgd([q.mu, q.sigma, q_domain.mu, q_domain.sigma], self.recipe)
 
         def noise() -> tuple[Tensor, Tensor]:
             one, two = (torch.randn(size, generator=rng, dtype=q.mu.dtype).to(task.device) for _ in range(2))
             return one, two
 
-        for epoch in range(self.recipe.epochs):
-            optimizer.param_groups[0]["lr"] = self.recipe.lr_at(epoch)
-            losses = []
-            for batch in batches(task.train, epoch, self.recipe.batch, rng):
-                batch = Batch(batch.features, batch.labels, where[batch.domains])
-                loss = self.loss(self.terms(batch, names, domains, q, q_domain, noise(), s))
-                optimizer.zero_grad()
-                loss.backward()  # type: ignore[no-untyped-call]
-                optimizer.step()
-                losses.append(loss.detach())
-            mean_loss(losses, epoch, task, self.recipe.epochs)
+        def loss(batch: Batch) -> Tensor:
+            batch = Batch(batch.features, batch.labels, where[batch.domains])
+            return self.loss(self.terms(batch, names, domains, q, q_domain, noise(), s))
+
+        descend(task, self.recipe, [q.mu, q.sigma, q_domain.mu, q_domain.sigma], rng, loss)
         # PUBLISHED CODE: a sample for each test batch; here one for all, so that an image's scores are its own.
         v = (sample(q, noise()[0]) if self.variant == "official" else q.mu).detach()
 

@@ -31,7 +31,7 @@ from torch.nn.functional import cross_entropy
 
 from croftbench.errors import UsageError
 from croftbench.method import Needs, Outputs, Predictor, Task
-from croftbench.training import Recipe, Renaming, batches, mean_loss, sgd, unit
+from croftbench.training import Batch, Recipe, Renaming, descend, unit
 
 __all__ = ["CLIPAdapter", "adapt", "linear"]
 
@@ -78,17 +78,11 @@ class CLIPAdapter:
         s, r, rng, views = task.logit_scale, self.ratio, task.generator(), task.train.views
         t = unit(task.text.to(views.dtype))
         A, B = linear(D // self.reduction, D, views, rng), linear(D, D // self.reduction, views, rng)
-        optimizer = sgd([A, B], self.recipe)
-        for epoch in range(self.recipe.epochs):
-            optimizer.param_groups[0]["lr"] = self.recipe.lr_at(epoch)
-            losses = []
-            for batch in batches(task.train, epoch, self.recipe.batch, rng):
-                loss = cross_entropy(s * adapt(batch.features, A, B, r) @ t.T, batch.labels)  # (1)
-                optimizer.zero_grad()
-                loss.backward()  # type: ignore[no-untyped-call]
-                optimizer.step()
-                losses.append(loss.detach())
-            mean_loss(losses, epoch, task, self.recipe.epochs)
+
+        def loss(batch: Batch) -> Tensor:
+            return cross_entropy(s * adapt(batch.features, A, B, r) @ t.T, batch.labels)  # (1)
+
+        descend(task, self.recipe, [A, B], rng, loss)
         A, B = A.detach(), B.detach()
 
         def predict(f: Tensor, t: Tensor) -> Outputs:

@@ -34,7 +34,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy, linear
 
 from croftbench.method import Needs, Outputs, Predictor, Task, TextTower
-from croftbench.training import Recipe, Renaming, batches, mean_loss, sgd, unit
+from croftbench.training import Batch, Recipe, Renaming, descend, unit
 
 __all__ = ["CoCoOp", "Weights", "class_logits", "prompts"]
 
@@ -123,18 +123,12 @@ class CoCoOp:
         around = prompts(tower, task.classnames)
         s, rng = task.logit_scale, task.generator()
         weights = Weights.initial(self.initial(tower, rng), task.train.views.shape[-1], rng)
-        optimizer = sgd(weights, self.recipe)
-        for epoch in range(self.recipe.epochs):
-            optimizer.param_groups[0]["lr"] = self.recipe.lr_at(epoch)
-            losses = []
-            for batch in batches(task.train, epoch, self.recipe.batch, rng):
-                logits = class_logits(tower, weights, unit(batch.features), around, s)
-                loss = cross_entropy(logits, batch.labels)  # (1)
-                optimizer.zero_grad()
-                loss.backward()  # type: ignore[no-untyped-call]
-                optimizer.step()
-                losses.append(loss.detach())
-            mean_loss(losses, epoch, task, self.recipe.epochs)
+
+        def loss(batch: Batch) -> Tensor:
+            logits = class_logits(tower, weights, unit(batch.features), around, s)
+            return cross_entropy(logits, batch.labels)  # (1)
+
+        descend(task, self.recipe, weights, rng, loss)
 
         @torch.no_grad()
         def predict(f: Tensor, around: tuple[Tensor, Tensor, Tensor]) -> Outputs:

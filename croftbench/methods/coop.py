@@ -28,7 +28,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from croftbench.method import Needs, Outputs, Predictor, Task, TextTower
-from croftbench.training import Recipe, Renaming, batches, mean_loss, sgd, unit
+from croftbench.training import Batch, Recipe, Renaming, descend, unit
 
 __all__ = ["CoOp", "Prompts", "class_features", "prompts"]
 
@@ -126,18 +126,12 @@ class CoOp:
         s, rng = task.logit_scale, task.generator()
         v = self.initial(tower, len(task.classnames), rng).requires_grad_()
         h = {"end": v.shape[-2], "middle": v.shape[-2] // 2, "front": 0}[self.position]
-        optimizer = sgd([v], self.recipe)
-        for epoch in range(self.recipe.epochs):
-            optimizer.param_groups[0]["lr"] = self.recipe.lr_at(epoch)
-            losses = []
-            for batch in batches(task.train, epoch, self.recipe.batch, rng):
-                t = class_features(tower, v, h, around)
-                loss = cross_entropy(s * unit(batch.features) @ t.T, batch.labels)  # (1)
-                optimizer.zero_grad()
-                loss.backward()  # type: ignore[no-untyped-call]
-                optimizer.step()
-                losses.append(loss.detach())
-            mean_loss(losses, epoch, task, self.recipe.epochs)
+
+        def loss(batch: Batch) -> Tensor:
+            t = class_features(tower, v, h, around)
+            return cross_entropy(s * unit(batch.features) @ t.T, batch.labels)  # (1)
+
+        descend(task, self.recipe, [v], rng, loss)
 
         def texts(names: tuple[str, ...], text: Tensor) -> Tensor:
             return class_features(tower, v, h, prompts(tower, names))

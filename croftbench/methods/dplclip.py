@@ -38,7 +38,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy, linear
 
 from croftbench.method import Needs, Outputs, Predictor, Task, TextTower
-from croftbench.training import Batch, Recipe, Renaming, batches, mean_loss, sgd, unit
+from croftbench.training import Batch, Recipe, Renaming, descend, unit
 
 __all__ = ["DPLCLIP", "Net", "Prompts", "domain_logits", "loss_of"]
 
@@ -147,23 +147,13 @@ class DPLCLIP:
         like = task.train.views
         sizes = (like.shape[-1], self.hidden, self.hidden, self.n_ctx * prompts.tower.width)
         h = Net.start(sizes, rng, like)
-        optimizer = sgd(h, self.recipe)
 
         def loss(batch: Batch) -> Tensor:
             context = h(batch.features, self.dropout, rng)
             every, own = domain_logits(context, batch.features, batch.domains, prompts, s)
             return loss_of(every, own, batch.labels, self.variant == "official")
 
-        for epoch in range(self.recipe.epochs):
-            optimizer.param_groups[0]["lr"] = self.recipe.lr_at(epoch)
-            losses = []
-            for batch in batches(task.train, epoch, self.recipe.batch, rng):
-                optimizer.zero_grad()
-                value = loss(batch)
-                value.backward()  # type: ignore[no-untyped-call]
-                optimizer.step()
-                losses.append(value.detach())
-            mean_loss(losses, epoch, task, self.recipe.epochs)
+        descend(task, self.recipe, h, rng, loss)
 
         @torch.no_grad()
         def predict(f: Tensor, prompts: Prompts) -> Outputs:

@@ -29,7 +29,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from croftbench.method import Needs, Outputs, Predictor, Task, TextTower
-from croftbench.training import Recipe, Renaming, batches, mean_loss, sgd, unit
+from croftbench.training import Batch, Recipe, Renaming, descend, unit
 
 __all__ = ["KgCoOp", "class_features", "objective", "prompts"]
 
@@ -95,18 +95,12 @@ class KgCoOp:
         s, rng = task.logit_scale, task.generator()
         e = unit(task.text)
         v = self.initial(tower, rng).requires_grad_()
-        optimizer = sgd([v], self.recipe)
-        for epoch in range(self.recipe.epochs):
-            optimizer.param_groups[0]["lr"] = self.recipe.lr_at(epoch)
-            losses = []
-            for batch in batches(task.train, epoch, self.recipe.batch, rng):
-                t = class_features(tower, v, around)
-                loss = objective(unit(batch.features), t, e, batch.labels, s, self.weight)
-                optimizer.zero_grad()
-                loss.backward()  # type: ignore[no-untyped-call]
-                optimizer.step()
-                losses.append(loss.detach())
-            mean_loss(losses, epoch, task, self.recipe.epochs)
+
+        def loss(batch: Batch) -> Tensor:
+            t = class_features(tower, v, around)
+            return objective(unit(batch.features), t, e, batch.labels, s, self.weight)
+
+        descend(task, self.recipe, [v], rng, loss)
 
         def texts(names: tuple[str, ...], text: Tensor) -> Tensor:
             return class_features(tower, v, prompts(tower, names))

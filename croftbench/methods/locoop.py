@@ -30,7 +30,7 @@ from torch.nn.functional import cross_entropy
 
 from croftbench.method import Needs, Outputs, Predictor, Task, TextTower
 from croftbench.places import gl_mcm
-from croftbench.training import Recipe, Renaming, batches, mean_loss, sgd, unit
+from croftbench.training import Batch, Recipe, Renaming, descend, unit
 
 __all__ = ["LoCoOp", "mean_entropy"]
 
@@ -91,20 +91,14 @@ class LoCoOp:
         k = max(1, round(self.top * len(task.classnames)))
         v = STD * torch.randn(self.n_ctx, tower.width, generator=rng, dtype=start.dtype)
         v = v.to(task.device).requires_grad_()
-        optimizer = sgd([v], self.recipe)
-        for epoch in range(self.recipe.epochs):
-            optimizer.param_groups[0]["lr"] = self.recipe.lr_at(epoch)
-            losses = []
-            for batch in batches(task.train, epoch, self.recipe.batch, rng):
-                t = unit(tower.encode(torch.cat([start, v]), *around))
-                logits = s * unit(batch.features) @ t.T  # (B, 1 + P, C)
-                entropy = mean_entropy(logits[:, 1:], batch.labels, k)
-                loss = cross_entropy(logits[:, 0], batch.labels) - self.lambda_ood * entropy  # (1)
-                optimizer.zero_grad()
-                loss.backward()  # type: ignore[no-untyped-call]
-                optimizer.step()
-                losses.append(loss.detach())
-            mean_loss(losses, epoch, task, self.recipe.epochs)
+
+        def loss(batch: Batch) -> Tensor:
+            t = unit(tower.encode(torch.cat([start, v]), *around))
+            logits = s * unit(batch.features) @ t.T  # (B, 1 + P, C)
+            entropy = mean_entropy(logits[:, 1:], batch.labels, k)
+            return cross_entropy(logits[:, 0], batch.labels) - self.lambda_ood * entropy  # (1)
+
+        descend(task, self.recipe, [v], rng, loss)
 
         def texts(names: tuple[str, ...], text: Tensor) -> Tensor:
             return unit(tower.encode(torch.cat([start, v]), *prompts(tower, names)))

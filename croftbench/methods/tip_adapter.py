@@ -39,7 +39,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy, one_hot
 
 from croftbench.method import Examples, Needs, Outputs, Predictor, Task
-from croftbench.training import Recipe, batches, mean_loss, sgd, unit
+from croftbench.training import Batch, Recipe, descend, unit
 
 __all__ = ["Cache", "TipAdapter", "TipAdapterF", "keys"]
 
@@ -132,15 +132,9 @@ class TipAdapterF:
         """
         cache, rng = Cache.of(task, self.alpha, self.beta, self.variant), task.generator()
         K = keys(task.train).requires_grad_()
-        optimizer = sgd([K], self.recipe)
-        for epoch in range(self.recipe.epochs):
-            optimizer.param_groups[0]["lr"] = self.recipe.lr_at(epoch)
-            losses = []
-            for batch in batches(task.train, epoch, self.recipe.batch, rng):
-                loss = cross_entropy(cache.logits(unit(batch.features), K), batch.labels)  # (2)
-                optimizer.zero_grad()
-                loss.backward()  # type: ignore[no-untyped-call]
-                optimizer.step()
-                losses.append(loss.detach())
-            mean_loss(losses, epoch, task, self.recipe.epochs)
+
+        def loss(batch: Batch) -> Tensor:
+            return cross_entropy(cache.logits(unit(batch.features), K), batch.labels)  # (2)
+
+        descend(task, self.recipe, [K], rng, loss)
         return cache.predictor(K.detach())
