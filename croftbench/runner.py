@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -25,6 +23,7 @@ from croftbench.mapped import Mapped, View
 from croftbench.method import Examples, Method, Outputs, Predictor, Renamable, Task, Towers
 from croftbench.perimage import SplitTable
 from croftbench.plugins import MethodInfo
+from croftbench.progress import Clock, Progress, Silent
 from croftbench.results import RunResult
 from croftbench.specs import UNKNOWN, Fold, Pool, RunSpec, Shift, Split, Suite
 from croftbench.training import unit
@@ -35,26 +34,6 @@ if TYPE_CHECKING:
 
 Keep = Callable[[str, int, Iterable[Outputs]], Iterator[Outputs]]
 """(part, images, outputs) -> the same outputs, kept on the way: `outputs.Writer.through`."""
-
-
-class Progress(Protocol):
-    """Where progress is shown; the runner itself prints nothing."""
-
-    def stage(self, name: str, total: int) -> None:
-        """A new stage of `total` steps begins."""
-        ...
-
-    def advance(self, steps: int = 1) -> None:
-        """So many steps of the stage are done."""
-        ...
-
-
-class Silent:
-    """Progress that is not shown."""
-
-    def stage(self, name: str, total: int) -> None: ...
-
-    def advance(self, steps: int = 1) -> None: ...
 
 
 @dataclass
@@ -146,7 +125,7 @@ class Workbench:
         """
         created = datetime.now(UTC).isoformat(timespec="seconds")
         timings: dict[str, float] = {}
-        clock = _Clock(timings)
+        clock = Clock(timings)
         tested, protocol = fold.tests, self.suite.protocol
         with clock("features"):
             pictures = [self._pictures(shift, split, info.image) for shift, split in tested]
@@ -330,16 +309,3 @@ def _answers(logits: Tensor, space: Sequence[int]) -> Tensor:
 def _none() -> Split:
     """A split without images."""
     return Split("none", Pool("none", "none", (), ""), (), (), ())
-
-
-class _Clock:
-    """Seconds by stage."""
-
-    def __init__(self, timings: dict[str, float]) -> None:
-        self.timings = timings
-
-    @contextmanager
-    def __call__(self, stage: str) -> Iterator[None]:
-        start = time.perf_counter()
-        yield
-        self.timings[stage] = round(time.perf_counter() - start, 3)

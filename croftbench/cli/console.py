@@ -57,7 +57,7 @@ def parse_seeds(text: str) -> list[int] | None:
 
 
 class Bars:
-    """`runner.Progress` as one rich bar a stage."""
+    """`progress.Progress` as one rich bar a stage."""
 
     def __init__(self) -> None:
         self.progress = Progress(

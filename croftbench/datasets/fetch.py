@@ -13,10 +13,10 @@ from pathlib import Path, PurePosixPath
 from croftbench.datasets import sources
 from croftbench.datasets.layouts import find
 from croftbench.datasets.places import home
-from croftbench.datasets.sources import Progress
 from croftbench.datasets.unpack import is_archive, unpack
 from croftbench.errors import DataError
 from croftbench.families import Family
+from croftbench.progress import Progress
 
 
 @dataclass(frozen=True)

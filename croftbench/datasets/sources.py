@@ -15,10 +15,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Protocol, cast
+from typing import IO, TYPE_CHECKING, cast
 from urllib.parse import unquote, urlsplit
 
 from croftbench.errors import DataError, unknown
+from croftbench.progress import Progress
 
 if TYPE_CHECKING:
     from huggingface_hub import RepoFile
@@ -28,18 +29,6 @@ TIMEOUT = 30
 """Seconds without a byte after which a server counts as gone."""
 ATTEMPTS = 4
 """Tries of a plain address in one go, each going on where the last one was cut."""
-
-
-class Progress(Protocol):
-    """Where progress is shown; the engine itself prints nothing. `runner.Progress` for modules below the runner."""
-
-    def stage(self, name: str, total: int) -> None:
-        """A new stage of `total` steps begins."""
-        ...
-
-    def advance(self, steps: int = 1) -> None:
-        """So many steps of the stage are done."""
-        ...
 
 
 # ------------------------------------------------------------------------------------------ the hub

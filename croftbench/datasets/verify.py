@@ -13,9 +13,9 @@ from PIL import Image
 
 from croftbench.datasets.listing import Listing, Note, Verdict, judge
 from croftbench.datasets.roots import Roots
-from croftbench.datasets.sources import Progress
 from croftbench.errors import DataError
 from croftbench.families import Family, Part
+from croftbench.progress import Progress
 
 BATCH = 64
 """Images a thread decodes before it takes the next."""
