@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from croftbench import encoders, registry
-from croftbench.datasets import Roots
-from croftbench.features import FeatureStore
-from croftbench.specs import Pool
+from croftbench import encoders
+from croftbench.data.pool import Pool
+from croftbench.data.roots import Roots
+from croftbench.encoders.store import FeatureStore
+from croftbench.suites import registry
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from croftbench import metrics
+from croftbench.stats import metrics
 
 DRAW = np.random.default_rng(0)
 ID, OOD = DRAW.normal(2, 1, 50_000), DRAW.normal(0, 2, 10_000)

@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from croftbench.encoders.prompts import PromptTower
+from croftbench.encoders.text_tower import PromptTower
 
 CLASSES, CONTEXT = 100, 16
 

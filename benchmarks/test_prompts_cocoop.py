@@ -14,9 +14,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from croftbench import datasets, encoders, manifest
-from croftbench.encoders.prompts import PromptTower
+from croftbench import draw, encoders
+from croftbench.encoders.text_tower import PromptTower
 from croftbench.methods.cocoop import CHUNK, Weights, class_logits, prompts
+from croftbench.suites import manifest
 from croftbench.training import unit
 
 CONTEXT = 16
@@ -43,7 +44,7 @@ class Case(NamedTuple):
 def case(request: pytest.FixtureRequest) -> Case:
     if request.param == "emoji":
         encoder = encoders.load(encoders.EMBEDDED)
-        names = datasets.folds(manifest.suite("emoji-open"), 1)[0].classnames
+        names = draw.folds(manifest.suite("emoji-open"), 1)[0].classnames
         return Case(encoder.model, PromptTower(encoder.model, encoder.tokenizer), names, 8)
     torch.manual_seed(0)
     model = open_clip.create_model("ViT-B-16", pretrained=None).eval().requires_grad_(False)

@@ -6,9 +6,9 @@ import resource
 import sys
 from pathlib import Path
 
-from croftbench import registry
-from croftbench.datasets.layouts import find
-from croftbench.datasets.tree import Tree
+from croftbench.data.scan.layouts import find
+from croftbench.data.scan.tree import Tree
+from croftbench.suites import registry
 from tests.layouts.generated import Listing
 
 

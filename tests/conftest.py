@@ -9,12 +9,14 @@ import pytest
 import torch
 from hypothesis import settings
 
-from croftbench import datasets, manifest, perimage, results, scoring
-from croftbench.perimage import SplitTable
-from croftbench.results import RunResult
-from croftbench.specs import RunSpec
+from croftbench import draw
+from croftbench.runs import per_image, results, scoring
+from croftbench.runs.per_image import SplitTable
+from croftbench.runs.results import RunResult
+from croftbench.runs.spec import RunSpec
+from croftbench.suites import manifest
 
-ORACLE = Path(__file__).parent / "data" / "oracle"
+ORACLE = Path(__file__).parent / "oracle"
 
 
 FOOD = """
@@ -63,7 +65,7 @@ splits = ["digits"]
 
 
 def load(name: str) -> dict[str, np.ndarray]:
-    """The arrays of tests/data/oracle/<name>.npz."""
+    """The arrays of tests/oracle/<name>.npz."""
     with np.load(ORACLE / f"{name}.npz") as arrays:
         return dict(arrays)
 
@@ -121,7 +123,7 @@ def made() -> Callable[..., RunResult]:
         fold: str | None = None, **changed: object,
     ) -> RunResult:  # fmt: skip
         of = manifest.suite(suite)
-        drawn = next(f for f in datasets.folds(of, seed) if fold in (None, f.name))
+        drawn = next(f for f in draw.folds(of, seed) if fold in (None, f.name))
         asked: dict[str, object] = {
             "suite": suite, "suite_digest": of.digest, "fold": drawn.name, "method": method, "method_version": 1,
             "source": "", "params": {"lr": 0.1}, "encoder": "clip/a", "weights_digest": "w" * 64, "transform": "t",
@@ -139,7 +141,7 @@ def made() -> Callable[..., RunResult]:
             tables.append(SplitTable(split.name, shift, labels, predicted, dict.fromkeys(of.protocol.scorers, score)))
         scores = tuple(scoring.score(tables, of.protocol.headline))
         run = RunResult(spec, scores, {"numpy": np.__version__}, {"fit": 1.0}, "2026-01-01T00:00:00+00:00")
-        perimage.write(folder, spec, tables)
+        per_image.write(folder, spec, tables)
         results.write(folder, run)
         return run
 

@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from croftbench import results as runs
 from croftbench.cli.console import RESULTS, Results, note
 from croftbench.errors import UsageError, unknown
+from croftbench.runs import results as runs
 
 
 def export(
@@ -19,7 +19,7 @@ def export(
     results: Results = RESULTS,
 ) -> None:
     """Write runs, with what they said of every image, to one file that others can check and merge."""
-    from croftbench import bundle
+    from croftbench.runs import bundle
 
     found = list(runs.read_all(results))
     if not found:
@@ -43,7 +43,7 @@ def import_bundle(
     results: Results = RESULTS,
 ) -> None:
     """Check a bundle's runs, compute their numbers again, and add them, marked as imported; all or none."""
-    from croftbench import bundle
+    from croftbench.runs import bundle
 
     done = bundle.bring_in(results, file)
     for spec in done.new:

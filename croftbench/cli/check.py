@@ -9,11 +9,13 @@ from typing import Annotated
 
 import typer
 
-from croftbench import datasets, manifest, plugins, registry, rules, scorers
+from croftbench import draw, plugins, scorers
 from croftbench.cli.console import CACHE, Cache, complain, out
-from croftbench.datasets import Roots, shares
+from croftbench.data.roots import Roots
+from croftbench.draw import shares
 from croftbench.errors import CroftbenchError, ManifestError, UsageError
-from croftbench.parsing import NEXT, at, fault, find
+from croftbench.suites import manifest, registry, suite_rules
+from croftbench.suites.toml import NEXT, at, fault, find
 
 
 def check(
@@ -71,8 +73,8 @@ def _suite(name: str, roots: Roots, cache: Path) -> str:
         if found != shares.written(family, suite.shares):
             raise fault(path, f"{suite.shares.list} is not what the recipe gives", "shares", "list")
     about = f"ok  suite {name} v{suite.version}: {len(suite.folds)} fold{'s' if len(suite.folds) > 1 else ''}"
-    if rules.shipped(suite, roots.manifests):
-        drawn = [fold for seed in suite.protocol.seeds for fold in datasets.folds(suite, seed, roots=roots)]
+    if suite_rules.shipped(suite, roots.manifests):
+        drawn = [fold for seed in suite.protocol.seeds for fold in draw.folds(suite, seed, roots=roots)]
         about += f", {len(drawn)} drawn over all seeds"
     return f"{about}, digest {suite.digest[:12]}"
 

@@ -11,10 +11,10 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from croftbench import manifest
 from croftbench.cli.console import RESULTS, DataRoot, Results, note, out
-from croftbench.datasets import Roots
+from croftbench.data.roots import Roots
 from croftbench.errors import UsageError
+from croftbench.suites import manifest
 
 if TYPE_CHECKING:
     from croftbench.report.compare import Comparison

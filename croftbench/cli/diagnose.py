@@ -9,10 +9,12 @@ from typing import Annotated
 
 import typer
 
-from croftbench import encoders, manifest, planning, plugins
-from croftbench import results as files
+from croftbench import encoders, plugins
 from croftbench.cli.console import CACHE, RESULTS, Bars, Cache, DataRoot, Results, note, out, parse_seeds
-from croftbench.datasets import Roots
+from croftbench.data.roots import Roots
+from croftbench.files import write_atomically
+from croftbench.runs import planning
+from croftbench.suites import manifest
 
 
 def diagnose(
@@ -34,14 +36,15 @@ def diagnose(
     chosen = manifest.suite(suite)
     fixed = planning.overrides(settings or [], [info])[info.name]
 
-    from croftbench import environment, runner, tuning
-    from croftbench.diagnosis import sweep as sweeps
-    from croftbench.report import diagnosis, drawing
+    from croftbench.report import diagnosis, style
+    from croftbench.runs import environment, execute
+    from croftbench.studies import diagnose as sweeps
+    from croftbench.studies import tuning
 
     start = time.perf_counter()
     cells = tuning.cells(tuning.parse_grid(sweep, info)) if sweep else [{}]
     with Bars() as bars:
-        bench = runner.Workbench(chosen, encoder, cache, environment.device(device), bars, Roots(data_root))
+        bench = execute.Workbench(chosen, encoder, cache, environment.device(device), bars, Roots(data_root))
         plans = {
             " ".join(f"{name}={value}" for name, value in cell.items()) or info.name: planning.plan(
                 chosen, info, bench.identity, seeds=parse_seeds(seeds), overrides={**fixed, **cell}
@@ -53,7 +56,7 @@ def diagnose(
     folder = results / "diagnosis" / chosen.name
     _write(folder, info.name, record)
     picture = diagnosis.draw(record)
-    drawing.save(picture, folder / f"{info.name}.png")
+    style.save(picture, folder / f"{info.name}.png")
     out.print(diagnosis.to_markdown(record), markup=False)
     note(f"Written: {folder / info.name}.json, .md, .png.")
 
@@ -61,5 +64,5 @@ def diagnose(
 def _write(folder: Path, name: str, record: dict[str, object]) -> None:
     from croftbench.report import diagnosis
 
-    files.write_atomically(folder / f"{name}.json", json.dumps(record, indent=1) + "\n")
-    files.write_atomically(folder / f"{name}.md", diagnosis.to_markdown(record))
+    write_atomically(folder / f"{name}.json", json.dumps(record, indent=1) + "\n")
+    write_atomically(folder / f"{name}.md", diagnosis.to_markdown(record))

@@ -9,10 +9,10 @@ from typing import Annotated
 
 import typer
 
-from croftbench import manifest
 from croftbench.cli.console import RESULTS, Results, note, out
 from croftbench.errors import CroftbenchError, UsageError
-from croftbench.specs import Suite
+from croftbench.suites import manifest
+from croftbench.suites.language import Suite
 
 
 class Format(StrEnum):
@@ -49,8 +49,8 @@ def leaderboard(
 
 
 def _show(suites: list[Suite], form: Format | None, wide: bool, reported: bool, results: Path) -> None:
-    from croftbench.report import latex, records, render, tables
-    from croftbench.report import reported as published
+    from croftbench.report import published, tables
+    from croftbench.report.formats import data, latex, render
 
     boards = [tables.leaderboard(results, suite) for suite in suites]
     if reported:
@@ -59,9 +59,9 @@ def _show(suites: list[Suite], form: Format | None, wide: bool, reported: bool, 
         for board in (board for board in boards if not board.reported):
             note(f"No published row matches {board.suite.name}; `croftbench reproduce` lists all of them.")
     if form == Format.csv:
-        typer.echo(records.to_wide(boards[0]) if wide else records.to_tidy(boards), nl=False)
+        typer.echo(data.to_wide(boards[0]) if wide else data.to_tidy(boards), nl=False)
     elif form == Format.json:
-        typer.echo(records.to_json(boards), nl=False)
+        typer.echo(data.to_json(boards), nl=False)
     elif form in (Format.md, Format.latex, Format.html):
         write = {Format.md: render.to_markdown, Format.latex: latex.to_latex, Format.html: render.to_html}[form]
         typer.echo("\n".join(map(write, boards)), nl=False)
@@ -89,7 +89,7 @@ def _check_options(suites: list[str], form: Format | None, *, wide: bool, report
 
 
 def _check_files(suites: list[Suite], results: Path) -> None:
-    from croftbench.report import render
+    from croftbench.report.formats import render
 
     stale = [path for suite in suites for path in render.stale_leaderboards(results, suite)]
     if stale:

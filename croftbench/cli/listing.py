@@ -11,8 +11,9 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from croftbench import encoders, manifest, plugins, registry, scorers
+from croftbench import encoders, plugins, scorers
 from croftbench.cli.console import out
+from croftbench.suites import manifest, registry
 
 
 class Kind(StrEnum):

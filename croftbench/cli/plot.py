@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from croftbench import manifest
 from croftbench.cli.console import RESULTS, Results, note
 from croftbench.errors import UsageError
+from croftbench.suites import manifest
 
 
 def plot(
@@ -20,7 +20,7 @@ def plot(
     results: Results = RESULTS,
 ) -> None:
     """Draw a picture of a suite's runs: score densities, ROC, accuracy against detection, shots, calibration."""
-    from croftbench.report import drawing, entries, plots
+    from croftbench.report import entries, plots, style
 
     chosen = manifest.suite(suite)
     path = output or Path(f"{chosen.name}-{kind}.svg")
@@ -29,6 +29,6 @@ def plot(
     board, found = entries.collect(results, chosen)
     wanted = entries.choose(found, [name.strip() for name in method.split(",") if name.strip()])
     picture = plots.draw(kind, board, wanted)
-    drawing.save(picture, path)
+    style.save(picture, path)
     typer.echo(path)
     note(picture.caption)

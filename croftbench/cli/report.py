@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from croftbench import manifest
 from croftbench.cli.console import RESULTS, Results, note
 from croftbench.errors import UsageError
+from croftbench.suites import manifest
 
 
 def report(

@@ -9,15 +9,16 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from croftbench import encoders, manifest, plugins
+from croftbench import encoders, plugins
 from croftbench.cli.console import CACHE, RESULTS, Cache, Results, note, out
 from croftbench.errors import CroftbenchError, DataError, UsageError
-from croftbench.specs import Suite
+from croftbench.suites import manifest
+from croftbench.suites.language import Suite
 
 if TYPE_CHECKING:
-    from croftbench.report.reported import Check, Entry, Reported
-    from croftbench.results import RunResult
-    from croftbench.specs import RunSpec
+    from croftbench.report.published import Check, Entry, Reported
+    from croftbench.runs.results import RunResult
+    from croftbench.runs.spec import RunSpec
 
 
 def reproduce(
@@ -30,24 +31,24 @@ def reproduce(
     cache: Cache = CACHE,
 ) -> None:
     """Find or run what a published row describes; pass if every number is within its band, fail if not."""
-    from croftbench.report import reported
+    from croftbench.report import published
 
     if row and record:
         raise UsageError("--record takes no row.", "Leave one of the two.")
     if record:
         _record(manifest.suite(record), results, cache)
         return
-    rows = reported.read_all(results)
+    rows = published.read_all(results)
     if not rows:
         raise DataError(f"there are no published rows in {results / 'reported'}.", "Point --results at a checkout's.")
     if row is None:
         _list(rows)
     else:
-        _reproduce(reported.find(rows, row), device, results, cache)
+        _reproduce(published.find(rows, row), device, results, cache)
 
 
 def _reproduce(row: Reported, device: str, results: Path, cache: Path) -> None:
-    from croftbench.report import reported, tables
+    from croftbench.report import published, tables
 
     head = row.head
     if head.suite not in manifest.names("suites"):
@@ -62,7 +63,7 @@ def _reproduce(row: Reported, device: str, results: Path, cache: Path) -> None:
             f"{suite.digest[:12]}.",
             f"Record it again: croftbench reproduce --record {suite.name}",
         )
-    reported.banded(row)
+    published.banded(row)
     plugins.describe(head.method, cache)
     seeds = tuple(map(int, head.seeds.split())) or suite.protocol.seeds
     runs = _matching(head, suite, seeds, results, cache)
@@ -76,7 +77,7 @@ def _reproduce(row: Reported, device: str, results: Path, cache: Path) -> None:
             f"the mean of.",
             f"Run: croftbench run --suite {suite.name} --method {head.method} --encoder {head.encoder}",
         )
-    _judge(row, reported.checks(row, tables.of_runs(runs, suite, seeds), head.method))
+    _judge(row, published.checks(row, tables.of_runs(runs, suite, seeds), head.method))
 
 
 def _check_weights(row: Reported, cache: Path) -> None:
@@ -93,7 +94,7 @@ def _check_weights(row: Reported, cache: Path) -> None:
 
 def _matching(head: Entry, suite: Suite, seeds: tuple[int, ...], results: Path, cache: Path) -> list[RunResult]:
     """The finished runs of the row's configuration, one a seed and fold."""
-    from croftbench import results as runs
+    from croftbench.runs import results as runs
 
     shots = int(head.shots) if head.shots else suite.protocol.shots
     found: dict[tuple[int, str], RunResult] = {}
@@ -158,8 +159,9 @@ def _list(rows: list[Reported]) -> None:
 
 def _record(suite: Suite, results: Path, cache: Path) -> None:
     """Write the ranked rows that `croftbench run` makes without further options; others could not be found again."""
-    from croftbench import results as runs
-    from croftbench.report import labels, recording, tables
+    from croftbench.report import own_rows, tables
+    from croftbench.report import rows as labels
+    from croftbench.runs import results as runs
 
     seeds, shots = suite.protocol.seeds, suite.protocol.shots
     groups: dict[str, list[RunResult]] = {}
@@ -176,6 +178,6 @@ def _record(suite: Suite, results: Path, cache: Path) -> None:
             f"{results} has several encoders or weights for one method of {suite.name}.",
             "Record from a folder that has one.",
         )
-    rows = [recording.own(boards[name], spec.method, spec.encoder, spec.weights_digest) for name, spec in specs.items()]
-    path = recording.record(results, rows)
+    rows = [own_rows.own(boards[name], spec.method, spec.encoder, spec.weights_digest) for name, spec in specs.items()]
+    path = own_rows.record(results, rows)
     note(f"{path}: {', '.join(row.name for row in rows)}. Rows that lack runs or had other options are left out.")

@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from croftbench import encoders, manifest, outputs, planning, plugins, posthoc, scorers
+from croftbench import encoders, plugins, scorers
 from croftbench.cli.console import CACHE, RESULTS, Bars, Cache, DataRoot, Results, complain, note, out, parse_seeds
-from croftbench.datasets import Roots, status
+from croftbench.data import status
+from croftbench.data.roots import Roots
 from croftbench.errors import CroftbenchError, UsageError
-from croftbench.planning import Job
+from croftbench.runs import outputs, planning, posthoc
+from croftbench.runs.planning import Job
 from croftbench.scorers import Asked
-from croftbench.specs import Suite
+from croftbench.suites import manifest
+from croftbench.suites.language import Suite
 
 if TYPE_CHECKING:
     from croftbench.encoders.identity import Identity
@@ -74,8 +77,7 @@ def _carry_out(
         note(f"{suite.name}: {len(jobs) - len(todo)} of {len(jobs)} runs are finished already, in {results}.")
     if not todo and not _unscored(suite, jobs, asked, results):
         return 0
-    from croftbench import environment, launch, runner  # torch, only when there is something to run
-    from croftbench.launch import posthoc as scoring
+    from croftbench.runs import engine, environment, execute, rescore  # torch, only when there is something to run
 
     failures: list[Job] = []
 
@@ -84,15 +86,15 @@ def _carry_out(
         complain(f"{job.spec.method}, seed {job.spec.seed}, fold {job.spec.fold}: {error.message}", error.hint)
 
     with Bars() as bars:
-        bench = runner.Workbench(
+        bench = execute.Workbench(
             suite, encoder, cache, environment.device(device), bars, roots, allow_incomplete=allow_incomplete
         )
-        launch.here(bench, todo, results, failed)
+        engine.here(bench, todo, results, failed)
         unscored = _unscored(suite, jobs, asked, results)
         gone = sum(not outputs.kept(cache, job.spec.run_id) for job, _ in unscored)
         if gone:
             note(f"{suite.name}: outputs of {gone} of {len(unscored)} runs to score are not in {cache}: fitting again.")
-        scoring.here(bench, unscored, results, failed)
+        rescore.here(bench, unscored, results, failed)
     return len(failures)
 
 
@@ -115,12 +117,14 @@ def _show(suite: Suite, jobs: list[Job], results: Path, *, scored: bool) -> None
     seeds = tuple(dict.fromkeys(job.spec.seed for job in jobs))
     if not any(job.finished(results) for job in jobs):
         return
-    from croftbench.report import by_score, render, render_scores, tables
+    from croftbench.report import score_table, tables
+    from croftbench.report.formats import render
+    from croftbench.report.formats import scores as render_scores
 
     board = tables.leaderboard(results, suite, seeds)
     out.print(render.to_rich(board))
     if scored and suite.semantic:
-        out.print(render_scores.to_rich(by_score.board(results, suite, seeds, [job.spec for job in jobs])))
+        out.print(render_scores.to_rich(score_table.board(results, suite, seeds, [job.spec for job in jobs])))
     note(f"Runs are in {results / 'runs' / suite.name}. {board.note}".rstrip())
     if set(seeds) & set(suite.protocol.seeds):
         note(f"Tables: {', '.join(map(str, render.write_leaderboards(results, suite)))}.")

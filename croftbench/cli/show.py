@@ -9,9 +9,9 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from croftbench import results as runs
 from croftbench.cli.console import RESULTS, Results, out
 from croftbench.errors import UsageError
+from croftbench.runs import results as runs
 
 
 def show(

@@ -8,10 +8,11 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from croftbench import encoders, manifest, plugins
-from croftbench import results as files
+from croftbench import encoders, plugins
 from croftbench.cli.console import CACHE, RESULTS, Bars, Cache, DataRoot, Results, note, out, parse_seeds
-from croftbench.datasets import Roots
+from croftbench.data.roots import Roots
+from croftbench.files import write_atomically
+from croftbench.suites import manifest
 
 
 def tune(
@@ -29,16 +30,17 @@ def tune(
     info = plugins.describe(method, cache)
     chosen = manifest.suite(suite)
 
-    from croftbench import environment, runner, tuning
+    from croftbench.runs import environment, execute
+    from croftbench.studies import tuning
 
     names = tuning.parse_grid(grid, info)
     drawn = parse_seeds(seeds) or list(chosen.protocol.seeds)
     with Bars() as bars:
-        bench = runner.Workbench(chosen, encoder, cache, environment.device(device), bars, Roots(data_root))
+        bench = execute.Workbench(chosen, encoder, cache, environment.device(device), bars, Roots(data_root))
         found = list(tuning.search(bench, info, names, drawn))
         record = tuning.record(bench, info, found, drawn)
     path = results / "tuning" / chosen.name / f"{info.name}.json"
-    files.write_atomically(path, json.dumps(record, indent=1) + "\n")
+    write_atomically(path, json.dumps(record, indent=1) + "\n")
     best = max(found, key=lambda cell: cell.objective)
     table = Table(*names, "accuracy", "AUROC", "objective", "s", box=None)
     for cell in found:

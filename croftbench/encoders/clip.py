@@ -14,7 +14,7 @@ from torch import Tensor
 
 from croftbench.encoders import patches, weights
 from croftbench.encoders.identity import Identity, config_digest, digest_file, open_clip_version, write
-from croftbench.encoders.prompts import PromptTower, refusal
+from croftbench.encoders.text_tower import PromptTower, refusal
 from croftbench.encoders.weights import Source, available, hub_or_cache
 from croftbench.method import TextTower
 

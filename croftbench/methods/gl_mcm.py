@@ -25,7 +25,7 @@ from typing import ClassVar
 from torch import Tensor
 
 from croftbench.method import Needs, Outputs, Predictor, Task
-from croftbench.places import gl_mcm
+from croftbench.scorers.places import gl_mcm
 from croftbench.training import unit
 
 __all__ = ["GLMCM"]

@@ -29,7 +29,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from croftbench.method import Needs, Outputs, Predictor, Task, TextTower
-from croftbench.places import gl_mcm
+from croftbench.scorers.places import gl_mcm
 from croftbench.training import Batch, Recipe, Renaming, descend, unit
 
 __all__ = ["LoCoOp", "mean_entropy"]

@@ -10,9 +10,9 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from croftbench.report.labels import marked
+from croftbench.report.rows import marked
 from croftbench.report.tables import DETECTION, ID, MEAN, SHIFTED, Leaderboard
-from croftbench.specs import Suite
+from croftbench.suites.language import Suite
 
 PARETO = "◆"
 TIE = "≈"

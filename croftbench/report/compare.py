@@ -16,13 +16,14 @@ from typing import Any
 
 import numpy as np
 
-from croftbench import paired, results
-from croftbench.datasets import Roots
+from croftbench.data.roots import Roots
 from croftbench.errors import CroftbenchError, UsageError, unknown
-from croftbench.paired import Answers, Difference, Ranking
-from croftbench.report import labels, pairs
+from croftbench.report import pairs, rows
 from croftbench.report.pairs import Key, PairedSplit
-from croftbench.specs import Suite
+from croftbench.runs import results
+from croftbench.stats import paired
+from croftbench.stats.paired import Answers, Difference, Ranking
+from croftbench.suites.language import Suite
 
 ALPHA = 0.05
 MEAN = "covariate mean"
@@ -130,7 +131,7 @@ def compare(
     corrected = paired.holm(test.p for test in tests)
     named = pairs.labels([contender.spec for contender in chosen])
     names = [
-        f"{name} (transductive)" if labels.transductive(contender.runs.values()) else name
+        f"{name} (transductive)" if rows.transductive(contender.runs.values()) else name
         for name, contender in zip(named, chosen, strict=True)
     ]
     done = tuple(replace(test, p_holm=p) for test, p in zip(tests, corrected, strict=True))

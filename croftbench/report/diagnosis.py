@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from croftbench.report.drawing import MARKERS, Picture, dash, hue, panels, style
+from croftbench.report.style import MARKERS, Picture, dash, hue, panels, style
 
 
 @dataclass(frozen=True)

@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from croftbench import perimage, results
 from croftbench.errors import unknown
-from croftbench.perimage import SplitTable
-from croftbench.report.labels import configuration, labels, marked
+from croftbench.report.rows import configuration, labels, marked
 from croftbench.report.tables import Leaderboard, leaderboard
-from croftbench.results import RunResult
-from croftbench.specs import RunSpec, Suite
+from croftbench.runs import per_image, results
+from croftbench.runs.per_image import SplitTable
+from croftbench.runs.results import RunResult
+from croftbench.runs.spec import RunSpec
+from croftbench.suites.language import Suite
 
 
 @dataclass(frozen=True)
@@ -100,5 +101,5 @@ def choose(entries: Sequence[Entry], methods: Iterable[str]) -> list[Entry]:
 
 def _tables(results_dir: Path, specs: list[RunSpec]) -> list[tuple[SplitTable, ...]]:
     """Per-image tables may be deleted: without all of them, pictures that need them leave the row out."""
-    paths = [perimage.path_of(results_dir, spec) for spec in specs]
-    return [tuple(perimage.read(path)) for path in paths] if all(path.is_file() for path in paths) else []
+    paths = [per_image.path_of(results_dir, spec) for spec in specs]
+    return [tuple(per_image.read(path)) for path in paths] if all(path.is_file() for path in paths) else []

@@ -17,14 +17,16 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from croftbench import __version__, calibration, results
+from croftbench import __version__
 from croftbench.errors import CroftbenchError
-from croftbench.report import cells, drawing, entries, plots, reported
+from croftbench.files import write_atomically
+from croftbench.report import cells, entries, plots, published, style
 from croftbench.report.cells import Cell, Line
 from croftbench.report.entries import Entry
 from croftbench.report.tables import MEAN, Leaderboard
-from croftbench.results import RunResult, Score
-from croftbench.specs import Suite
+from croftbench.runs.results import RunResult, Score
+from croftbench.stats import calibration
+from croftbench.suites.language import Suite
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -94,7 +96,7 @@ def write(results_dir: Path, suites: Sequence[Suite], folder: Path) -> Path:
         DataError: see `tables.leaderboard`; or the folder cannot be written to.
     """
     path = folder / "index.html"
-    results.write_atomically(path, render(results_dir, suites))
+    write_atomically(path, render(results_dir, suites))
     return path
 
 
@@ -138,8 +140,8 @@ def _source(environment: Environment, name: str) -> str:
 
 def _section(results_dir: Path, suite: Suite, number: int) -> dict[str, Any]:
     board, found = entries.collect(results_dir, suite)
-    elsewhere = [row for row in reported.read_all(results_dir) if not row.head.weights_digest]  # ours stand above
-    board = replace(board, reported=reported.matching(elsewhere, board))
+    elsewhere = [row for row in published.read_all(results_dir) if not row.head.weights_digest]  # ours stand above
+    board = replace(board, reported=published.matching(elsewhere, board))
     lines = cells.lines(board)
     rows = [_row(board, line, i, f"card-{number}-{i}", found[i]) for i, line in enumerate(lines[: len(found)])]
     rows += [
@@ -187,7 +189,7 @@ def _figure(board: Leaderboard, found: Sequence[Entry], kind: str, prefix: str) 
         picture = plots.draw(kind, board, found)
     except CroftbenchError as error:
         return Figure(kind, kind, f"No picture: {error}", "")
-    svg = drawing.write(picture, "svg", caption=False).decode()
+    svg = style.write(picture, "svg", caption=False).decode()
     return Figure(kind, picture.title, picture.caption, Markup(_inline(svg, f"{prefix}-{kind}-")))
 
 

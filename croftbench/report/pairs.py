@@ -9,13 +9,16 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from croftbench import datasets, perimage, results
-from croftbench.datasets import Roots
+from croftbench import draw
+from croftbench.data.roots import Roots
+from croftbench.draw.splits import Fold, Split
 from croftbench.errors import DataError, UsageError, unknown
-from croftbench.perimage import SplitTable
-from croftbench.report.labels import canonical, configuration
-from croftbench.results import RunResult
-from croftbench.specs import Fold, RunSpec, Split, Suite
+from croftbench.report.rows import canonical, configuration
+from croftbench.runs import per_image, results
+from croftbench.runs.per_image import SplitTable
+from croftbench.runs.results import RunResult
+from croftbench.runs.spec import RunSpec
+from croftbench.suites.language import Suite
 
 SAME = ("encoder", "weights_digest", "transform", "precision")
 """What two contenders must share, so that the difference is the method's."""
@@ -112,7 +115,7 @@ def paired(
     found, roots = {}, roots or Roots()
     for seed, fold_name in keys:
         spec = a.runs[seed, fold_name].spec
-        fold = datasets.fold(suite, fold_name, seed, spec.shots, roots=roots, train=False, allow_incomplete=True)
+        fold = draw.fold(suite, fold_name, seed, spec.shots, roots=roots, train=False, allow_incomplete=True)
         sides = [_read(folder, one.runs[seed, fold_name].spec, fold) for one in (a, b)]
         units = [_units(split, names, roots) for split in _splits(fold)]
         found[seed, fold_name] = [PairedSplit(*pair) for pair in zip(*sides, units, strict=True)]
@@ -163,7 +166,7 @@ def _setting(spec: RunSpec) -> list[str]:
 
 
 def _check_tables(folder: Path, specs: Sequence[RunSpec]) -> None:
-    missing = [spec for spec in specs if not perimage.path_of(folder, spec).is_file()]
+    missing = [spec for spec in specs if not per_image.path_of(folder, spec).is_file()]
     if missing:
         spec = missing[0]
         others = f", like {len(missing) - 1} more" if len(missing) > 1 else ""
@@ -176,8 +179,8 @@ def _check_tables(folder: Path, specs: Sequence[RunSpec]) -> None:
 
 def _read(folder: Path, spec: RunSpec, fold: Fold) -> list[SplitTable]:
     """A run's table, once it holds the splits and labels that the suite draws."""
-    path = perimage.path_of(folder, spec)
-    tables = [table for table in perimage.read(path) if table.shift != "named"]  # not every method has these
+    path = per_image.path_of(folder, spec)
+    tables = [table for table in per_image.read(path) if table.shift != "named"]  # not every method has these
     expected = _splits(fold)
     same = len(tables) == len(expected) and all(
         table.name == split.name and np.array_equal(table.labels, split.labels)

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from croftbench import calibration, metrics
 from croftbench.errors import DataError, UsageError, unknown
-from croftbench.perimage import SplitTable
 from croftbench.report.cells import images
-from croftbench.report.drawing import (
+from croftbench.report.entries import Entry
+from croftbench.report.rows import marked
+from croftbench.report.style import (
     HUES,
     MARKERS,
     Picture,
@@ -24,9 +24,9 @@ from croftbench.report.drawing import (
     short,
     style,
 )
-from croftbench.report.entries import Entry
-from croftbench.report.labels import marked
 from croftbench.report.tables import DETECTION, MEAN, Leaderboard
+from croftbench.runs.per_image import SplitTable
+from croftbench.stats import calibration, metrics
 
 TPR = np.linspace(0.005, 0.995, 199)  # holds .95 exactly enough for its FPR to be the leaderboard's
 COVERAGE = np.linspace(0.02, 1, 99)

@@ -10,15 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from croftbench import results
-from croftbench.bundle import imported
 from croftbench.errors import DataError
-from croftbench.report.labels import canonical, check_comparable, configuration, labels, transductive
-from croftbench.results import RunResult
-from croftbench.specs import Suite, digest
+from croftbench.files import digest
+from croftbench.report.rows import canonical, check_comparable, configuration, labels, transductive
+from croftbench.runs import results
+from croftbench.runs.bundle import imported
+from croftbench.runs.results import RunResult
+from croftbench.suites.language import Suite
 
 if TYPE_CHECKING:
-    from croftbench.report.reported import Reported
+    from croftbench.report.published import Reported
 
 ID = "accuracy/id"
 MEAN = "accuracy/covariate-mean"
@@ -92,7 +93,7 @@ def leaderboard(results_dir: Path, suite: Suite, seeds: tuple[int, ...] | None =
         seeds: the seeds to average over; the suite's own where None.
 
     Raises:
-        DataError: no run to show, or runs that must not share a table: see `labels.check_comparable`.
+        DataError: no run to show, or runs that must not share a table: see `rows.check_comparable`.
     """
     runs = list(results.read_all(results_dir, suite.name))
     current = [run for run in runs if run.spec.suite_digest == suite.digest]

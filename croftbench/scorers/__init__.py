@@ -20,8 +20,8 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from croftbench.errors import DataError, UsageError, unknown
-from croftbench.scorers import distances, geometry, logits, negatives, shaping
-from croftbench.scorers.known import Known, NotApplicableError, Scorer
+from croftbench.scorers import classes, distances, logits, negatives, shaping
+from croftbench.scorers.context import Known, NotApplicableError, Scorer
 
 __all__ = ["ALL", "SCORERS", "Asked", "Known", "NotApplicableError", "Scorer", "described", "fit", "parse", "split"]
 
@@ -71,9 +71,9 @@ SCORERS: Mapping[str, Entry] = MappingProxyType(
         "knn": Entry(distances.knn, ("train",)),
         "mahalanobis": Entry(distances.mahalanobis, ("train",)),
         "relative_mahalanobis": Entry(distances.relative_mahalanobis, ("train",)),
-        "vim": Entry(geometry.vim, ("logits", "train", "classes")),
-        "fdbd": Entry(geometry.fdbd, ("logits", "train", "classes")),
-        "nci": Entry(geometry.nci, ("logits", "train", "classes")),
+        "vim": Entry(classes.vim, ("logits", "train", "classes")),
+        "fdbd": Entry(classes.fdbd, ("logits", "train", "classes")),
+        "nci": Entry(classes.nci, ("logits", "train", "classes")),
         "react": Entry(shaping.react, ("train", "classes")),
         "ash_p": Entry(shaping.ash_p, ("classes",)),
         "ash_b": Entry(shaping.ash_b, ("classes",)),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal
 
-from croftbench.scorers.known import Known, NotApplicableError, Scorer, norm
+from croftbench.scorers.context import Known, NotApplicableError, Scorer, norm
 
 if TYPE_CHECKING:
     from torch import Tensor

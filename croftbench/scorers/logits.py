@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from croftbench.scorers.known import Known, NotApplicableError, Scorer, class_features
+from croftbench.scorers.context import Known, NotApplicableError, Scorer, class_features
 
 if TYPE_CHECKING:
     from torch import Tensor

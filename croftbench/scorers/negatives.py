@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from croftbench.errors import DataError, UsageError
-from croftbench.scorers.known import Known, NotApplicableError, Scorer, norm
+from croftbench.scorers.context import Known, NotApplicableError, Scorer, norm
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal
 
 from croftbench.errors import UsageError
-from croftbench.scorers.known import Known, Scorer, class_features
+from croftbench.scorers.context import Known, Scorer, class_features
 
 if TYPE_CHECKING:
     from torch import Tensor

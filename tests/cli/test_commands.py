@@ -6,7 +6,8 @@ import sys
 
 import pytest
 
-from croftbench import cli, manifest
+from croftbench import cli
+from croftbench.suites import manifest
 
 
 @pytest.fixture

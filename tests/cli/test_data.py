@@ -8,8 +8,9 @@ import sys
 
 import pytest
 
-from croftbench import cli, registry
-from croftbench.parsing import names
+from croftbench import cli
+from croftbench.suites import registry
+from croftbench.suites.toml import names
 from tests.layouts import build, names_below, reduced
 from tests.layouts.runnable import runnable
 from tests.loopback import Loopback, become_hub

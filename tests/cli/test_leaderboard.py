@@ -10,11 +10,13 @@ import sys
 import pandas as pd
 import pytest
 
-from croftbench import manifest, plugins, results
+from croftbench import plugins
 from croftbench.cli import main
 from croftbench.encoders.identity import Identity, open_clip_version, write
-from croftbench.results import RunResult, Score
-from croftbench.specs import RunSpec
+from croftbench.runs import results
+from croftbench.runs.results import RunResult, Score
+from croftbench.runs.spec import RunSpec
+from croftbench.suites import manifest
 
 SUITE = manifest.suite("emoji-open")
 STYLES = manifest.suite("emoji-styles")

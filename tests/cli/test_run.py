@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from croftbench import perimage, results
+from croftbench.runs import per_image, results
 
 COMMAND = [sys.executable, "-c", "from croftbench.cli import main; main()"]
 
@@ -46,7 +46,7 @@ def test_three_methods_one_table_and_nothing_run_twice(croftbench, suite_file, t
 def test_scores_are_those_of_the_per_image_table(croftbench, suite_file, tmp_path):
     assert croftbench("run", "--suite", suite_file, "--method", "zero-shot")[0] == 0
     (run,) = results.read_all(tmp_path / "results")
-    splits = {s.name: s for s in perimage.read(perimage.path_of(tmp_path / "results", run.spec))}
+    splits = {s.name: s for s in per_image.read(per_image.path_of(tmp_path / "results", run.spec))}
     for score in run.scores:
         if score.metric == "accuracy":
             assert score.value == splits[score.split].correct.mean()

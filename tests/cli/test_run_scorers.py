@@ -10,7 +10,9 @@ import sys
 import pandas as pd
 import pytest
 
-from croftbench import cli, manifest, posthoc, results, scorers
+from croftbench import cli, scorers
+from croftbench.runs import posthoc, results
+from croftbench.suites import manifest
 
 MINE = '''"""A method that says when it is fitted.
 

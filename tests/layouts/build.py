@@ -11,8 +11,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from croftbench.families import Family, Layout, Part
-from croftbench.registry import SHIPPED, lines_of
+from croftbench.suites.families import Family, Layout, Part
+from croftbench.suites.registry import SHIPPED, lines_of
 from tests.layouts.pictures import picture
 from tests.layouts.reduce import wholes
 

@@ -10,7 +10,7 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-from croftbench import parsing, registry
+from croftbench.suites import registry, toml
 
 
 def reduced(folder: Path, classes: int = 6, images: int = 2, source: Path | None = None) -> Path:
@@ -18,7 +18,7 @@ def reduced(folder: Path, classes: int = 6, images: int = 2, source: Path | None
 
     A part that is the sum of others (val = 45,000 + 5,000) stays so. What ships with the package stays whole.
     """
-    source = source or parsing.root()
+    source = source or toml.root()
     shutil.copytree(source, folder)
     cut = _Cut(source, folder, classes, images)
     for path in sorted((folder / "splits").glob("*.toml")):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from croftbench import registry
+from croftbench.suites import registry
 from tests.layouts.reduce import reduced
 
 

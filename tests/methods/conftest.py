@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from croftbench.encoders.prompts import PromptTower
+from croftbench.encoders.text_tower import PromptTower
 from croftbench.method import Examples, Task, Towers
 
 NAMES = ("dog", "hot_dog", "hook and loop fastener (tape)")

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from croftbench.encoders import prompts as prompt_path
+from croftbench.encoders import text_tower
 from croftbench.errors import UsageError
 from croftbench.method import Examples, Task
 from croftbench.methods import cocoop
@@ -84,8 +84,8 @@ def test_logits_and_all_gradients_are_those_of_the_prompts_spelt_out(
     tiny: Any, monkeypatch: pytest.MonkeyPatch, tokens: int, kept: int
 ) -> None:
     """At once, in chunks, and in chunks that are computed again for the gradients."""
-    monkeypatch.setattr(prompt_path, "TOKENS", tokens)
-    monkeypatch.setattr(prompt_path, "KEPT", kept)
+    monkeypatch.setattr(text_tower, "TOKENS", tokens)
+    monkeypatch.setattr(text_tower, "KEPT", kept)
     weights = random_weights()
     images = torch.randn(4, 16, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     fast = class_logits(tiny.tower, weights, unit(images), prompts(tiny.tower, NAMES), 20.0)
@@ -144,13 +144,13 @@ def test_every_batch_size_sees_the_same_prompts(
     """Chunks at test change nothing, and the tower's shared path is what is used there and in training."""
     task, images = tiny_task(), torch.randn(7, 16, generator=torch.Generator().manual_seed(4), dtype=torch.float64)
     shapes: list[tuple[int, ...]] = []
-    encode = prompt_path.PromptTower.encode
+    encode = text_tower.PromptTower.encode
 
     def watched(self: Any, shared: Tensor, rest: Tensor, end: Tensor) -> Tensor:
         shapes.append(tuple(shared.shape))
         return encode(self, shared, rest, end)
 
-    monkeypatch.setattr(prompt_path.PromptTower, "encode", watched)
+    monkeypatch.setattr(text_tower.PromptTower, "encode", watched)
     predict = CoCoOp(n_ctx=5, recipe=Recipe(epochs=1, batch=6)).fit(task)
     whole = predict(images)
     monkeypatch.setattr(cocoop, "CHUNK", 3)

@@ -92,7 +92,7 @@ def pieces(fit: Fit, batch: Batch) -> dict[str, Tensor]:
 
 
 def test_every_recorded_case_is_tested():
-    stored = (Path(__file__).parents[1] / "data" / "oracle").glob("croft_*.npz")
+    stored = (Path(__file__).parents[1] / "oracle").glob("croft_*.npz")
     assert {path.stem for path in stored} == {f"croft_{name}" for name in CASES}
 
 

@@ -8,7 +8,7 @@ import torch
 from croftbench.method import Examples, Task
 from croftbench.methods.gl_mcm import GLMCM
 from croftbench.methods.zero_shot import ZeroShot
-from croftbench.places import gl_mcm
+from croftbench.scorers.places import gl_mcm
 from croftbench.training import unit
 
 

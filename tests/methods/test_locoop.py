@@ -11,7 +11,7 @@ from torch import Tensor
 from croftbench.method import Examples, Task, Towers
 from croftbench.methods.coop import CoOp
 from croftbench.methods.locoop import LoCoOp, mean_entropy
-from croftbench.places import gl_mcm
+from croftbench.scorers.places import gl_mcm
 from croftbench.training import Recipe, unit
 
 NAMES = ("dog", "hot_dog", "bird", "fish", "cow")

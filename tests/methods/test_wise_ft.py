@@ -7,9 +7,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from croftbench import planning, plugins
+from croftbench import plugins
 from croftbench.errors import UsageError
-from croftbench.hyperparameters import Parameter
 from croftbench.method import Examples, Method, Needs, Outputs, Predictor, Task
 from croftbench.methods.clip_adapter import CLIPAdapter
 from croftbench.methods.croft import CRoFT
@@ -18,6 +17,8 @@ from croftbench.methods.task_res import TaskRes
 from croftbench.methods.tip_adapter import TipAdapter, TipAdapterF
 from croftbench.methods.wise_ft import WiSEFT
 from croftbench.methods.zero_shot import ZeroShot
+from croftbench.plugins.parameters import Parameter
+from croftbench.runs import planning
 from croftbench.training import Recipe, unit
 
 SHORT = Recipe(lr=0.05, warmup_lr=0.05, epochs=3, batch=8, weight_decay=0.0)

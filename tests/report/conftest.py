@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from croftbench import perimage, results, scoring
-from croftbench.perimage import SplitTable
-from croftbench.results import RunResult, Score
-from croftbench.specs import ClassDraw, FoldSpec, Protocol, RunSpec, SemanticSpec, Suite
+from croftbench.runs import per_image, results, scoring
+from croftbench.runs.per_image import SplitTable
+from croftbench.runs.results import RunResult, Score
+from croftbench.runs.spec import RunSpec
+from croftbench.suites.language import ClassDraw, FoldSpec, Protocol, SemanticSpec, Suite
 
 
 def make_suite(folds: int = 1, seeds: tuple[int, ...] = (1, 2, 3), version: int = 1) -> Suite:
@@ -124,7 +125,7 @@ def measure(tmp_path: Path) -> Callable[..., RunSpec]:
         spec = RunSpec(**asked | changed)
         env, timings = {"python": "3.11.7", "commit": "abc1234"}, {"fit": 1.25, "score": 0.25}
         result = RunResult(spec, tuple(scoring.score(tables, "energy")), env, timings, "2026-01-01T00:00:00Z")
-        perimage.write(tmp_path, spec, tables)
+        per_image.write(tmp_path, spec, tables)
         results.write(tmp_path, result)
         return spec
 

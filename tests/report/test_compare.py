@@ -7,10 +7,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from croftbench import manifest, paired, perimage, results
 from croftbench.errors import DataError, UsageError
 from croftbench.report.compare import compare, sentences
 from croftbench.report.tables import leaderboard
+from croftbench.runs import per_image, results
+from croftbench.stats import paired
+from croftbench.suites import manifest
 
 OPEN = manifest.suite("emoji-open")
 STYLES = manifest.suite("emoji-styles")
@@ -150,7 +152,7 @@ def test_a_suite_without_both_is_left_out_and_named(made, tmp_path):
 def test_a_missing_table_names_the_run(made, tmp_path):
     made(tmp_path, "croft", 1)
     spec = made(tmp_path, "zero-shot", 1).spec
-    perimage.path_of(tmp_path, spec).unlink()
+    per_image.path_of(tmp_path, spec).unlink()
     with pytest.raises(DataError, match=rf"run {spec.run_id} .*seed 1.* has no per-image table") as caught:
         compare(tmp_path, [OPEN], "croft", "zero-shot")
     assert str(results.path_of(tmp_path, spec)) in caught.value.hint
@@ -160,7 +162,7 @@ def test_a_missing_table_names_the_run(made, tmp_path):
 def test_other_images_are_refused(made, tmp_path):
     made(tmp_path, "croft", 1)
     spec = made(tmp_path, "zero-shot", 1).spec
-    tables = perimage.read(perimage.path_of(tmp_path, spec))
-    perimage.write(tmp_path, spec, [replace(tables[0], labels=np.roll(tables[0].labels, 1)), *tables[1:]])
+    tables = per_image.read(per_image.path_of(tmp_path, spec))
+    per_image.write(tmp_path, spec, [replace(tables[0], labels=np.roll(tables[0].labels, 1)), *tables[1:]])
     with pytest.raises(DataError, match="does not hold the images that emoji-open draws for seed 1"):
         compare(tmp_path, [OPEN], "croft", "zero-shot")

@@ -10,9 +10,10 @@ from html.parser import HTMLParser
 
 import pytest
 
-from croftbench import calibration, results
 from croftbench.errors import DataError
 from croftbench.report import cells, entries, page, tables
+from croftbench.runs import results
+from croftbench.stats import calibration
 
 EVIL = "<script>alert(1)<script>"
 

@@ -10,9 +10,10 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from croftbench import calibration, metrics, perimage
 from croftbench.errors import DataError, UsageError
-from croftbench.report import drawing, entries, plots
+from croftbench.report import entries, plots, style
+from croftbench.runs import per_image
+from croftbench.stats import calibration, metrics
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -36,7 +37,7 @@ def picture(folder, suite, kind, *methods):
 def words(folder, suite, kind, *methods):
     """All text of the SVG, a line an element; it must be well-formed."""
     drawn, _, _ = picture(folder, suite, kind, *methods)
-    tree = ElementTree.fromstring(drawing.write(drawn, "svg"))
+    tree = ElementTree.fromstring(style.write(drawn, "svg"))
     return [re.sub(r"\s+", " ", "".join(node.itertext())).strip() for node in tree.iter(f"{SVG}text")]
 
 
@@ -49,7 +50,7 @@ def area(y, x):
 def test_the_same_runs_give_the_same_bytes_in_both_formats(filled, kind):
     suite, folder = filled
     for form, magic in (("svg", b"<?xml"), ("png", b"\x89PNG")):
-        first, second = (drawing.write(picture(folder, suite, kind)[0], form) for _ in range(2))
+        first, second = (style.write(picture(folder, suite, kind)[0], form) for _ in range(2))
         assert first == second
         assert first.startswith(magic)
         assert not re.search(rb"20\d\d-\d\d-\d\d|[Vv]ersion \d", first)  # no date, nobody's version
@@ -83,10 +84,10 @@ def test_energy_shows_each_population_with_its_size(filled):
 def test_density_integrates_to_one_and_peaks_where_the_scores_are():
     scores = np.random.default_rng(0).normal(3, 0.5, 2000)
     grid = np.linspace(0, 6, 121)
-    curve = drawing.density(scores, grid)
+    curve = style.density(scores, grid)
     assert area(curve, grid) == pytest.approx(1, abs=1e-3)
     assert grid[curve.argmax()] == pytest.approx(3, abs=0.2)
-    assert np.isfinite(drawing.density(np.full(10, 3.0), grid)).all()  # all alike: no spread to go by
+    assert np.isfinite(style.density(np.full(10, 3.0), grid)).all()  # all alike: no spread to go by
 
 
 def test_roc_passes_through_the_leaderboard_s_fpr95_and_names_its_auroc(filled):
@@ -182,7 +183,7 @@ def test_rows_without_images_are_left_out_and_named(filled):
     _, _, found = picture(folder, suite, "energy")
     for entry in found:
         if entry.spec.method == "croft":
-            perimage.path_of(folder, entry.runs[0].spec).unlink()
+            per_image.path_of(folder, entry.runs[0].spec).unlink()
     text = " ".join(words(folder, suite, "roc"))
     assert "Left out, for want of per-image tables: croft, 6 shots, croft, 3 shots." in text
     with pytest.raises(DataError, match=r"no run of tiny has a per-image table.*croftbench run"):
@@ -197,7 +198,7 @@ def test_names_from_outside_are_text(measure, tiny, tmp_path):
     measure(suite, 1, 0.5, method="zero-shot")
     for kind in ("energy", "roc", "pareto", "calibration"):
         drawn, _, _ = picture(tmp_path, suite, kind)
-        svg = drawing.write(drawn, "svg").decode()
+        svg = style.write(drawn, "svg").decode()
         assert "<script" not in svg
         assert any(name[:20] in line for line in words(tmp_path, suite, kind))  # whole, not as mathematics
 
@@ -223,10 +224,10 @@ def test_misspelt_kinds_and_methods_get_a_guess(filled):
 def test_a_file_is_written_or_the_error_is_clear(filled):
     suite, folder = filled
     drawn, again = (picture(folder, suite, "pareto")[0] for _ in range(2))
-    drawing.save(drawn, folder / "new" / "a.svg")
-    assert (folder / "new" / "a.svg").read_bytes() == drawing.write(again, "svg")
+    style.save(drawn, folder / "new" / "a.svg")
+    assert (folder / "new" / "a.svg").read_bytes() == style.write(again, "svg")
     with pytest.raises(DataError, match="cannot write"):
-        drawing.save(drawn, folder / "new" / "a.svg" / "b.png")
+        style.save(drawn, folder / "new" / "a.svg" / "b.png")
 
 
 def test_nothing_is_drawn_with_before_it_is_needed():

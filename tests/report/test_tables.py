@@ -9,10 +9,11 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
-from croftbench import bundle, manifest, results
 from croftbench.errors import DataError
 from croftbench.report import cells
 from croftbench.report.tables import frame, leaderboard, of_runs
+from croftbench.runs import bundle, results
+from croftbench.suites import manifest
 
 
 def row_of(board, method="croft"):

@@ -1,0 +1,112 @@
+"""`croftbench data status`: every split with its state, every suite with what it lacks."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict
+from itertools import groupby
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from croftbench.cli.console import DataRoot, Manifests, note, out
+from croftbench.data.roots import Roots
+from croftbench.data.status import SplitStatus, SuiteStatus, splits, suites
+
+ROWS = 8
+"""Splits of one family and one state that get a row each; more of them share one."""
+
+
+def status(
+    data_root: DataRoot = None,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON, for programs.")] = False,
+    manifests: Manifests = None,
+) -> None:
+    """Show which splits are on this machine and which suites can run on them."""
+    roots = Roots(data_root, manifests)
+    known = splits(roots)
+    able = suites(roots, known)
+    if as_json:
+        found = {
+            "data_root": str(data_root) if data_root else None,
+            "splits": [asdict(one) | {"usable": one.usable} for one in known],
+            "suites": [asdict(one) | {"can_run": not one.lacks} for one in able],
+        }
+        typer.echo(json.dumps(found, indent=1, ensure_ascii=False))
+        return
+    out.print(_splits(known))
+    out.print()
+    out.print(_suites(able, known))
+    _say(known, able, data_root)
+
+
+def _splits(known: list[SplitStatus]) -> Table:
+    table = Table("split", "state", "images", "layout", "where", box=None, pad_edge=False)
+    table.columns[0].no_wrap = True
+    table.columns[2].justify = "right"
+    for column in (0, 4):
+        table.columns[column].overflow = "fold"
+    for _, members in groupby(known, key=lambda one: one.family):
+        family = list(members)
+        if all(one.state == "absent" for one in family):
+            table.add_row(*_row(_all_of(family), family))
+            continue
+        for _, same in groupby(family, key=lambda one: (one.state, one.layout, one.at)):
+            alike = list(same)
+            if len(alike) > (1 if alike[0].shipped else ROWS):
+                table.add_row(*_row(_all_of(alike), alike))
+            else:
+                for one in alike:
+                    table.add_row(*_row(one.split, [one]))
+    return table
+
+
+def _all_of(alike: list[SplitStatus]) -> str:
+    return alike[0].split if len(alike) == 1 else f"{alike[0].family} ({len(alike)} splits)"
+
+
+def _row(name: str, alike: list[SplitStatus]) -> Iterable[str]:
+    """The cells of splits that have one state."""
+    first = alike[0]
+    images, expected = sum(one.images for one in alike), sum(one.expected for one in alike)
+    whole = first.state in ("complete", "variant", "uncounted")
+    count = f"{images:,}" if whole else f"{images:,} of {expected:,}" if expected else f"{images:,}"
+    where = "shipped" if first.shipped else first.message if first.state == "partial" else first.at
+    style = "green" if whole else "dim" if first.state == "absent" else "yellow"
+    cells = (name, first.state, count if images else "", first.layout, where)
+    return (f"[{style}]{escape(cell)}[/]" for cell in cells)
+
+
+def _suites(able: list[SuiteStatus], known: list[SplitStatus]) -> Table:
+    table = Table("suite", "", "lacks", box=None, pad_edge=False)
+    table.columns[0].no_wrap = table.columns[1].no_wrap = True
+    table.columns[2].overflow = "fold"
+    family_of = {one.split: one.family for one in known}
+    for suite in sorted(able, key=lambda one: bool(one.lacks)):
+        named = []
+        for family, members in groupby(suite.lacks, key=family_of.__getitem__):
+            lacking = list(members)
+            named.append(lacking[0] if len(lacking) == 1 else f"{family} ({len(lacking)} splits)")
+        state, style = ("needs data", "dim") if suite.lacks else ("can run", "green")
+        table.add_row(*(f"[{style}]{escape(cell)}[/]" for cell in (suite.suite, state, ", ".join(named))))
+    return table
+
+
+def _say(known: list[SplitStatus], able: list[SuiteStatus], root: Path | None) -> None:
+    """What it comes to, and the next command."""
+    whole = sum(one.usable for one in known)
+    ready = sum(not one.lacks for one in able)
+    where = f"in {root} and the package" if root else "in the package"
+    note(f"{whole} of {len(known)} splits can be used ({where}); {ready} of {len(able)} suites can run.")
+    if root is None:
+        note("No data folder is known: say --data-root FOLDER, or set CROFTBENCH_DATA.")
+    broken = next((one for one in known if one.state in ("incomplete", "partial")), None)
+    if broken is not None:
+        note(f"`croftbench data verify {broken.split}` says what is missing.")
+    elif whole < len(known):
+        lost = next(one for one in known if not one.usable)
+        note(f"`croftbench data get {lost.family}` fetches a data set, or says how to get it by hand.")

@@ -1,0 +1,187 @@
+"""`croftbench data verify`: a split against its manifest, class by class."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from croftbench.cli.console import Bars, DataRoot, Manifests, out
+from croftbench.data.get.where import places
+from croftbench.data.roots import Roots
+from croftbench.data.verify import Checked, ClassCount, Report
+from croftbench.data.verify import verify as check
+from croftbench.errors import DataError, UsageError
+from croftbench.suites import registry
+from croftbench.suites.families import Family, Part
+
+Split = Annotated[str, typer.Argument(help="A split, 'pacs/photo', or all splits of a family, 'pacs'.")]
+
+SHORT = 12
+"""Classes up to which all are listed; beyond, only those whose count differs."""
+SHOWN = 20
+"""Lines of a list that may be long; --json has them all."""
+
+
+def verify(
+    split: Split,
+    deep: Annotated[bool, typer.Option("--deep", help="Decode every image.")] = False,
+    data_root: DataRoot = None,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON, for programs.")] = False,
+    manifests: Manifests = None,
+) -> None:
+    """Compare a split with its manifest: counts, strays, unreadable files. Exit 1 where it falls short."""
+    family, parts = parts_of(split, manifests)
+    if data_root is None and not family.shipped:
+        raise UsageError(f"{family.name} is not shipped.", "Say where it is: --data-root FOLDER, or CROFTBENCH_DATA.")
+    roots = Roots(data_root, manifests)
+    bars = Bars()
+    with bars if deep else nullcontext():
+        reports = [check(roots, family, part, bars, deep=deep) for part in parts]
+    if as_json:
+        typer.echo(json.dumps([_plain(report) for report in reports], indent=1, ensure_ascii=False))
+        _fail(reports, data_root)
+    else:
+        print_reports(reports, data_root)
+
+
+def parts_of(name: str, manifests: Path | None = None) -> tuple[Family, tuple[Part, ...]]:
+    """The part that a split's id names, or all parts of the family that a name is of.
+
+    Raises:
+        UsageError: there is none; the closest name is suggested.
+    """
+    first, slash, _ = name.partition("/")
+    if slash:
+        family, part = registry.split(name, manifests)
+        return family, (part,)
+    family = registry.family(first, manifests)
+    return family, family.parts
+
+
+def print_reports(reports: Sequence[Report], root: Path | None = None) -> None:
+    """Print what was found, and what to do.
+
+    Raises:
+        DataError: a split is not what it should be.
+    """
+    for report in reports:
+        _print(report)
+    if not any(report.places for report in reports):
+        print_places(reports[0].family, root)
+    _fail(reports, root)
+    used = reports[0].family.name if len(reports) > 1 else reports[0].split
+    out.print(f"{used}: nothing to do, it can be used as it is.", markup=False)
+
+
+def print_places(family: Family, root: Path | None) -> None:
+    """Print where a family's files would be found."""
+    out.print("It is looked for in:", markup=False)
+    for layout, path in places(family):
+        out.print(f"  {path if root is None else root / path}  ({layout})", markup=False)
+
+
+def _fail(reports: Sequence[Report], root: Path | None) -> None:
+    """Raise the one line that names the first split at fault, and the next step."""
+    bad = [report for report in reports if not report.sound]
+    if not bad:
+        return
+    first, family = bad[0], bad[0].family
+    more = f" ({len(bad)} of {len(reports)} splits fall short)" if len(reports) > 1 else ""
+    if not first.places and not first.failed:
+        raise DataError(f"{first.split} is not in {root}{more}.", f"`croftbench data get {family.name}`")
+    if not first.places:
+        raise DataError(f"{first.split} cannot be used{more}: {first.failed[0]}.", f"See {family.homepage}")
+    best = first.places[0]
+    if best.unreadable:
+        images = "1 image" if len(best.unreadable) == 1 else f"{len(best.unreadable):,} images"
+        raise DataError(
+            f"{images} of {first.split} cannot be decoded{more}, {best.unreadable[0][0]} first.",
+            "Replace them from the original archive, then verify again.",
+        )
+    raise DataError(
+        f"{first.split} is incomplete{more}: {best.verdict.message}.",
+        f"Add what is missing from {family.homepage}, or `croftbench run --allow-incomplete`, which is recorded.",
+    )
+
+
+def _print(report: Report) -> None:
+    if not report.places:
+        out.print(f"[bold]{escape(report.split)}[/]: not found")
+    for i, place in enumerate(report.places):
+        where = f"{place.layout} in {place.at or '.'}" if report.family.content == "" else "shipped"
+        taken = ", the one that runs take" if len(report.places) > 1 and i == 0 else ""
+        state = place.verdict.state
+        style = {"complete": "green", "incomplete": "red"}.get(state, "yellow")
+        out.print(f"[bold]{escape(report.split)}[/]: [{style}]{state}[/], {escape(place.verdict.message)}")
+        out.print(f"  {where}{taken}", markup=False)
+        _print_details(place)
+    for why in report.failed:
+        out.print(f"  {why}", markup=False)
+    if report.part.note and not (report.places and report.places[0].sound):
+        out.print(f"  {report.part.note}", markup=False)
+
+
+def _print_details(place: Checked) -> None:
+    if (table := _counts(place.classes)) is not None:
+        out.print(table)
+    for line in place.notes:
+        out.print(f"  {line}", markup=False)
+    if place.recorded is not None:
+        out.print(f"  file names: {'as' if place.recorded else 'NOT as'} recorded", markup=False)
+    if place.decoded:
+        out.print(f"  {place.decoded - len(place.unreadable):,} of {place.decoded:,} images decoded", markup=False)
+    for path, why in place.unreadable[:SHOWN]:
+        out.print(f"    {path}: {why}", markup=False)
+    if len(place.unreadable) > SHOWN:
+        out.print(f"    and {len(place.unreadable) - SHOWN} more; --json names all", markup=False)
+
+
+def _counts(classes: Sequence[ClassCount]) -> Table | None:
+    """The classes that a reader wants to see: all of a few, else those whose number differs."""
+    rows = classes if len(classes) <= SHORT else [c for c in classes if c.expected not in (-1, c.images)]
+    if not rows:
+        return None
+    table = Table("   class", "images", "expected", "", box=None, pad_edge=False)
+    for column in (1, 2):
+        table.columns[column].justify = "right"
+    for one in rows[:SHOWN]:
+        expected = "?" if one.expected < 0 else f"{one.expected:,}"
+        style = "" if one.expected in (-1, one.images) else "[yellow]"
+        name = "" if one.name == one.id else one.name
+        table.add_row(*(f"{style}{escape(cell)}" for cell in (f"   {one.id}", f"{one.images:,}", expected, name)))
+    if len(rows) > SHOWN:
+        table.add_row(f"   and {len(rows) - SHOWN} more")
+    return table
+
+
+def _plain(report: Report) -> dict[str, Any]:
+    """A report as JSON has it."""
+    return {
+        "split": report.split,
+        "usable": report.sound,
+        "expected": report.part.images,
+        "failed": list(report.failed),
+        "places": [
+            {
+                "layout": place.layout,
+                "at": place.at,
+                "state": place.verdict.state,
+                "message": place.verdict.message,
+                "images": place.images,
+                "digest": place.digest,
+                "digest_as_recorded": place.recorded,
+                "classes": [vars(one) for one in place.classes],
+                "notes": [{"what": n.what, "count": n.count, "examples": list(n.examples)} for n in place.notes],
+                "decoded": place.decoded,
+                "unreadable": [{"path": path, "why": why} for path, why in place.unreadable],
+            }
+            for place in report.places
+        ],
+    }

@@ -1,0 +1,1 @@
+"""Where images are: on the user's disk in any known layout, or in the package."""

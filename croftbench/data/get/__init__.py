@@ -1,0 +1,1 @@
+"""Bringing a family onto the disk."""

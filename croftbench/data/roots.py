@@ -1,0 +1,168 @@
+"""Where images come from: the package, and the user's data folder, which is read and never written to."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from croftbench.data.pool import Pool
+from croftbench.data.scan import layouts, shipped
+from croftbench.data.scan.listing import Found, Listing, Verdict, judge
+from croftbench.data.scan.shards import Shards, shard_of
+from croftbench.data.scan.shipped import Row
+from croftbench.data.scan.tree import Tree
+from croftbench.errors import DataError
+from croftbench.files import digest
+from croftbench.suites import registry
+from croftbench.suites.families import Family, Part
+
+
+@dataclass(frozen=True)
+class Located:
+    """A split as it was found.
+
+    Attributes:
+        family, part: what was looked for.
+        found: where it is, in which layout.
+        listing: its images.
+        verdict: how they compare with the manifest.
+    """
+
+    family: Family
+    part: Part
+    found: Found
+    listing: Listing
+    verdict: Verdict
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """Of its images, as pools name them: from the data root, or within the shipped table."""
+        return self.listing.located
+
+
+class Roots:
+    """Finds splits and reads their images; what was found is remembered.
+
+    Args:
+        data: the user's data folder; None where only what ships is needed.
+        manifests: another folder of manifests than the package's own.
+
+    Raises:
+        DataError: the data folder is not there, or may not be read.
+    """
+
+    def __init__(self, data: Path | None = None, manifests: Path | None = None) -> None:
+        if data is not None and not (data.is_dir() and os.access(data, os.R_OK | os.X_OK)):
+            raise DataError(f"there is no data folder {data} to read.", "Check --data-root, or CROFTBENCH_DATA.")
+        self.data, self.manifests = data, manifests
+        self._tree = None if data is None else Tree(data)
+        self._found: dict[str, list[Found]] = {}
+        self._rows: dict[str, tuple[Row, ...]] = {}
+
+    def find(self, family: str) -> list[Found]:
+        """Every place where a family is, the best first; see `layouts.find`."""
+        if family not in self._found:
+            self._found[family] = layouts.find(registry.family(family, self.manifests), self._tree)
+        return self._found[family]
+
+    def locate(self, split_id: str) -> Located | None:
+        """A split where it is best: complete if it is so anywhere; None where it is not found."""
+        family, part = registry.split(split_id, self.manifests)
+        here = [
+            Located(family, part, found, listing, judge(family, part, listing))
+            for found in self.find(family.name)
+            if (listing := found.parts.get(part.name)) is not None
+        ]
+        return min(here, key=lambda one: (not one.verdict.usable, -len(one.listing)), default=None)
+
+    def split(self, split_id: str) -> Located:
+        """A split where it is best.
+
+        Raises:
+            UsageError: no manifest knows it. DataError: it is not found; the message says what is missing.
+        """
+        located = self.locate(split_id)
+        if located is not None:
+            return located
+        family, part = registry.split(split_id, self.manifests)
+        if self.data is None:
+            raise DataError(f"{split_id} is not shipped.", "Say where your datasets are: --data-root, CROFTBENCH_DATA.")
+        missing = [found for found in self.find(family.name) if part.name in found.absent]
+        why = [found.absent[part.name] for found in sorted(missing, key=lambda found: part.name not in found.near)]
+        reason = f": {why[0]}" if why else ""
+        raise DataError(f"{split_id} is not in {self.data}{reason}.", f"`croftbench data get {split_id}`")
+
+    def rows(self, family: str) -> tuple[Row, ...]:
+        """All pictures of a family, part by part.
+
+        Raises:
+            DataError: a part is not found.
+        """
+        if family not in self._rows:
+            known = registry.family(family, self.manifests)
+            parts = [self.split(known.split_id(part.name)) for part in known.parts]
+            self._rows[family] = tuple(row for part in parts for row in _rows(part))
+        return self._rows[family]
+
+    def reader(self, family: str) -> Callable[[str], bytes]:
+        """A function from the path of a family's image, as pools have it, to its encoded bytes.
+
+        Raises:
+            DataError: there is no data folder; or, when called, the file cannot be read.
+        """
+        for layout in registry.family(family, self.manifests).layouts:
+            if layout.kind == "package":
+                return shipped.reader(layout.file, layout.sha256)
+        return self._from_disk
+
+    def content(self, pool: Pool) -> str:
+        """What a pool's bytes are known by: the digest of shipped pixels, or of every file's path, size and time.
+
+        Raises:
+            DataError: a file is gone.
+        """
+        if pool.content or not pool.paths:
+            return pool.content
+        return digest([self._state(path) for path in dict.fromkeys(shard_of(path)[0] for path in pool.paths)])
+
+    def _state(self, path: str) -> Sequence[object]:
+        try:
+            state = (self._root / path).stat()
+        except OSError as error:
+            raise _unreadable(path, error) from error
+        return path, state.st_size, state.st_mtime_ns
+
+    def _from_disk(self, path: str) -> bytes:
+        shard, key = shard_of(path)
+        if key:
+            return self._shards.read(shard, key)
+        try:
+            return (self._root / path).read_bytes()
+        except OSError as error:
+            raise _unreadable(path, error) from error
+
+    @cached_property
+    def _shards(self) -> Shards:
+        return Shards(self._root)
+
+    @property
+    def _root(self) -> Path:
+        if self.data is None:
+            raise DataError("no data folder was given.", "Say where your datasets are: --data-root, CROFTBENCH_DATA.")
+        return self.data
+
+
+def _rows(of: Located) -> list[Row]:
+    listing, ids = of.listing, of.family.ids
+    if listing.attributes:
+        columns = (listing.attributes[name] for name in ("name", "group", "subgroup"))
+        return [Row(path, of.part.name, *texts) for path, *texts in zip(of.paths, *columns, strict=True)]
+    names = [ids[label] if label >= 0 else "" for label in listing.labels.tolist()]
+    return [Row(path, of.part.name, name, "", "") for path, name in zip(of.paths, names, strict=True)]
+
+
+def _unreadable(path: str, error: OSError) -> DataError:
+    return DataError(f"cannot read image {path}: {error.strerror}.", "`croftbench data verify` shows what is there.")

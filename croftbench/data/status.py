@@ -1,0 +1,123 @@
+"""What is on this machine: every split with its state, and every suite with what it lacks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from croftbench.data.roots import Roots
+from croftbench.suites import manifest, registry, suite_rules
+from croftbench.suites.families import Family, State
+from croftbench.suites.language import Suite
+from croftbench.suites.toml import names
+
+
+@dataclass(frozen=True)
+class SplitStatus:
+    """One split.
+
+    Attributes:
+        split, family: its id, and the family that it is of.
+        state: how it compares with its manifest; "absent" where it is not found, "partial" where its images seem to
+            be there but something that they need is not, say the file that tells the splits apart.
+        images, expected: how many there are, and how many there should be (0: nobody knows).
+        layout, at: in which layout it is taken, and from which folder below the data root; "" if not found.
+        message: one line for people.
+        elsewhere: "layout in folder" of every other place where it was found.
+        shipped: whether the package holds it.
+    """
+
+    split: str
+    family: str
+    state: State | Literal["absent", "partial"]
+    images: int
+    expected: int
+    layout: str
+    at: str
+    message: str
+    elsewhere: tuple[str, ...] = ()
+    shipped: bool = False
+
+    @property
+    def usable(self) -> bool:
+        """Whether a suite can be run on it."""
+        return self.state in ("complete", "variant", "uncounted")
+
+
+@dataclass(frozen=True)
+class SuiteStatus:
+    """One suite: it can run when it lacks nothing.
+
+    Attributes:
+        lacks: ids of the splits that are not there, or not complete.
+        needs: ids of all its splits.
+    """
+
+    suite: str
+    title: str
+    needs: tuple[str, ...]
+    lacks: tuple[str, ...]
+
+
+def splits(roots: Roots) -> list[SplitStatus]:
+    """Every split that a manifest describes, in the order of families and of their parts.
+
+    Raises:
+        DataError: a folder cannot be read. ManifestError: a manifest breaks a rule.
+    """
+    families = [registry.family(name, roots.manifests) for name in names("splits", roots.manifests)]
+    return [status for family in families for status in of_family(roots, family)]
+
+
+def of_family(roots: Roots, family: Family) -> list[SplitStatus]:
+    """Every split of one family."""
+    return [_status(roots, family, part.name) for part in family.parts]
+
+
+def _status(roots: Roots, family: Family, part: str) -> SplitStatus:
+    split, wanted = family.split_id(part), family.part(part)
+    expected = wanted.images or sum(wanted.counts)
+    if family.shipped:  # `croftbench check` opens it; here it would cost more than all the rest
+        layout = family.layouts[0].name
+        says = "ships with croftbench"
+        return SplitStatus(split, family.name, "complete", expected, expected, layout, "", says, shipped=True)
+    places = roots.find(family.name)
+    located = roots.locate(split)
+    if located is None:
+        why = [found.absent[part] for found in places if part in found.near]
+        state: Literal["absent", "partial"] = "partial" if why else "absent"
+        return SplitStatus(split, family.name, state, 0, expected, "", "", why[0] if why else "not found")
+    best = located.found
+    others = tuple(f"{o.layout.name} in {o.at or '.'}" for o in places if o is not best and part in o.parts)
+    return SplitStatus(
+        split, family.name, located.verdict.state, len(located.listing), expected, best.layout.name, best.at,
+        located.verdict.message, others,
+    )  # fmt: skip
+
+
+def suites(roots: Roots, known: list[SplitStatus]) -> list[SuiteStatus]:
+    """Every suite that has a manifest.
+
+    Args:
+        roots: where its manifests are.
+        known: every split's status.
+
+    Raises:
+        ManifestError: a manifest breaks a rule.
+    """
+    usable = {status.split for status in known if status.usable}
+    found = []
+    for suite in (manifest.suite(name, roots.manifests) for name in names("suites", roots.manifests)):
+        needs = needed(suite, roots.manifests)
+        found.append(SuiteStatus(suite.name, suite.title, needs, tuple(s for s in needs if s not in usable)))
+    return found
+
+
+def needed(suite: Suite, manifests: Path | None = None) -> tuple[str, ...]:
+    """Ids of all splits that a suite takes images from, each once."""
+    found: dict[str, None] = {}
+    for _, split in suite_rules.split_ids(suite):
+        family, part = registry.split(split, manifests)
+        found[family.split_id(part.name)] = None
+    return tuple(found)

@@ -1,0 +1,158 @@
+"""Comparing what lies on the disk with what a manifest expects; on request, every image is decoded."""
+
+from __future__ import annotations
+
+import io
+import os
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+
+from PIL import Image
+
+from croftbench.data.roots import Roots
+from croftbench.data.scan.listing import Listing, Note, Verdict, judge
+from croftbench.errors import DataError
+from croftbench.progress import Progress
+from croftbench.suites.families import Family, Part
+
+BATCH = 64
+"""Images a thread decodes before it takes the next."""
+
+
+@dataclass(frozen=True)
+class ClassCount:
+    """How many images of a class there are, and should be (-1: nobody knows)."""
+
+    id: str
+    name: str
+    images: int
+    expected: int
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A split in one of the places where it was found.
+
+    Attributes:
+        layout, at: how and where, below the data root.
+        images: how many.
+        verdict: how they compare with the manifest.
+        classes: every class of the split.
+        notes: what was noticed while scanning.
+        digest: SHA-256 of its sorted paths; `recorded` says how it compares with the manifest's.
+        recorded: None where the manifest has none.
+        decoded: how many images were opened.
+        unreadable: path and reason of those that could not be.
+    """
+
+    layout: str
+    at: str
+    images: int
+    verdict: Verdict
+    classes: tuple[ClassCount, ...]
+    notes: tuple[Note, ...]
+    digest: str
+    recorded: bool | None
+    decoded: int = 0
+    unreadable: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def sound(self) -> bool:
+        """Whether a run may use it."""
+        return self.verdict.usable and not self.unreadable
+
+
+@dataclass(frozen=True)
+class Report:
+    """A split in all places where it was found, the one that runs take first.
+
+    Attributes:
+        failed: "layout in folder: why" of places that seem to hold it and where something is missing.
+    """
+
+    split: str
+    family: Family
+    part: Part
+    places: tuple[Checked, ...]
+    failed: tuple[str, ...]
+
+    @property
+    def sound(self) -> bool:
+        """Whether runs can use the split as it is."""
+        return bool(self.places) and self.places[0].sound
+
+
+def verify(roots: Roots, family: Family, part: Part, progress: Progress, *, deep: bool = False) -> Report:
+    """Compare a split with its manifest, wherever it is found.
+
+    Args:
+        roots: where to look.
+        family: the split's.
+        part: the split.
+        progress: told of decoded images.
+        deep: decode every image of the place that runs take.
+
+    Raises:
+        DataError: a folder cannot be read.
+    """
+    split = family.split_id(part.name)
+    best = roots.locate(split)
+    found = sorted(roots.find(family.name), key=lambda one: best is None or one is not best.found)
+    places = [
+        _checked(family, part, one.layout.name, one.at, one.parts[part.name]) for one in found if part.name in one.parts
+    ]
+    if deep and best is not None:
+        read = roots.reader(family.name)
+        bad = tuple(_unreadable(read, best.paths, split, progress))
+        places[0] = replace(places[0], decoded=len(best.paths), unreadable=bad)
+    failed = tuple(
+        f"{one.layout.name} in {one.at or '.'}: {one.absent[part.name]}" for one in found if part.name in one.near
+    )
+    return Report(split, family, part, tuple(places), failed)
+
+
+def _checked(family: Family, part: Part, layout: str, at: str, listing: Listing) -> Checked:
+    expected = part.counts or (-1,) * len(part.members)
+    classes = tuple(
+        ClassCount(family.ids[member], family.classnames[member], has, wanted)
+        for member, has, wanted in zip(part.members, listing.per_class(part), expected, strict=True)
+    )
+    recorded = None if not part.digest else part.digest == listing.digest
+    verdict = judge(family, part, listing)
+    return Checked(layout, at, len(listing), verdict, classes, listing.notes, listing.digest, recorded)
+
+
+def _unreadable(
+    read: Callable[[str], bytes], paths: Sequence[str], name: str, progress: Progress
+) -> Iterator[tuple[str, str]]:
+    """Path and reason of every image that cannot be decoded, in order; decoding releases Python's lock."""
+
+    def faults(start: int) -> list[tuple[str, str]]:
+        return [(path, _fault(read, path)) for path in paths[start : start + BATCH]]
+
+    progress.stage(f"decoding {name}", len(paths))
+    with ThreadPoolExecutor(min(32, os.cpu_count() or 1)) as threads:
+        try:
+            for batch in threads.map(faults, range(0, len(paths), BATCH)):
+                yield from ((path, why) for path, why in batch if why)
+                progress.advance(len(batch))
+        finally:
+            threads.shutdown(wait=False, cancel_futures=True)  # Ctrl-C need not wait for a million images
+
+
+def _fault(read: Callable[[str], bytes], path: str) -> str:
+    """Why an image cannot be used; "" if it can."""
+    try:
+        data = read(path)
+        if not data:
+            return "the file is empty"
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # odd metadata is no fault
+            Image.open(io.BytesIO(data)).load()
+    except DataError as error:
+        return error.message
+    except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
+        return str(error).splitlines()[0].replace(" <_io.BytesIO object at", "").split(" 0x")[0] or type(error).__name__
+    return ""

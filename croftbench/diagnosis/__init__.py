@@ -1,1 +1,0 @@
-"""What training did to energies and curvature: `curvature` measures, `sweep` fits and collects."""

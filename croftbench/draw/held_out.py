@@ -1,0 +1,70 @@
+"""Folds to choose hyper-parameters on, made of training and validation images alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from croftbench.draw.splits import Fold, Split
+from croftbench.errors import DataError
+
+HELD_OUT = 0.25
+"""Share of the known classes that a tuning fold treats as unknown."""
+
+
+def tuning_folds(fold: Fold, seed: int) -> list[Fold]:
+    """Folds to choose hyper-parameters on, made of training and validation images alone.
+
+    Each training domain is left out once as the covariate shift; where there is one domain only, validation images
+    take its place, in one fold. A quarter of the known classes is left out as the near semantic shift. So both of a
+    suite's questions are asked without an image of any test role.
+
+    Raises:
+        DataError: the fold has one training domain and no validation images.
+    """
+    order = np.random.RandomState(seed).permutation(len(fold.classnames)).tolist()
+    known = sorted(order[round(HELD_OUT * len(order)) :])
+    labels = {old: new for new, old in enumerate(known)}
+    train, count = fold.train, len(fold.domains)
+    if count < 2 and fold.val is None:
+        raise DataError(
+            f"fold '{fold.name}' has one training domain and no validation images.", "Choose with --set, and say so."
+        )
+    if count < 2:
+        return [_held_out(fold, known, train.keep(_of(train, labels), labels, "train"), fold.val or train, "val")]
+    found = []
+    for left_out, domain in enumerate(fold.domains):
+        inside = [i for i in _of(train, labels) if train.domains[i] != left_out]
+        outside = [i for i, d in enumerate(train.domains) if d == left_out]
+        every = {label: label for label in train.labels}
+        found.append(
+            _held_out(fold, known, train.keep(inside, labels, "train"), train.keep(outside, every, domain), domain)
+        )
+    return found
+
+
+def _held_out(fold: Fold, known: list[int], train: Split, outside: Split, name: str) -> Fold:
+    """The fold that trains on `train` and is tested on `outside`, whose labels are the old ones."""
+    labels = {old: new for new, old in enumerate(known)}
+    old = outside.keep(_of(outside, labels), labels, name)
+    new = outside.keep([i for i, y in enumerate(outside.labels) if y not in labels], labels, "near")
+    return replace(
+        fold,
+        name=f"{fold.name}/without {name}",
+        classnames=tuple(fold.classnames[i] for i in known),
+        train=train,
+        val=None,
+        id=old,
+        covariate=(old,),
+        semantic=(new,),
+        reference=None,
+        named=(),
+        bank=None,
+    )
+
+
+def _of(split: Split, labels: Mapping[int, int]) -> list[int]:
+    """Positions of the images whose class is among `labels`."""
+    return [i for i, y in enumerate(split.labels) if y in labels]

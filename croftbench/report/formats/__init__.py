@@ -1,0 +1,1 @@
+"""The same tables as text of many kinds."""

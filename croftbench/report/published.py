@@ -1,0 +1,237 @@
+"""Published numbers, `results/reported/<source>.csv`: read, checked, and held against measured ones. Never ranked."""
+
+from __future__ import annotations
+
+import csv
+import io
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Annotated, ClassVar, Literal
+
+import pandas as pd
+from pydantic import Field, TypeAdapter, ValidationError
+
+from croftbench.errors import DataError, UsageError, unknown
+from croftbench.report.tables import Leaderboard
+from croftbench.suites.language import FORBID
+
+FPR = {"fpr95": "id-positive", "fpr95_ood_positive": "ood-positive"}
+"""Metrics that name an FPR convention, which their rows must state too: readers of the CSV should not have to know."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One line of a file: one number, as printed at its source.
+
+    Attributes:
+        row: its row's name, one word; the lines of a row share everything but metric, split, scorer, value, band, note.
+        source: paper, or repository and file, or thread.
+        provenance: "primary" where the source measured it, "second-hand" where it quotes or does not say.
+        suite: the suite that measures the same, of this version or a later one; "" where none is planned.
+        method, backbone, weights, prompts: what was evaluated; encoders are called "<backbone>/<weights>".
+        pool: which images or classes, as far as the source says.
+        metric, split: together a column of that suite's leaderboard.
+        scorer: detection score; "" for accuracy, and where the source does not say.
+        value: percent.
+        fpr_convention: "id-positive" or "ood-positive" for an FPR, else "".
+        shots, seeds: whole numbers, seeds separated by spaces; "" where not stated.
+        band: points by which a repetition may differ; None where nobody stated one.
+        suite_digest, weights_digest: first digits, for rows of our own; "" for others.
+        note: what a reader should know.
+    """
+
+    __pydantic_config__: ClassVar = FORBID
+    row: Annotated[str, Field(pattern=r"^\S+$")]
+    source: Annotated[str, Field(min_length=1)]
+    provenance: Literal["primary", "second-hand"]
+    suite: str
+    method: Annotated[str, Field(min_length=1)]
+    backbone: str
+    weights: str
+    prompts: str
+    pool: str
+    metric: Literal["accuracy", "harmonic-mean", "auroc", "fpr95", "fpr95_ood_positive"]
+    split: Annotated[str, Field(min_length=1)]
+    scorer: str
+    value: Annotated[float, Field(ge=0, le=100)]
+    fpr_convention: Literal["", "id-positive", "ood-positive"]
+    shots: Annotated[str, Field(pattern=r"^\d*$")]
+    seeds: Annotated[str, Field(pattern=r"^(\d+( \d+)*)?$")]
+    band: Annotated[float, Field(gt=0, le=100)] | None
+    suite_digest: str
+    weights_digest: str
+    note: str
+
+    @property
+    def column(self) -> str:
+        """The leaderboard column that holds the same quantity."""
+        return f"{self.metric}/{self.split}"
+
+    @property
+    def encoder(self) -> str:
+        """Our name of what was evaluated, as far as the source says."""
+        return "/".join(part for part in (self.backbone, self.weights) if part)
+
+
+COLUMNS = tuple(field.name for field in fields(Entry))
+OWN = ("metric", "split", "scorer", "value", "fpr_convention", "band", "note")
+"""What the lines of one row may differ in."""
+
+
+@dataclass(frozen=True)
+class Reported:
+    """A published row: at least one entry, alike in everything but `OWN`."""
+
+    entries: tuple[Entry, ...]
+
+    @property
+    def head(self) -> Entry:
+        """The first entry, for what all share."""
+        return self.entries[0]
+
+    @property
+    def name(self) -> str:
+        """The row's name."""
+        return self.head.row
+
+    def value(self, column: str, scorer: str) -> float | None:
+        """The fraction printed for a leaderboard column with detection score `scorer`; None where there is none."""
+        asked = "" if column.startswith("accuracy/") else scorer
+        found = [entry.value / 100 for entry in self.entries if (entry.column, entry.scorer) == (column, asked)]
+        return found[0] if found else None
+
+
+# ------------------------------------------------------------------------------------- read
+
+
+def read_all(results_dir: Path) -> list[Reported]:
+    """All published rows, by file name and then in the order of the files.
+
+    Raises:
+        DataError: a line that breaks a rule, by file and line.
+    """
+    return [row for path in sorted((results_dir / "reported").glob("*.csv")) for row in read(path)]
+
+
+def read(path: Path) -> list[Reported]:
+    """The rows of one file, in its order.
+
+    Raises:
+        DataError: see `read_all`.
+    """
+    try:
+        lines = csv.reader(io.StringIO(path.read_text(encoding="utf-8"), newline=""), strict=True)
+        header = next(lines, [])
+        if odd := sorted(set(header) ^ set(COLUMNS)) or (header if len(header) != len(COLUMNS) else []):
+            state = "unknown or repeated" if odd[0] in header else "missing"
+            raise _broken(path, 1, f"column '{odd[0]}' is {state}")
+        rows: dict[str, list[Entry]] = {}
+        for cells in lines:
+            if len(cells) != len(header):
+                raise _broken(path, lines.line_num, f"{len(cells)} cells under {len(header)} columns")
+            entry = _entry(path, lines.line_num, dict(zip(header, cells, strict=True)))
+            _check_fits(path, lines.line_num, entry, rows.setdefault(entry.row, []))
+            rows[entry.row].append(entry)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"cannot read {path}: {error}.", "Restore the file, for instance with git.") from error
+    return [Reported(tuple(entries)) for entries in rows.values()]
+
+
+def _entry(path: Path, line: int, cells: dict[str, str]) -> Entry:
+    try:
+        entry = TypeAdapter(Entry).validate_python(cells | {"band": cells["band"] or None})
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise _broken(path, line, f"{place} is '{first['input']}': {first['msg']}") from None
+    if entry.fpr_convention != FPR.get(entry.metric, ""):
+        raise _broken(path, line, f"fpr_convention '{entry.fpr_convention}' does not fit metric {entry.metric}")
+    return entry
+
+
+def _check_fits(path: Path, line: int, entry: Entry, before: list[Entry]) -> None:
+    """Same description as the row's earlier lines, another number."""
+    if any((one.column, one.scorer) == (entry.column, entry.scorer) for one in before):
+        raise _broken(path, line, f"row {entry.row} has {entry.column} twice")
+    for name in COLUMNS:
+        if before and name not in OWN and getattr(entry, name) != getattr(before[0], name):
+            raise _broken(path, line, f"row {entry.row} has another {name} than above")
+
+
+def _broken(path: Path, line: int, what: str) -> DataError:
+    return DataError(f"{path}:{line}: {what}.", f"Columns and rules: {__name__}.Entry.")
+
+
+# ------------------------------------------------------------------------------------- use
+
+
+def find(rows: list[Reported], name: str) -> Reported:
+    """The row of that name.
+
+    Raises:
+        UsageError: there is none, or two files claim it.
+    """
+    found = [row for row in rows if row.name == name]
+    if not found:
+        raise unknown("published row", name, {row.name for row in rows})
+    if len(found) > 1:
+        raise UsageError(f"published row '{name}' is in {len(found)} files.", "Rename one of them.")
+    return found[0]
+
+
+def matching(rows: list[Reported], board: Leaderboard) -> tuple[Reported, ...]:
+    """The rows that can stand below a leaderboard: of its suite (and digest, where they say), with a column of it."""
+    scorer, suite = board.suite.protocol.headline, board.suite
+    return tuple(
+        row
+        for row in rows
+        if row.head.suite == suite.name
+        and suite.digest.startswith(row.head.suite_digest)
+        and any(row.value(column, scorer) is not None for column in board.metrics)
+    )
+
+
+@dataclass(frozen=True)
+class Check:
+    """A published number against ours, in percent."""
+
+    column: str
+    stated: float
+    measured: float
+    band: float
+
+    @property
+    def passed(self) -> bool:
+        """Within the band, rounding noise aside."""
+        return abs(self.measured - self.stated) <= self.band + 1e-9
+
+
+def banded(row: Reported) -> list[Entry]:
+    """The numbers that can pass or fail.
+
+    Raises:
+        DataError: there are none.
+    """
+    found = [entry for entry in row.entries if entry.band is not None]
+    if not found:
+        raise DataError(f"published row {row.name} states no band to pass or fail against.", "Choose another row.")
+    return found
+
+
+def checks(row: Reported, board: Leaderboard, method: str) -> list[Check]:
+    """Every number of the row that states a band, against the leaderboard's only row.
+
+    Raises:
+        DataError: the row states no band, or the leaderboard lacks one of its columns.
+    """
+    found = []
+    for entry in banded(row):
+        measured = row.value(entry.column, board.suite.protocol.headline) == entry.value / 100
+        if not measured or entry.column not in board.metrics or pd.isna(board.table[entry.column][0]):
+            raise DataError(
+                f"published row {row.name} has {entry.scorer} {entry.column}".replace("  ", " ")
+                + f", which {method} on {board.suite.name} does not measure.",
+                f"`croftbench leaderboard {board.suite.name} --format csv` shows what it does.",
+            )
+        found.append(Check(entry.column, entry.value, 100 * float(board.table[entry.column][0]), entry.band or 0.0))
+    return found

@@ -1,0 +1,86 @@
+"""What to run: suite, method, encoder and overrides -> the RunSpecs, and which of them are finished. No torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from croftbench.errors import UsageError, unknown
+from croftbench.plugins import MethodInfo
+from croftbench.plugins.parameters import Value
+from croftbench.runs import results
+from croftbench.runs.spec import RunSpec
+from croftbench.suites.language import Suite
+
+if TYPE_CHECKING:
+    from croftbench.encoders.identity import Identity
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run and the method it runs."""
+
+    spec: RunSpec
+    info: MethodInfo
+
+    def finished(self, folder: Path) -> bool:
+        """Whether its result is already there."""
+        return results.path_of(folder, self.spec).is_file()
+
+
+def plan(
+    suite: Suite,
+    info: MethodInfo,
+    identity: Identity,
+    *,
+    seeds: Sequence[int] | None = None,
+    shots: int | None = None,
+    views: int | None = None,
+    overrides: Mapping[str, Value | str] | None = None,
+) -> list[Job]:
+    """The runs of one method on one suite: one for each seed and fold.
+
+    Hyper-parameters come from the method's defaults, the suite's recipe for it, and `overrides`, in this order.
+
+    Raises:
+        UsageError: an override that the method does not have, or of the wrong type.
+    """
+    params = info.resolve(info.recipe(suite.recipes), overrides or {})
+    return [
+        Job(
+            RunSpec(
+                suite.name, suite.digest, fold.name, info.name, info.version, info.source, params,
+                identity.id, identity.weights_digest, identity.transform, shots or suite.protocol.shots,
+                seed, views or suite.protocol.views,
+            ),
+            info,
+        )
+        for seed in seeds or suite.protocol.seeds
+        for fold in suite.folds
+    ]  # fmt: skip
+
+
+def overrides(settings: Iterable[str], infos: Sequence[MethodInfo]) -> dict[str, dict[str, str]]:
+    """Sort `--set` arguments by method.
+
+    "name=value" is for every chosen method that has it, "method.name=value" for one.
+
+    Raises:
+        UsageError: an argument without "=", a method that was not chosen, or a name that no chosen method has.
+    """
+    found: dict[str, dict[str, str]] = {info.name: {} for info in infos}
+    for setting in settings:
+        name, equals, value = setting.partition("=")
+        method, dot, parameter = name.rpartition(".")
+        if not equals or not name:
+            raise UsageError(f"--set {setting} is not of the form name=value.", "Example: --set lambda2=0.03")
+        if dot and method not in found:
+            raise unknown("method in --set", method, found)
+        takers = [info for info in infos if (info.name == method if dot else name in info.params)]
+        if not takers:
+            raise unknown("hyper-parameter", name, {p for info in infos for p in info.params})
+        for info in takers:
+            found[info.name][parameter] = value
+    return found

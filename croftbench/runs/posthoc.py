@@ -1,0 +1,137 @@
+"""Post-hoc scores on disk: detection scores beyond a suite's own, computed from a finished run's outputs.
+
+One JSON a run, `posthoc/<suite>/<method>/<run id>.json`, beside the runs and never in them: a run is written once,
+this file grows as more scores are asked for, each time by one atomic replacement. No torch.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from croftbench.errors import DataError
+from croftbench.files import write_atomically
+from croftbench.runs import results
+from croftbench.runs.results import Score
+from croftbench.runs.spec import RunSpec
+from croftbench.scorers import SCORERS, Asked
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What one score gave for one run.
+
+    Attributes:
+        label: its name with the parameters that are not at their default, as tables show it.
+        scorer: its name; "own" for a score that only the run's method gives.
+        params: all its parameters.
+        version: of the scorer.
+        files: digests of the files that parameters name.
+        not_applicable: why it has no meaning for this run, or "".
+        seconds: for fitting it and scoring all images.
+        environment: which of the file's environments it was computed in.
+        scores: tidy rows; none where it is not applicable.
+    """
+
+    label: str
+    scorer: str
+    params: Mapping[str, Any] = field(default_factory=dict)
+    version: int = 1
+    files: Mapping[str, str] = field(default_factory=dict)
+    not_applicable: str = ""
+    seconds: float = 0.0
+    environment: int = 0
+    scores: tuple[Score, ...] = ()
+
+
+@dataclass(frozen=True)
+class Posthoc:
+    """All post-hoc scores of one run.
+
+    Attributes:
+        spec: of the run.
+        environments: the worlds they were computed in (see `environment.describe`), with the time ("created"), where
+            the outputs came from ("outputs": "kept" or "fitted again"), and whether they give the run's own
+            accuracies ("agrees").
+        scorers: in the order of their computation.
+    """
+
+    spec: RunSpec
+    environments: tuple[Mapping[str, Any], ...] = ()
+    scorers: tuple[Scored, ...] = ()
+    schema: int = SCHEMA
+
+    def missing(self, asked: Iterable[Asked], among: Sequence[str]) -> list[Asked]:
+        """What is asked for and neither here, in this version and from these files, nor `among` the run's own."""
+        here = {(one.label, one.version, tuple(one.files.items())) for one in self.scorers}
+        return [
+            one
+            for one in asked
+            if one.label not in among and (one.label, SCORERS[one.name].version, tuple(one.files.items())) not in here
+        ]
+
+    def with_more(self, found: Sequence[Scored], environment: Mapping[str, Any]) -> Posthoc:
+        """The union: what is computed anew replaces what was here under its name."""
+        labels = {one.label for one in found}
+        kept = [one for one in self.scorers if one.label not in labels]
+        used = sorted({one.environment for one in kept})
+        worlds = [*(self.environments[i] for i in used), environment]
+        moved = [replace(one, environment=used.index(one.environment)) for one in kept]
+        new = [replace(one, environment=len(worlds) - 1) for one in found]
+        return Posthoc(self.spec, tuple(worlds), (*moved, *new))
+
+
+def path_of(folder: Path, spec: RunSpec) -> Path:
+    """Where the post-hoc scores of the run of `spec` are, or will be."""
+    return folder / "posthoc" / results.path_of(folder, spec).relative_to(folder / "runs")
+
+
+def read(folder: Path, spec: RunSpec) -> Posthoc:
+    """What is there for a run; an empty record where there is nothing.
+
+    Raises:
+        DataError: the file is damaged, of another schema, or of another run.
+    """
+    path = path_of(folder, spec)
+    if not path.is_file():
+        return Posthoc(spec)
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+        if data["schema"] != SCHEMA:
+            raise DataError(f"{path} has schema {data['schema']}, this version reads {SCHEMA}.", "Update croftbench.")
+        found = RunSpec(**data["spec"])
+        scorers = tuple(
+            Scored(**one | {"scores": tuple(Score(**row) for row in one["scores"])}) for one in data["scorers"]
+        )
+        worlds = tuple(data["environments"])
+        [worlds[one.environment] for one in scorers]
+    except (OSError, LookupError, TypeError, ValueError) as error:
+        raise DataError(f"{path} is not readable: {error}.", "Delete it and ask for the scores again.") from error
+    if found.run_id != spec.run_id:
+        raise DataError(f"{path} is of run {found.run_id}.", "Delete it and ask for the scores again.")
+    return Posthoc(spec, worlds, scorers)
+
+
+def write(folder: Path, record: Posthoc) -> Path:
+    """Replace a run's record in one step.
+
+    Raises:
+        DataError: it cannot be written; the old one is untouched.
+    """
+    path, data = path_of(folder, record.spec), asdict(record)
+    fields = [f' "{name}": {_json(data[name])}' for name in ("schema", "spec")]
+    fields += [
+        f' "{name}": [' + ",".join(f"\n  {_json(one)}" for one in data[name]) + "\n ]"
+        for name in ("environments", "scorers")
+    ]  # a line each, or the rows of many scores would fill thousands
+    write_atomically(path, "{\n" + ",\n".join(fields) + "\n}\n")
+    return path
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False)

@@ -1,0 +1,150 @@
+"""A predictor meets images: its outputs chunk by chunk, checked, and what scores say of them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from croftbench.draw.splits import UNKNOWN, Shift, Split
+from croftbench.errors import TrainingError
+from croftbench.method import Outputs, Predictor
+from croftbench.plugins import MethodInfo
+from croftbench.runs import scoring
+from croftbench.runs.outputs import Kept
+from croftbench.runs.per_image import SplitTable
+from croftbench.runs.posthoc import Scored
+from croftbench.runs.results import Score
+from croftbench.scorers import SCORERS, Asked, Known, NotApplicableError, Scorer
+
+CHUNK = 4096
+"""Images per call of a predictor."""
+
+PLACES = 65536
+"""Places of images per call of a predictor, where it sees them: 134 MB for ViT-B/16, 262 MB of cosines of 1,000."""
+
+PROBED = 64
+"""Images of a chunk whose logits are compared with what the class features promise."""
+
+
+@torch.no_grad()
+def predict(predictor: Predictor, features: Tensor, classes: int, scale: float, info: MethodInfo) -> Iterator[Outputs]:
+    """A predictor's outputs for any number of images, in order, checked against the contract.
+
+    A transductive method sees all images at once, any other one so many that memory stays bounded.
+
+    Raises:
+        TrainingError: outputs of the wrong shape, values that are not finite, or class features that do not give
+            the logits.
+    """
+    size = CHUNK if features.ndim == 2 else max(1, PLACES // features.shape[1])
+    for chunk in torch.split(features, max(1, len(features)) if info.transductive else size):
+        outputs = predictor(chunk.clone())
+        _check(outputs, len(chunk), classes, scale, info.name)
+        yield outputs
+
+
+def joined(parts: Iterable[Outputs]) -> Outputs:
+    """Chunks of one call as one; their class features are the same."""
+    chunks = list(parts)
+    own = {name: torch.cat([part.scores[name] for part in chunks]) for name in chunks[0].scores}
+    return Outputs(
+        torch.cat([p.logits for p in chunks]), torch.cat([p.features for p in chunks]), chunks[0].classes, own
+    )
+
+
+@torch.no_grad()
+def table(split: Split, shift: Shift, outputs: Iterable[Outputs], chosen: Mapping[str, Scorer]) -> SplitTable:
+    """What the predictor said of each image of a split, and what each score makes of it."""
+    predicted: list[Tensor] = []
+    scored: dict[str, list[Tensor]] = {name: [] for name in chosen}
+    for chunk in outputs:
+        predicted.append(answers(chunk.logits, split.space).cpu())
+        for name, scorer in chosen.items():
+            scored[name].append(scorer(chunk).float().cpu())
+    labels = np.array(split.labels, dtype=np.int64)
+    scores = {name: torch.cat(values).numpy() for name, values in scored.items()}
+    return SplitTable(split.name, shift, labels, torch.cat(predicted).numpy(), scores)
+
+
+def score(
+    kept: Kept, roles: Sequence[tuple[Shift, Split]], known: Known, asked: Sequence[Asked], id_filter: str = "all"
+) -> tuple[list[Scored], list[SplitTable]]:
+    """Scores of a finished run's outputs, the method's own among them, and the tables that they come from.
+
+    What is not applicable is in the list, with its reason and without numbers.
+    """
+    device = known.labels.device
+    fitted: dict[str, Scorer] = {name: lambda outputs, name=name: outputs.scores[name] for name in kept.own}
+    reasons: dict[str, str] = {}
+    seconds = dict.fromkeys([*kept.own, *(one.label for one in asked)], 0.0)
+    probe = next(kept.read("0", device, 1))
+    for one in asked:
+        start = time.perf_counter()
+        try:
+            fitted[one.label] = one.fit(known)
+            fitted[one.label](probe)
+        except NotApplicableError as error:
+            fitted.pop(one.label, None)
+            reasons[one.label] = error.message
+        seconds[one.label] += time.perf_counter() - start
+    timed = {label: _timed(scorer, seconds, label) for label, scorer in fitted.items()}
+    tables = [table(split, shift, kept.read(str(i), device), timed) for i, (shift, split) in enumerate(roles)]
+    rows: dict[str, list[Score]] = {label: [] for label in seconds}
+    for row in scoring.score(tables, "", id_filter):
+        if row.scorer:
+            rows[row.scorer].append(row)
+    found = [Scored(name, "own", seconds=round(seconds[name], 3), scores=tuple(rows[name])) for name in kept.own]
+    found += [
+        Scored(
+            one.label, one.name, one.params, SCORERS[one.name].version, one.files, reasons.get(one.label, ""),
+            round(seconds[one.label], 3), scores=tuple(rows[one.label]),
+        )
+        for one in asked
+    ]  # fmt: skip
+    return found, tables
+
+
+def answers(logits: Tensor, space: Sequence[int]) -> Tensor:
+    """(B,) predicted labels; in a label space (Split.space), of the best class in it, as the label it counts as."""
+    if not space:
+        return logits.argmax(1)
+    counts_as = torch.tensor(space, device=logits.device)  # (C,)
+    return counts_as[logits.masked_fill(counts_as == UNKNOWN, -torch.inf).argmax(1)]
+
+
+def _timed(scorer: Scorer, seconds: dict[str, float], label: str) -> Scorer:
+    def timed(outputs: Outputs) -> Tensor:
+        start = time.perf_counter()
+        found = scorer(outputs).cpu()
+        seconds[label] += time.perf_counter() - start
+        return found
+
+    return timed
+
+
+def _check(outputs: Outputs, images: int, classes: int, scale: float, name: str) -> None:
+    expected, found = (images, classes), tuple(outputs.logits.shape)
+    if found != expected:
+        raise TrainingError(f"{name} returned logits of shape {found}, not {expected}.")
+    if len(outputs.features) != images:
+        raise TrainingError(f"{name} returned {len(outputs.features)} features for {images} images.")
+    values = [outputs.logits, outputs.features, *outputs.scores.values()]
+    if not all(bool(value.isfinite().all()) for value in values):
+        raise TrainingError(f"{name} returned values that are not finite.", "Try a smaller --set lr= or loss weight.")
+    for own, value in outputs.scores.items():
+        if own in SCORERS or tuple(value.shape) != (images,):
+            raise TrainingError(
+                f"{name} returned a score '{own}' of shape {tuple(value.shape)}.",
+                "Its own scores are (B,) each, and not named like one of `croftbench list scorers`.",
+            )
+    if outputs.classes is not None:
+        promised = scale * outputs.features[:PROBED] @ outputs.classes.T
+        if promised.shape[1] != classes or not torch.allclose(promised, outputs.logits[:PROBED], rtol=1e-3, atol=1e-2):
+            raise TrainingError(
+                f"{name} returned class features that do not give its logits.",
+                "Outputs.classes is for logits = logit_scale * features @ classes.T, and None for others.",
+            )

@@ -1,0 +1,117 @@
+"""Results on disk: one write-once JSON a run, named by the hash of its specification."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from croftbench.draw.splits import Shift
+from croftbench.errors import DataError
+from croftbench.files import write_atomically
+from croftbench.runs.spec import RunSpec
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Score:
+    """One number, as a fraction in full precision, with its populations.
+
+    Attributes:
+        split: the test split; for detection, the semantic one (negatives).
+        shift: what kind of shift `split` is.
+        metric: "accuracy", "auroc", "fpr95" (share of OOD accepted when 95% of ID is), "fpr95_ood_positive" (share
+            of ID rejected when 95% of OOD is), "aupr".
+        value, low, high: the number and its 95% interval.
+        n_id, n_ood: images of known and unknown classes that it was computed from.
+        scorer: detection score, or "" for accuracy.
+        reference: for detection, the split whose images are the positives; "" for accuracy.
+    """
+
+    split: str
+    shift: Shift
+    metric: str
+    value: float
+    low: float
+    high: float
+    n_id: int
+    n_ood: int = 0
+    scorer: str = ""
+    reference: str = ""
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """A finished run.
+
+    Attributes:
+        spec: what was asked.
+        scores: tidy rows.
+        env: the world it ran in: versions, git commit, device.
+        timings: seconds by stage.
+        created: UTC time, ISO 8601.
+        needs: what the method declared (see `method.Needs`); empty in runs from before this was recorded.
+    """
+
+    spec: RunSpec
+    scores: tuple[Score, ...]
+    env: Mapping[str, Any]
+    timings: Mapping[str, float]
+    created: str
+    schema: int = SCHEMA
+    needs: Mapping[str, Any] = field(default_factory=dict)
+
+
+def path_of(results: Path, spec: RunSpec) -> Path:
+    """Where the run of `spec` is, or will be.
+
+    Raises:
+        DataError: a suite's or method's name that is no plain file name (they may come from packages and bundles).
+    """
+    for name in (spec.suite, spec.method):
+        if not name or Path(name).name != name or name.startswith(".") or not name.isprintable():
+            raise DataError(f"'{name}' cannot name a folder.", "Use letters, digits, spaces and .+-_ in names.")
+    return results / "runs" / spec.suite / spec.method / f"{spec.run_id}.json"
+
+
+def write(results: Path, result: RunResult) -> Path:
+    """Write a result once; a run that is already there stays as it is.
+
+    Raises:
+        DataError: the folder cannot be written to, or the disk is full; nothing half-written is left.
+    """
+    path = path_of(results, result.spec)
+    if not path.exists():
+        write_atomically(path, json.dumps(asdict(result), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+    return path
+
+
+def read(path: Path) -> RunResult:
+    """Read one run back.
+
+    Raises:
+        DataError: not a run of this schema, or its content does not have the hash that its name says.
+    """
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+        if data["schema"] != SCHEMA:
+            raise DataError(f"{path} has schema {data['schema']}, this version reads {SCHEMA}.", "Update croftbench.")
+        spec = RunSpec(**data["spec"])
+        scores = tuple(Score(**row) for row in data["scores"])
+        rest = {f.name: data[f.name] for f in fields(RunResult)[2:] if f.name != "needs"}
+        result = RunResult(spec, scores, **rest, needs=dict(data.get("needs", {})))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{path} is not a readable run: {error}.", "Delete it and run again.") from error
+    path_of(path.parent, spec)  # refuses names that lead out of the folder
+    if spec.run_id != path.stem:
+        raise DataError(f"{path} was changed: its content is run {spec.run_id}.", "Delete it and run again.")
+    return result
+
+
+def read_all(results: Path, suite: str | None = None) -> Iterator[RunResult]:
+    """All finished runs, of one suite or of all, in the order of their paths."""
+    for path in sorted((results / "runs").glob(f"{suite or '*'}/*/*.json")):
+        yield read(path)

@@ -1,0 +1,46 @@
+"""The specification of one run: everything that decides its numbers. No I/O, no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any
+
+from croftbench.files import digest
+
+
+@dataclass(frozen=True)
+class RunSpec:
+    """What was asked: everything that decides the numbers.
+
+    Attributes:
+        suite, suite_digest, fold: what is evaluated.
+        method: registered name, or "Class" of a user's file.
+        method_version: the method's own version.
+        source: digest of a user's method file; "" for a built-in method.
+        params: all hyper-parameters, defaults included.
+        encoder, weights_digest, transform: the frozen encoder, its weights, its test transform.
+        shots, seed, views: as in Protocol.
+        precision: of features, logits and scores.
+    """
+
+    suite: str
+    suite_digest: str
+    fold: str
+    method: str
+    method_version: int
+    source: str
+    params: Mapping[str, Any]
+    encoder: str
+    weights_digest: str
+    transform: str
+    shots: int
+    seed: int
+    views: int
+    precision: str = "float32"
+
+    @cached_property
+    def run_id(self) -> str:
+        """The first 12 hexadecimal digits of the specification's digest."""
+        return digest(asdict(self))[:12]

@@ -1,0 +1,95 @@
+"""Scores of image features against class features, neural-collapse scores among them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from croftbench.scorers.context import Known, NotApplicableError, Scorer, class_features, norm
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from croftbench.method import Outputs
+
+TINY = 1e-12
+
+
+def vim(known: Known, dim: int = 0) -> Scorer:
+    """Virtual-logit matching: energy less the part of the image that training images do not span, as a logit.
+
+    ViM: Out-Of-Distribution with Virtual-logit Matching, CVPR 2022, arXiv 2203.10807.
+
+        logsumexp_c(logit_c) - a |z R|,  R the eigenvectors of sum_i z_i z_i^T but the `dim` principal ones,
+        a = mean_i max_c logit_c(z_i) / mean_i |z_i R|
+
+    The paper's origin o = -(W^T)^+ b is 0, as cosines have no bias. dim = 0 is its rule, 1000 from 2048 features on
+    and 512 below; up to 512 features, where that would leave nothing, half of them (OpenOOD's choice at 512); and
+    never more than half the training images, which would span their own residual away.
+    """
+    import torch
+
+    train = known.outputs
+    class_features(train)
+    N, D = train.features.shape
+    rule = 1000 if D >= 2048 else 512 if D > 512 else D // 2
+    principal = dim or min(rule, N // 2)
+    if principal >= min(N, D):
+        raise NotApplicableError(f"{N} training images of {D} features have no residual beyond dim={principal}.")
+    z = train.features.cpu().double()
+    residual = torch.linalg.eigh(z.T @ z).eigenvectors[:, : D - principal]  # ascending eigenvalues
+    scale = float(train.logits.amax(1).mean()) / max(float(norm(z @ residual).mean()), TINY)
+    R = residual.to(train.features.device, train.features.dtype)
+
+    def score(outputs: Outputs) -> Tensor:
+        class_features(outputs)
+        return outputs.logits.logsumexp(-1) - scale * norm(outputs.features @ R)
+
+    return score
+
+
+def fdbd(known: Known) -> Scorer:
+    """Mean distance to the decision boundaries, relative to the distance from the mean training image.
+
+    Fast Decision Boundary based Out-of-Distribution Detector, ICML 2024, arXiv 2312.11536.
+
+        1/(C-1) sum_{c != f} |z (w_f - w_c)| / |w_f - w_c|  /  |z - m|,  f the predicted class, m the training mean
+
+    The logit scale cancels. Classes of equal features share no boundary; they count as distance 0.
+    """
+    m = known.outputs.features.mean(0)
+    if len(known.classnames) < 2:
+        raise NotApplicableError("one class has no decision boundary.")
+
+    def score(outputs: Outputs) -> Tensor:
+        w, cosines = class_features(outputs), outputs.logits / known.logit_scale
+        exact = w.cpu().double()  # (C, D); differences of near cosines cancel
+        squares = exact.square().sum(1)
+        gaps = (squares[:, None] + squares - 2 * exact @ exact.T).clamp_min(0).sqrt().to(cosines)  # (C, C)
+        best, f = cosines.max(1)
+        gaps = gaps.where(gaps > 1e-6, float("inf"))
+        distances = (best[:, None] - cosines) / gaps[f]
+        return distances.sum(1) / (len(w) - 1) / norm(outputs.features - m).clamp_min(TINY)
+
+    return score
+
+
+def nci(known: Known, alpha: float = 1e-4) -> Scorer:
+    """Neural-collapse inspired: alignment of the centred image with its predicted class, plus a norm.
+
+    Detecting Out-of-Distribution through the Lens of Neural Collapse, CVPR 2025, arXiv 2311.01479.
+
+        w_f (z - m) / |z - m| + alpha |z|_1,  f the predicted class, m the training mean
+
+    The second term is to catch features near the origin. Ours have unit length: their L1 norm only tells how evenly
+    they spread over dimensions, and in no rotated basis. The authors choose alpha in 1e-4 ... 1e-1 on validation
+    images; OpenOOD's default is kept, at which the term is small. alpha = 0 is the alignment alone.
+    """
+    m = known.outputs.features.mean(0)
+
+    def score(outputs: Outputs) -> Tensor:
+        z = outputs.features
+        w = class_features(outputs)[outputs.logits.argmax(1)]  # (B, D)
+        centred = z - m
+        return (w * centred).sum(1) / norm(centred).clamp_min(TINY) + alpha * z.abs().sum(1)
+
+    return score

@@ -1,0 +1,109 @@
+"""Choosing hyper-parameters on training and validation images alone: each training domain held out once, a quarter of
+the classes treated as unknown (draw.tuning_folds).
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from statistics import fmean
+from typing import TYPE_CHECKING
+
+from croftbench import draw
+from croftbench.draw.gather import own_pool
+from croftbench.errors import UsageError
+from croftbench.plugins import MethodInfo
+from croftbench.plugins.parameters import Value
+from croftbench.runs import planning
+
+if TYPE_CHECKING:
+    from croftbench.runs.execute import Workbench
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One point of the grid.
+
+    Attributes:
+        params: the hyper-parameters that the grid sets.
+        accuracy: on the held-out domains, mean over tuning folds and seeds.
+        auroc: known against unknown classes there, headline scorer.
+        runs, seconds: what the cell cost.
+    """
+
+    params: Mapping[str, Value]
+    accuracy: float
+    auroc: float
+    runs: int
+    seconds: float
+
+    @property
+    def objective(self) -> float:
+        """What is maximised: both of a suite's questions weigh the same."""
+        return (self.accuracy + self.auroc) / 2
+
+
+def parse_grid(settings: Sequence[str], info: MethodInfo) -> dict[str, list[Value]]:
+    """Arguments of the form "name=a,b,c" -> typed values by hyper-parameter.
+
+    Raises:
+        UsageError: not of that form, an unknown name, or a value of the wrong type.
+    """
+    grid: dict[str, list[Value]] = {}
+    for setting in settings:
+        name, equals, values = setting.partition("=")
+        if not equals or not values:
+            raise UsageError(f"--grid {setting} is not of the form name=a,b,c.", "Example: --grid lambda2=0,0.01,0.1")
+        grid[name] = [info.resolve({name: value})[name] for value in values.split(",")]
+    if not grid:
+        raise UsageError("no grid was given.", "Example: --grid lambda2=0,0.01,0.1")
+    return grid
+
+
+def cells(grid: Mapping[str, Sequence[Value]]) -> list[dict[str, Value]]:
+    """Every combination of the grid's values, the last hyper-parameter fastest."""
+    return [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]
+
+
+def search(
+    bench: Workbench, info: MethodInfo, grid: Mapping[str, Sequence[Value]], seeds: Sequence[int]
+) -> Iterator[Cell]:
+    """Every cell of the grid, in order."""
+    suite = bench.suite
+    for params in cells(grid):
+        start, accuracies, aurocs = time.perf_counter(), [], []
+        for job in planning.plan(suite, info, bench.identity, seeds=seeds, overrides=params):
+            fold = bench.fold(job.spec)
+            fold = replace(fold, train=own_pool(fold.train))  # whole training sets need not be encoded
+            for held_out in draw.tuning_folds(fold, job.spec.seed):
+                result, _ = bench.run_on(held_out, job.spec, info, within=fold.train)
+                scores = result.scores
+                accuracies += [s.value for s in scores if s.shift == "id"]
+                aurocs += [
+                    s.value
+                    for s in scores
+                    if s.metric == "auroc" and s.scorer == suite.protocol.headline and s.reference == held_out.id.name
+                ]
+        seconds = round(time.perf_counter() - start, 2)
+        yield Cell(params, fmean(accuracies), fmean(aurocs), len(accuracies), seconds)
+
+
+def record(bench: Workbench, info: MethodInfo, cells: Sequence[Cell], seeds: Sequence[int]) -> dict[str, object]:
+    """What a search leaves behind: the grid, the choice, and the cost."""
+    best = max(cells, key=lambda cell: cell.objective)
+    return {
+        "suite": bench.suite.name,
+        "suite_digest": bench.suite.digest,
+        "encoder": bench.identity.id,
+        "weights_digest": bench.identity.weights_digest,
+        "method": info.name,
+        "method_version": info.version,
+        "seeds": list(seeds),
+        "objective": "mean of accuracy and AUROC on held-out domains or validation images, 1/4 of the classes unknown",
+        "choice": dict(best.params),
+        "grid": [asdict(cell) | {"objective": cell.objective} for cell in cells],
+        "runs": sum(cell.runs for cell in cells),
+        "seconds": round(sum(cell.seconds for cell in cells), 1),
+    }

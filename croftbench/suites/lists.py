@@ -1,0 +1,24 @@
+"""Lists that lie beside the manifests and that suites name: class ids, and which class is which of another family."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+from croftbench.suites import registry
+
+
+@cache
+def ids(name: str, folder: Path | None = None) -> tuple[str, ...]:
+    """Class ids, one a line; what follows a tab is for people."""
+    return tuple(line.partition("\t")[0] for line in registry.lines_of(registry.shipped_list(name, folder)))
+
+
+@cache
+def mapping(name: str, folder: Path | None = None) -> dict[str, tuple[str, ...]]:
+    """Class id -> ids of the classes that it is elsewhere, from lines "id<TAB>id id ..."."""
+    found = {}
+    for line in registry.lines_of(registry.shipped_list(name, folder)):
+        key, _, others = line.partition("\t")
+        found[key] = tuple(others.replace(",", " ").split())
+    return found

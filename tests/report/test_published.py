@@ -1,0 +1,199 @@
+"""Published rows: what is shipped is sound, what is broken is named by file and line, and none is ranked."""
+
+from __future__ import annotations
+
+import csv
+import io
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from croftbench.errors import DataError, UsageError
+from croftbench.report import cells, own_rows, published
+from croftbench.report.formats import data, latex, render
+from croftbench.report.tables import leaderboard
+
+SHIPPED = Path(__file__).parents[2] / "results"
+
+ROW = {
+    "row": "paper/ours", "source": "A paper, table 1", "provenance": "primary", "suite": "tiny", "method": "ours",
+    "backbone": "ViT-B-16", "weights": "openai", "prompts": "a photo of a {}.", "pool": "all", "metric": "accuracy",
+    "split": "id", "scorer": "", "value": "68.35", "fpr_convention": "", "shots": "16", "seeds": "1 2", "band": "0.15",
+    "suite_digest": "", "weights_digest": "", "note": "",
+}  # fmt: skip
+FPR = {"metric": "fpr95", "split": "near", "scorer": "energy", "value": "40", "fpr_convention": "id-positive"}
+
+
+def put(folder: Path, *rows: dict[str, str], name: str = "paper", columns: list[str] | None = None) -> Path:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns or list(ROW), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(ROW | row for row in rows)
+    path = folder / "reported" / f"{name}.csv"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text.getvalue())
+    return path
+
+
+def test_shipped_rows_are_sound():
+    rows = published.read_all(SHIPPED)
+    assert len({row.name for row in rows}) == len(rows) > 30
+    entries = [entry for row in rows for entry in row.entries]
+    assert all(len(entry.source) > 5 and ".." not in entry.source for entry in entries)
+    by_name = {row.name: row for row in rows}
+    one, two = (by_name[f"{source}/zero-shot"].entries for source in ("clip_benchmark", "open_clip"))
+    for a, b in zip(one, two, strict=True):  # the band is wider than what two runs of the same weights differ by
+        assert a.column == b.column
+        assert abs(a.value - b.value) < a.band == b.band == 0.15
+    conventions = {e.row.split("/")[0]: e.fpr_convention for e in entries if e.fpr_convention}
+    assert conventions["openood_vlm"] == "ood-positive"
+    assert conventions["fjutlfy"] == "id-positive"
+    for name in ("mcm", "neglabel", "locoop-mcm", "locoop-gl-mcm"):
+        values = pd.DataFrame([(e.metric, e.split, e.value) for e in by_name[f"fjutlfy/{name}"].entries])
+        for _, group in values.groupby(0):
+            split = group[1] == "semantic-mean"
+            assert group.loc[~split, 2].mean() == pytest.approx(group.loc[split, 2].item(), abs=0.011)
+
+
+def test_writing_and_reading_lose_nothing(tmp_path):
+    rows = published.read(put(tmp_path, {"note": 'a "quoted", note\nof two lines'}, FPR, {"row": "other", "band": ""}))
+    assert [row.name for row in rows] == ["paper/ours", "other"]
+    again = tmp_path / "again.csv"
+    again.write_text(own_rows.to_csv(rows))
+    assert published.read(again) == rows
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        ({"provenance": "rumour"}, "provenance is 'rumour'"),
+        ({"value": "100.5"}, "value is '100.5'"),
+        ({"value": "-1"}, "value is '-1'"),
+        ({"value": "nan"}, "value is 'nan'"),
+        ({"value": ""}, "value is ''"),
+        ({"metric": "f1"}, "metric is 'f1'"),
+        ({"source": ""}, "source is ''"),
+        ({"row": "two words"}, "row is 'two words'"),
+        ({"band": "-1"}, "band is '-1'"),
+        ({"seeds": "three"}, "seeds is 'three'"),
+        (FPR | {"fpr_convention": ""}, "fpr_convention '' does not fit metric fpr95"),
+        (FPR | {"fpr_convention": "ood-positive"}, "fpr_convention 'ood-positive' does not fit metric fpr95"),
+        ({}, "row paper/ours has accuracy/id twice"),
+        (FPR | {"weights": "laion2b"}, "row paper/ours has another weights than above"),
+    ],
+)
+def test_broken_lines_are_named(tmp_path, change, complaint):
+    path = put(tmp_path, {}, change)
+    with pytest.raises(DataError) as caught:
+        published.read_all(tmp_path)
+    assert caught.value.message.startswith(f"{path}:3: ")
+    assert complaint in caught.value.message
+    assert "\n" not in str(caught.value)
+
+
+def test_broken_headers_and_short_lines(tmp_path):
+    columns = list(ROW)
+    for wrong, complaint in (
+        ([*columns, "extra"], ":1: column 'extra' is unknown"),
+        ([*columns, "row"], ":1: column 'row' is unknown or repeated"),
+    ):
+        path = put(tmp_path, columns=wrong)
+        with pytest.raises(DataError, match=complaint):
+            published.read(path)
+    path.write_text(",".join(columns[1:]) + "\n")
+    with pytest.raises(DataError, match=":1: column 'row' is missing"):
+        published.read(path)
+    path.write_text(",".join(columns) + "\na,b\n")
+    with pytest.raises(DataError, match=":2: 2 cells under 20 columns"):
+        published.read(path)
+    path.write_bytes(b"\xff\xfe")
+    with pytest.raises(DataError, match="cannot read"):
+        published.read(path)
+
+
+@pytest.fixture
+def board(add, tiny, tmp_path):
+    suite = tiny(seeds=(1,))
+    add(suite, 1, 0.5)
+    add(suite, 1, 0.4, method="coop")
+    put(
+        tmp_path,
+        {"value": "99.99"},
+        FPR | {"value": "0.01"},
+        {"row": "paper/msp"} | FPR | {"scorer": "msp"},
+        {"row": "paper/elsewhere", "suite": "other"},
+        {"row": "paper/old", "suite_digest": "0" * 12},
+    )
+    bare = leaderboard(tmp_path, suite)
+    return replace(bare, reported=published.matching(published.read_all(tmp_path), bare))
+
+
+def test_only_rows_of_this_suite_digest_and_score_match(board):
+    assert [row.name for row in board.reported] == ["paper/ours"]
+
+
+def test_published_rows_stand_below_and_are_never_ranked(board, tmp_path):
+    bare = replace(board, reported=())
+    shown = cells.lines(board)
+    assert [(line.rank, line.method, line.runs) for line in shown] == [
+        ("1", "croft", "1/1"),
+        ("2", "coop", "1/1"),
+        ("–", "paper/ours", "primary"),
+    ]
+    assert shown[:2] == cells.lines(bare)  # better numbers elsewhere change no mark
+    values = dict(zip(board.metrics, shown[2].cells, strict=True))
+    assert (values["accuracy/id"].text, values["fpr95/near"].text) == ("99.99", "0.01")
+    assert {cell.mark for cell in shown[2].cells} == {""}
+    assert {name for name, cell in values.items() if cell.text} == {"accuracy/id", "fpr95/near"}
+    assert "paper/ours: A paper, table 1" in render.to_markdown(board)
+    assert '<tr class="published">' in render.to_html(board)
+    assert latex.to_latex(board).count(r"\midrule") == 2
+    tidy = data.tidy(board)
+    assert tidy.loc[tidy["source"] == "paper/ours", "ranked"].tolist() == [False, False]
+    assert data.to_wide(board) == data.to_wide(bare)
+    assert "A paper" not in (render.write_leaderboards(tmp_path, board.suite)[1]).read_text()
+
+
+def test_bands(board):
+    (row,) = board.reported
+    for stated, passed in ((50.0, True), (50.15, True), (50.16, False), (49.85, True), (49.8, False)):
+        entry = replace(row.entries[0], value=stated)
+        (check,) = published.checks(published.Reported((entry,)), board, "croft")
+        assert (check.measured, check.passed) == (pytest.approx(50), passed)
+
+
+def test_numbers_that_cannot_be_held_against_ours(board):
+    entry = board.reported[0].entries[0]
+    for change, complaint in (
+        ({"band": None}, "states no band"),
+        ({"split": "elsewhere"}, "does not measure"),
+        ({"metric": "auroc", "split": "near", "scorer": "msp"}, "has msp auroc/near"),
+    ):
+        with pytest.raises(DataError, match=complaint):
+            published.checks(published.Reported((replace(entry, **change),)), board, "croft")
+
+
+def test_a_row_by_name(tmp_path):
+    put(tmp_path, {})
+    rows = published.read_all(tmp_path)
+    assert published.find(rows, "paper/ours") == rows[0]
+    with pytest.raises(UsageError, match="Did you mean 'paper/ours'"):
+        published.find(rows, "paper/our")
+    put(tmp_path, {}, name="copy")
+    with pytest.raises(UsageError, match="in 2 files"):
+        published.find(published.read_all(tmp_path), "paper/ours")
+
+
+def test_recording_our_own_row_keeps_the_others(board, tmp_path):
+    one = replace(board, table=board.table.iloc[:1])
+    path = own_rows.record(tmp_path, [own_rows.own(one, "croft", "emoji-clip/croftbench", "w" * 64)])
+    own_rows.record(tmp_path, [own_rows.own(one, "a", "emoji-clip/croftbench", "w" * 64)])
+    before = path.read_bytes()
+    rows = published.read(path)
+    assert [row.name for row in rows] == ["tiny/a", "tiny/croft"]
+    assert all(check.passed for check in published.checks(rows[1], one, "croft"))
+    assert len(published.checks(rows[1], one, "croft")) == len(board.metrics)
+    own_rows.record(tmp_path, [rows[0]])
+    assert path.read_bytes() == before

@@ -1,0 +1,90 @@
+"""A run with places: what a method gets, on a handful of glyphs, and that it is read a little at a time."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from croftbench import encoders, plugins
+from croftbench.data.pool import Pool
+from croftbench.data.roots import Roots
+from croftbench.draw.splits import Fold, Split
+from croftbench.encoders.lazy import Mapped
+from croftbench.errors import UsageError
+from croftbench.runs.execute import Workbench
+from croftbench.runs.spec import RunSpec
+from croftbench.suites.manifest import suite
+from croftbench.suites.registry import family
+
+SUITE = suite("emoji-open")
+NAMES = ("red apple", "octopus", "bus")
+
+
+@pytest.fixture
+def bench(cache):
+    return Workbench(SUITE, encoders.EMBEDDED, cache, torch.device("cpu"))
+
+
+@pytest.fixture
+def fold():
+    """Twenty-four glyphs in three made-up classes, two domains."""
+    paths = tuple(row.path for row in Roots().rows("emoji"))
+    pool = Pool("few", "emoji", paths[::350], family("emoji").content)
+    rows = tuple(range(24))
+
+    def split(name, chosen, known=True):
+        labels = tuple(row % 3 if known else -1 for row in chosen)
+        return Split(name, pool, chosen, labels, tuple(row % 2 for row in chosen))
+
+    return Fold(
+        "few", NAMES, ("ink", "paint"), split("train", rows[3:12]), split("val", rows[12:15]), split("id", rows[15:18]),
+        (split("shaded", rows[18:21]),), (split("near", rows[21:], known=False),), SUITE.templates,
+    )  # fmt: skip
+
+
+def spec(info, **changed):
+    identity = {"encoder": encoders.EMBEDDED, "weights_digest": "w", "transform": "t", "source": ""}
+    asked = {"shots": 3, "seed": 1, "views": 2, "method": info.name, "method_version": info.version}
+    return RunSpec(
+        suite=SUITE.name, suite_digest=SUITE.digest, fold="few", params=info.resolve(changed), **identity, **asked
+    )
+
+
+def test_row_zero_is_the_feature_itself(bench, fold):
+    for split in (fold.id, fold.semantic[0]):
+        found = bench.features(split, "patches")
+        assert isinstance(found, Mapped)
+        assert found.shape == (3, 5, 256)
+        assert torch.equal(found[:, 0], bench.features(split))
+
+
+def test_a_task_with_places(bench, fold, cache):
+    info = plugins.describe("locoop", cache)
+    task = bench.task(fold, spec(info), info, fold.train)
+    plain = plugins.describe("coop", cache)
+    without = bench.task(fold, spec(plain), plain, fold.train)
+    assert isinstance(task.train.views, Mapped)
+    assert task.train.views.shape == (2, 9, 5, 256)
+    assert torch.equal(task.train.views[:, :, 0], without.train.views)
+    assert torch.equal(task.val.views[:, :, 0], without.val.views)
+    assert task.domains == without.domains == ("ink", "paint")
+    assert task.train.domains.tolist() == [row % 2 for row in range(3, 12)]
+    fewer = replace(
+        fold, train=replace(fold.train, **{k: getattr(fold.train, k)[::2] for k in ("rows", "labels", "domains")})
+    )
+    tuned = bench.task(fewer, spec(info), info, fold.train)
+    assert torch.equal(tuned.train.views[1], task.train.views[1][torch.arange(0, 9, 2)])
+
+
+@pytest.mark.parametrize(("name", "changed"), [("gl-mcm", {}), ("locoop", {"epochs": 2, "batch": 4})])
+def test_methods_with_places_run(bench, fold, cache, name, changed):
+    info = plugins.describe(name, cache)
+    result, tables = bench.run_on(fold, spec(info, **changed), info)
+    assert {score.split for score in result.scores} == {"id", "shaded", "near"}
+    assert all(len(table.labels) == 3 for table in tables)
+
+
+def test_another_kind_of_image_is_refused(bench, fold, cache):
+    info = replace(plugins.describe("coop", cache), image="pixels")
+    with pytest.raises(UsageError, match="image='pixels', which does not exist"):
+        bench.task(fold, spec(info), info, fold.train)

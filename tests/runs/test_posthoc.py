@@ -1,0 +1,82 @@
+"""Post-hoc records: union, staleness, damage."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from croftbench import scorers
+from croftbench.errors import DataError
+from croftbench.runs import posthoc
+from croftbench.runs.posthoc import Posthoc, Scored
+from croftbench.runs.results import Score
+from croftbench.runs.spec import RunSpec
+
+SPEC = RunSpec(
+    "emoji-open", "d" * 64, "all", "croft", 1, "", {"lambda2": 0.1}, "clip/a", "w" * 64, "t", 3, 1, 4,
+)  # fmt: skip
+ROW = Score("near", "semantic", "auroc", 0.5, 0.4, 0.6, 10, 20, "knn", "id")
+
+
+def scored(label, **more):
+    asked = scorers.parse(label)
+    return Scored(asked.label, asked.name, asked.params, scores=(replace(ROW, scorer=label),), **more)
+
+
+def test_a_record_comes_back_as_it_was_written(tmp_path):
+    assert posthoc.read(tmp_path, SPEC) == Posthoc(SPEC)
+    record = Posthoc(SPEC).with_more([scored("knn:k=1"), scored("vim", not_applicable="why")], {"device": "cpu"})
+    path = posthoc.write(tmp_path, record)
+    assert path == tmp_path / "posthoc/emoji-open/croft" / f"{SPEC.run_id}.json"
+    assert posthoc.read(tmp_path, SPEC) == record
+
+
+def test_more_scores_join_and_newer_ones_replace():
+    first = Posthoc(SPEC).with_more([scored("knn"), scored("vim")], {"created": "a"})
+    both = first.with_more([scored("vim"), scored("nci")], {"created": "b"})
+    assert [(one.label, one.environment) for one in both.scorers] == [("knn", 0), ("vim", 1), ("nci", 1)]
+    again = both.with_more([scored("knn")], {"created": "c"})
+    assert [(one.label, again.environments[one.environment]["created"]) for one in again.scorers] == [
+        ("vim", "b"), ("nci", "b"), ("knn", "c"),
+    ]  # fmt: skip
+    assert [world["created"] for world in again.environments] == ["b", "c"]
+
+
+def test_what_is_missing(tmp_path, monkeypatch):
+    words = tmp_path / "w.txt"
+    words.write_text("tree")
+    neglabel = f"neglabel:words={words},share=1,groups=1"
+    record = Posthoc(SPEC).with_more(
+        [scored("knn"), scored("vim", not_applicable="why"), scored(neglabel, files=scorers.parse(neglabel).files)], {}
+    )
+
+    def missing(names, among=()):
+        return [one.label for one in record.missing(scorers.split(names), among)]
+
+    assert missing("knn,knn:k=50,vim,nci") == ["nci"]
+    assert missing("energy,nci", among=["energy"]) == ["nci"]
+    assert missing(neglabel) == []
+    words.write_text("sky")
+    assert missing(neglabel) == [neglabel]
+    monkeypatch.setattr(scorers, "SCORERS", {**scorers.SCORERS, "knn": replace(scorers.SCORERS["knn"], version=2)})
+    monkeypatch.setattr(posthoc, "SCORERS", scorers.SCORERS)
+    assert missing("knn") == ["knn"]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda data: data | {"schema": 9},
+        lambda data: data | {"environments": []},
+        lambda data: {k: v for k, v in data.items() if k != "spec"},
+        lambda data: data | {"spec": data["spec"] | {"seed": 2}},
+        lambda data: data | {"scorers": [{"label": "x"}]},
+    ],
+)
+def test_a_damaged_record_is_one_clear_error(tmp_path, damage):
+    path = posthoc.write(tmp_path, Posthoc(SPEC).with_more([scored("knn")], {}))
+    path.write_text(json.dumps(damage(json.loads(path.read_text()))))
+    with pytest.raises(DataError, match=path.name):
+        posthoc.read(tmp_path, SPEC)

@@ -1,0 +1,66 @@
+"""What a predictor may return, and how many images it sees at once."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from croftbench.errors import TrainingError
+from croftbench.method import Outputs
+from croftbench.runs import predict as evaluation
+
+C, D, SCALE = 3, 4, 30.0
+W = torch.nn.functional.normalize(torch.randn(C, D, generator=torch.Generator().manual_seed(0)), dim=1)
+
+
+def info(**needs):
+    return SimpleNamespace(name="m", transductive=False, **needs)
+
+
+def predict(predictor, images, about=None):
+    return list(evaluation.predict(predictor, images, C, SCALE, about or info()))
+
+
+def honest(f, **changed):
+    z = torch.nn.functional.normalize(f, dim=1)
+    return Outputs(**{"logits": SCALE * z @ W.T, "features": z, "classes": W} | changed)
+
+
+def test_images_come_in_chunks_unless_the_method_is_transductive(monkeypatch):
+    monkeypatch.setattr(evaluation, "CHUNK", 4)
+    images = torch.randn(10, D)
+    assert [len(part.logits) for part in predict(honest, images)] == [4, 4, 2]
+    whole = SimpleNamespace(name="m", transductive=True)
+    assert [len(part.logits) for part in predict(honest, images, whole)] == [10]
+    both = [evaluation.joined(predict(honest, images, about)) for about in (info(), whole)]
+    assert torch.allclose(both[0].logits, both[1].logits)
+    monkeypatch.setattr(evaluation, "PLACES", 12)
+    with_places = torch.randn(10, 6, D)
+    assert [len(p.logits) for p in predict(lambda f: honest(f[:, 0]), with_places)] == [2] * 5
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        (lambda f: {"logits": torch.zeros(len(f), C + 1)}, "logits of shape"),
+        (lambda f: {"features": torch.zeros(1, D)}, "1 features for 10 images"),
+        (lambda f: {"logits": torch.full((len(f), C), float("nan"))}, "not finite"),
+        (lambda f: {"scores": {"own": torch.full((len(f),), float("inf"))}}, "not finite"),
+        (lambda f: {"scores": {"own": torch.zeros(len(f), 1)}}, r"score 'own' of shape \(10, 1\)"),
+        (lambda f: {"scores": {"energy": torch.zeros(len(f))}}, "not named like"),
+        (lambda f: {"classes": W.flip(0)}, "do not give its logits"),
+        (lambda f: {"classes": W[:2]}, "do not give its logits"),
+    ],
+)
+def test_a_broken_promise_is_one_clear_error(wrong, says):
+    with pytest.raises(TrainingError, match=says):
+        predict(lambda f: honest(f, **wrong(f)), torch.randn(10, D))
+
+
+def test_a_predictor_may_write_on_what_it_is_given():
+    images = torch.randn(5, D)
+    before = images.clone()
+    predict(lambda f: honest(f.mul_(2)), images)
+    assert torch.equal(images, before)

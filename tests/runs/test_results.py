@@ -1,0 +1,164 @@
+"""Runs on disk: round trip, write-once, and what damage and full folders look like."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from croftbench import files as disk
+from croftbench.errors import DataError
+from croftbench.files import write_atomically
+from croftbench.runs import results
+from croftbench.runs.results import RunResult, Score
+from croftbench.runs.spec import RunSpec
+
+SPEC = RunSpec(
+    suite="emoji-open",
+    suite_digest="d" * 64,
+    fold="all",
+    method="croft",
+    method_version=1,
+    source="",
+    params={"lambda2": 0.03, "variant": "official", "steps": 1, "gate": None},
+    encoder="emoji-clip/croftbench",
+    weights_digest="w" * 64,
+    transform="resize64",
+    shots=3,
+    seed=1,
+    views=30,
+)
+RESULT = RunResult(
+    SPEC,
+    (
+        Score("line art", "covariate", "accuracy", 1 / 3, 0.1 + 0.2, 0.4, 247),
+        Score("near", "semantic", "auroc", 0.1, 0.0, 1.0, 247, 371, "energy", "ID"),
+    ),
+    {"python": "3.11", "dirty": False, "device": "CPU – “quoted”"},
+    {"train": 1.25},
+    "2026-01-01T00:00:00Z",
+)
+
+
+def test_round_trip(tmp_path):
+    path = results.write(tmp_path, RESULT)
+    assert path == tmp_path / "runs" / "emoji-open" / "croft" / f"{SPEC.run_id}.json"
+    assert results.read(path) == RESULT
+    assert list(results.read_all(tmp_path)) == [RESULT]
+
+
+def test_the_file_is_read_by_people_too(tmp_path):
+    text = results.write(tmp_path, RESULT).read_text(encoding="utf-8")
+    assert text.endswith("}\n")
+    assert "CPU – “quoted”" in text
+    assert json.loads(text)["scores"][0]["value"] == 1 / 3
+
+
+def test_a_run_is_written_once(tmp_path):
+    path = results.write(tmp_path, RESULT)
+    before = path.read_bytes()
+    assert results.write(tmp_path, replace(RESULT, created="later", scores=())) == path
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "change", [{"seed": 2}, {"fold": "flat"}, {"params": {"lambda2": 0.04}}, {"precision": "float16"}, {"shots": 1}]
+)
+def test_anything_asked_differently_is_another_run(change):
+    assert replace(SPEC, **change).run_id != SPEC.run_id
+
+
+def test_the_order_of_parameters_is_not_part_of_a_run():
+    assert replace(SPEC, params=dict(reversed(SPEC.params.items()))).run_id == SPEC.run_id
+
+
+def test_read_all_chooses_a_suite_and_keeps_the_order_of_paths(tmp_path):
+    specs = [replace(SPEC, suite=suite, seed=seed) for suite in ("b", "a") for seed in (1, 2, 3)]
+    for spec in specs:
+        results.write(tmp_path, replace(RESULT, spec=spec))
+    assert [run.spec.suite for run in results.read_all(tmp_path)] == ["a"] * 3 + ["b"] * 3
+    chosen = [run.spec.run_id for run in results.read_all(tmp_path, "b")]
+    assert chosen == sorted(spec.run_id for spec in specs if spec.suite == "b")
+    assert list(results.read_all(tmp_path / "nowhere")) == []
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda text: text[: len(text) // 2], "not a readable run"),
+        (lambda text: "", "not a readable run"),
+        (lambda text: "[]", "not a readable run"),
+        (lambda text: text.replace('"seed": 1', '"seed": 2'), "was changed: its content is run"),
+        (lambda text: text.replace('"lambda2": 0.03', '"lambda2": 0.3'), "was changed"),
+        (lambda text: text.replace('"scores"', '"stores"'), "not a readable run"),
+        (lambda text: text.replace('"n_ood"', '"n_out"'), "not a readable run"),
+        (lambda text: text.replace('"schema": 1', '"schema": 99'), "has schema 99"),
+    ],
+)
+def test_damaged_files_say_so(tmp_path, damage, message):
+    path = results.write(tmp_path, RESULT)
+    path.write_text(damage(path.read_text(encoding="utf-8")), encoding="utf-8")
+    with pytest.raises(DataError, match=message) as caught:
+        results.read(path)
+    assert str(path) in caught.value.message
+    assert caught.value.hint
+
+
+def test_nan_is_refused_and_leaves_nothing(tmp_path):
+    nan = replace(RESULT, scores=(Score("near", "semantic", "auroc", float("nan"), 0, 1, 1),))
+    with pytest.raises(ValueError, match="JSON compliant"):
+        results.write(tmp_path, nan)
+    assert files(tmp_path) == []
+
+
+def test_a_folder_that_cannot_be_made(tmp_path):
+    """As on a read-only folder; a plain file in the way stops even root."""
+    (tmp_path / "runs").write_text("in the way")
+    with pytest.raises(DataError, match=r"cannot write .*--results"):
+        results.write(tmp_path, RESULT)
+    assert files(tmp_path) == ["runs"]
+
+
+def test_a_full_disk_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):
+    path = tmp_path / "table.csv"
+    write_atomically(path, "old")
+
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(disk.os, "fsync", full)
+    with pytest.raises(DataError, match="No space left on device"):
+        write_atomically(path, "new")
+    assert path.read_text() == "old"
+    assert files(tmp_path) == ["table.csv"]
+
+
+def test_an_interrupt_leaves_nothing(tmp_path, monkeypatch):
+    def interrupt(descriptor: int) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(disk.os, "fsync", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        results.write(tmp_path, RESULT)
+    assert files(tmp_path) == []
+
+
+def test_replacing_a_file_leaves_no_temporary_one(tmp_path):
+    for text in ("one", "two"):
+        write_atomically(tmp_path / "deep" / "table.md", text)
+    assert files(tmp_path) == ["table.md"]
+    assert (tmp_path / "deep" / "table.md").read_text() == "two"
+    assert (tmp_path / "deep" / "table.md").stat().st_mode & 0o777 == 0o644
+
+
+def files(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.rglob("*") if path.is_file())
+
+
+@pytest.mark.parametrize("name", ["../escaped", "a/b", ".hidden", "", "line\nbreak"])
+def test_a_name_never_leads_out_of_the_folder(tmp_path, name):
+    with pytest.raises(DataError, match="cannot name a folder"):
+        results.write(tmp_path / "results", replace(RESULT, spec=replace(SPEC, method=name)))
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,263 @@
+"""Metrics against recorded values, independent restatements, properties, and simulated coverage."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from statistics import NormalDist
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+from sklearn.metrics import average_precision_score, roc_auc_score
+
+from croftbench.errors import DataError
+from croftbench.stats import metrics
+from croftbench.stats.metrics import Estimate
+
+Metric = Callable[..., Estimate]
+DETECTION: list[Metric] = [metrics.auroc, metrics.aupr, metrics.fpr_at_tpr, metrics.fpr_at_tpr_ood_positive]
+RECORDED = [
+    "gauss",
+    "gauss_float32",
+    "ties_int",
+    "ties_heavy",
+    "all_equal",
+    "perfect",
+    "reversed",
+    "n_pos_10",
+    "n_pos_20",
+    "n_pos_19",
+    "one_pos",
+    "one_neg",
+    "dup_at_cut",
+]
+
+scores = st.lists(st.integers(-8, 8).map(float), min_size=1, max_size=30)
+
+
+# ------------------------------------------------------------------------------------- recorded values
+
+
+def test_recorded_cases_are_all_tested(oracle):
+    assert set(oracle("metrics")["names"]) == set(RECORDED)
+
+
+@pytest.mark.parametrize("name", RECORDED)
+def test_published_measures(oracle, close, name):
+    recorded = oracle("metrics")
+    id_scores, ood_scores = recorded[f"{name}_pos"], recorded[f"{name}_neg"]
+    auroc, aupr, fpr95 = recorded[f"{name}_auroc_aupr_fpr"]
+    close(metrics.auroc(id_scores, ood_scores).value, auroc)
+    close(metrics.aupr(id_scores, ood_scores).value, aupr)
+    close(metrics.fpr_at_nearest_recall(id_scores, ood_scores), fpr95)
+    close(metrics.fpr_at_nearest_recall(id_scores, ood_scores, 0.8), recorded[f"{name}_fpr80"])
+
+
+def test_published_protocol_uses_definition_a(oracle, close):
+    recorded = oracle("protocols")
+    for setup, known in (("setup1", "val"), ("setup2", "test")):
+        right = recorded[f"{known}_logits"].argmax(1) == recorded[f"{known}_label"]
+        positives, negatives = recorded[f"{known}_energy"][right], recorded["ood_energy"]
+        _, fpr95, auroc, threshold = recorded[f"{setup}_acc_fpr_auroc_thr"]
+        close(np.percentile(positives, 5), threshold)
+        close(metrics.fpr_at_tpr(positives, negatives).value, fpr95)
+        close(metrics.auroc(positives, negatives).value, auroc)
+    labels = recorded["test_label"]
+    accuracy = metrics.accuracy(recorded["test_logits"].argmax(1), labels).value
+    close(100 * accuracy, recorded["setup1_test_accuracy_percent"])
+
+
+def test_the_two_meanings_of_fpr95():
+    """ID ~ N(2, 1), OOD ~ N(0, 2): 0.428 with ID positive, 0.899 with OOD positive."""
+    draw = np.random.default_rng(0)
+    id_scores, ood_scores = draw.normal(2, 1, 50_000), draw.normal(0, 2, 50_000)
+    assert round(metrics.fpr_at_tpr(id_scores, ood_scores).value, 3) == 0.428
+    assert round(metrics.fpr_at_tpr_ood_positive(id_scores, ood_scores).value, 3) == 0.899
+
+
+# ------------------------------------------------------------------------------------- restatements
+
+
+@given(scores, scores)
+def test_restatements(id_scores, ood_scores):
+    pairs = [(i > o) + (i == o) / 2 for i in id_scores for o in ood_scores]
+    assert metrics.auroc(id_scores, ood_scores).value == pytest.approx(np.mean(pairs))
+    labels, both = [1] * len(id_scores) + [0] * len(ood_scores), id_scores + ood_scores
+    assert metrics.auroc(id_scores, ood_scores).value == pytest.approx(roc_auc_score(labels, both))
+    assert metrics.aupr(id_scores, ood_scores).value == pytest.approx(average_precision_score(labels, both))
+    threshold = np.percentile(id_scores, 5)
+    accepted = sum(score > threshold for score in ood_scores) / len(ood_scores)
+    assert metrics.fpr_at_tpr(id_scores, ood_scores).value == pytest.approx(accepted)
+    threshold = np.percentile(ood_scores, 95)
+    rejected = sum(score < threshold for score in id_scores) / len(id_scores)
+    assert metrics.fpr_at_tpr_ood_positive(id_scores, ood_scores).value == pytest.approx(rejected)
+
+
+def test_delong_is_the_variance_over_pairs():
+    """The standard error from the (M, N) matrix of comparisons, as the definition has it."""
+    draw = np.random.default_rng(3)
+    id_scores, ood_scores = draw.normal(1, 1, 40).round(1), draw.normal(0, 1, 30).round(1)
+    wins = (id_scores[:, None] > ood_scores) + (id_scores[:, None] == ood_scores) / 2
+    error = np.sqrt(wins.mean(1).var(ddof=1) / 40 + wins.mean(0).var(ddof=1) / 30)
+    value, low, high = metrics.auroc(id_scores, ood_scores)
+    logit = np.log(np.array([low, high]) / (1 - np.array([low, high])))
+    assert np.diff(logit)[0] / 2 == pytest.approx(NormalDist().inv_cdf(0.975) * error / (value * (1 - value)))
+
+
+def test_aupr_error_is_the_jackknife():
+    """Leaving each image out in turn, at a size where it agrees with its infinitesimal form."""
+    draw = np.random.default_rng(4)
+    id_scores, ood_scores = draw.normal(1, 1, 300).round(2), draw.normal(0, 1, 200).round(2)
+
+    def precision(positives: np.ndarray, negatives: np.ndarray, weight: float) -> float:
+        counts = np.array([[(positives >= t).sum(), weight * (negatives >= t).sum()] for t in positives])
+        return float((counts[:, 0] / counts.sum(1)).mean())
+
+    # Dropping a negative must not change the ratio of the populations, which the interval takes as given.
+    without_id = [precision(np.delete(id_scores, i), ood_scores, 299 / 300) for i in range(300)]
+    without_ood = [precision(id_scores, np.delete(ood_scores, i), 200 / 199) for i in range(200)]
+    error = np.sqrt(np.var(without_id) * 299 + np.var(without_ood) * 199)
+    value, low, high = metrics.aupr(id_scores, ood_scores)
+    logit = np.log(np.array([low, high]) / (1 - np.array([low, high])))
+    expected = NormalDist().inv_cdf(0.975) * error / (value * (1 - value))
+    assert np.diff(logit)[0] / 2 == pytest.approx(expected, rel=0.02)
+
+
+@pytest.mark.parametrize(("right", "total"), [(0, 5), (7, 20), (20, 20), (49_000, 50_000)])
+def test_wilson(right, total):
+    interval = stats.binomtest(right, total).proportion_ci(0.95, method="wilson")
+    estimate = metrics.accuracy([1] * total, [1] * right + [0] * (total - right))
+    assert estimate == pytest.approx((right / total, interval.low, interval.high), abs=1e-12)
+
+
+# ------------------------------------------------------------------------------------- properties
+
+
+@settings(max_examples=40)
+@given(scores, scores)
+def test_only_the_order_matters(id_scores, ood_scores):
+    """A monotone map changes no value; it may move a percentile between two scores, so ranks keep FPR95's check."""
+    for metric in (metrics.auroc, metrics.aupr):
+        before = metric(id_scores, ood_scores)
+        assert metric(np.exp(id_scores), np.exp(ood_scores)) == pytest.approx(before)
+    for metric in DETECTION:
+        scaled = metric(2 * np.array(id_scores) + 4, 2 * np.array(ood_scores) + 4)
+        assert scaled == pytest.approx(metric(id_scores, ood_scores))
+
+
+@settings(max_examples=40)
+@given(scores, scores)
+def test_swapping_the_roles(id_scores, ood_scores):
+    forward, backward = metrics.auroc(id_scores, ood_scores), metrics.auroc(ood_scores, id_scores)
+    assert forward.value == pytest.approx(1 - backward.value)
+    assert (forward.low, forward.high) == pytest.approx((1 - backward.high, 1 - backward.low), abs=1e-9)
+    minus_id, minus_ood = -np.array(id_scores), -np.array(ood_scores)
+    mirrored = metrics.fpr_at_tpr(minus_ood, minus_id)
+    assert metrics.fpr_at_tpr_ood_positive(id_scores, ood_scores) == mirrored
+
+
+@settings(max_examples=60)
+@given(scores, scores)
+def test_intervals_hold_their_value(id_scores, ood_scores):
+    for metric in DETECTION:
+        value, low, high = metric(id_scores, ood_scores)
+        assert 0 <= low <= value <= high <= 1
+
+
+def test_higher_means_more_id():
+    good, bad = [3.0, 4.0, 5.0], [0.0, 1.0, 2.0]
+    assert [metric(good, bad).value for metric in DETECTION] == [1, 1, 0, 0]
+    assert [metric(bad, good).value for metric in DETECTION[:1] + DETECTION[2:]] == [0, 1, 1]
+
+
+@pytest.mark.parametrize("metric", DETECTION)
+def test_intervals_are_reproducible_and_shrink(metric):
+    draw = np.random.default_rng(0)
+    id_scores, ood_scores = draw.normal(2, 1, 4000), draw.normal(0, 2, 3000)
+    large = metric(id_scores, ood_scores)
+    assert metric(id_scores, ood_scores) == large
+    small = metric(id_scores[:250], ood_scores[:250])
+    assert large.high - large.low < 0.5 * (small.high - small.low)
+
+
+def test_perfect_separation_is_not_certain():
+    """No error among 50 images says little about the next 50."""
+    value, low, high = metrics.auroc(np.arange(50) + 100, np.arange(60))
+    assert value == high == 1
+    assert 0.90 < low < 0.95
+
+
+# ------------------------------------------------------------------------------------- coverage
+
+
+def gaussian_auroc(shift: float, spread: float) -> float:
+    return NormalDist().cdf(-shift / np.hypot(1, spread))
+
+
+def gaussian_fpr95(shift: float, spread: float) -> float:
+    return 1 - NormalDist(shift, spread).cdf(NormalDist().inv_cdf(0.05))
+
+
+def gaussian_aupr(shift: float, spread: float) -> float:
+    """By integration over ID quantiles, for ID : OOD = 250 : 400."""
+    levels = (np.arange(20_000) + 0.5) / 20_000
+    thresholds = [NormalDist().inv_cdf(1 - level) for level in levels]
+    above = np.array([1 - NormalDist(shift, spread).cdf(threshold) for threshold in thresholds])
+    return float((250 * levels / (250 * levels + 400 * above)).mean())
+
+
+@pytest.mark.parametrize(("shift", "spread"), [(-2, 2), (-2, 1), (-0.5, 1)])
+@pytest.mark.parametrize(
+    ("metric", "truth"),
+    [
+        (metrics.auroc, gaussian_auroc),
+        (metrics.aupr, gaussian_aupr),
+        (metrics.fpr_at_tpr, gaussian_fpr95),
+        (metrics.fpr_at_tpr_ood_positive, lambda shift, spread: gaussian_fpr95(shift / spread, 1 / spread)),
+    ],
+)
+def test_coverage(metric, truth, shift, spread):
+    """Of 3000 experiments at about the default suite's sizes, 93 to 97% of the intervals hold the true value."""
+    draw, expected = np.random.default_rng(2), truth(shift, spread)
+    inside = 0
+    for seed in range(3000):
+        keywords = {"seed": seed} if "fpr" in metric.__name__ else {}
+        estimate = metric(draw.normal(0, 1, 250), draw.normal(shift, spread, 400), **keywords)
+        inside += estimate.low <= expected <= estimate.high
+    assert 0.93 <= inside / 3000 <= 0.97, f"covers {inside / 3000:.3f}"
+
+
+@pytest.mark.parametrize("rate", [0.1, 0.5, 0.9])
+def test_coverage_of_accuracy(rate):
+    draw = np.random.default_rng(1)
+    right = draw.random((1500, 250)) < rate
+    estimates = [metrics.accuracy(row, np.ones(250)) for row in right]
+    assert 0.93 <= np.mean([one.low <= rate <= one.high for one in estimates]) <= 0.97
+
+
+# ------------------------------------------------------------------------------------- bad input
+
+
+@pytest.mark.parametrize("metric", [*DETECTION, metrics.fpr_at_nearest_recall])
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [([], "are empty"), ([0.1, np.nan], "nan at position 1"), ([np.inf], "inf at position 0"), ([[1.0]], "vector")],
+)
+def test_bad_scores(metric, bad, message):
+    with pytest.raises(DataError, match=message) as caught:
+        metric([1.0, 2.0], bad)
+    assert "\n" not in str(caught.value)
+    with pytest.raises(DataError, match="ID scores"):
+        metric(bad, [1.0, 2.0])
+
+
+def test_bad_arguments():
+    with pytest.raises(DataError, match="2 predictions for 3 labels"):
+        metrics.accuracy([0, 1], [0, 1, 1])
+    with pytest.raises(DataError, match="empty"):
+        metrics.accuracy([], [])
+    for share in (0, 1, 95):
+        with pytest.raises(DataError, match="between 0 and 1"):
+            metrics.fpr_at_tpr([1.0], [0.0], share)
