@@ -114,7 +114,7 @@ def _matching(head: Entry, suite: Suite, seeds: tuple[int, ...], results: Path, 
 
 def _plain(spec: RunSpec, suite: Suite, shots: int, cache: Path) -> bool:
     """Whether `croftbench run` makes this run without options: own hyper-parameters and the suite's recipe."""
-    if not plugins.known(spec.method) or spec.suite_digest != suite.digest:
+    if not plugins.is_registered(spec.method) or spec.suite_digest != suite.digest:
         return False
     info = plugins.describe(spec.method, cache)
     params = info.resolve(info.recipe(suite.recipes))

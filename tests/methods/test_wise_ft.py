@@ -245,8 +245,8 @@ def test_a_wrapped_method_that_is_not_there(tmp_path, name, says):
 
 
 def test_known_names():
-    assert plugins.known("croft") and plugins.known("wise-ft+croft")
-    assert not any(plugins.known(name) for name in ("wise-ft", "wise-ft+Mine", "Mine", "other+croft"))
+    assert plugins.is_registered("croft") and plugins.is_registered("wise-ft+croft")
+    assert not any(plugins.is_registered(name) for name in ("wise-ft", "wise-ft+Mine", "Mine", "other+croft"))
 
 
 def test_without_gradients_or_changes_to_what_it_is_given(task, image):

@@ -230,7 +230,7 @@ def test_links_and_giants(shared, tmp_path, monkeypatch):
 
 
 def test_a_table_that_unfolds_is_refused(shared, tmp_path, monkeypatch):
-    monkeypatch.setattr(bundle.rescoring, "MAX_ROWS", 2)
+    monkeypatch.setattr(bundle.recheck, "MAX_ROWS", 2)
     refused(shared[2], tmp_path / "theirs", "more than 2 rows")
 
 

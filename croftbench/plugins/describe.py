@@ -1,0 +1,182 @@
+"""What is known of a method without running it: its needs and its typed hyper-parameters.
+
+Describing a method imports it, and with it torch, which takes seconds. A description is therefore kept in the cache
+under the digest of the method's source, so that a run that is finished already answers at once.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from croftbench import __version__
+from croftbench.errors import UsageError, unknown
+from croftbench.files import digest, write_atomically
+from croftbench.plugins.in_memory import name_of, source_of
+from croftbench.plugins.load import check_contract, defining_files, imported_files, load
+from croftbench.plugins.names import BUILT_IN, WRAPPERS, registered, unwrap
+from croftbench.plugins.parameters import Parameter, Value, construct, parameters, typed
+
+if TYPE_CHECKING:
+    from croftbench.method import Method
+
+
+@dataclass(frozen=True)
+class MethodInfo:
+    """What is known of a method without running it.
+
+    Attributes:
+        name: as tables show it.
+        target: "module:Class" or "path/to/file.py:Class"; behind "wrapper+" where it is wrapped.
+        source: digest of the defining file for methods from outside, "" for built-in ones.
+        version, image, text, train, transductive: the method's version and needs.
+        params: its hyper-parameters, nested dataclasses flattened.
+        summary: the first line of its module's docstring.
+        cls: the class itself, of a method that was handed over as a class or an object.
+        fixed: its values are those of an object that a user made, which no suite's recipe changes.
+    """
+
+    name: str
+    target: str
+    source: str
+    version: int
+    image: str
+    text: str
+    train: bool
+    transductive: bool
+    params: Mapping[str, Parameter]
+    summary: str
+    cls: type | None = field(default=None, compare=False, repr=False)
+    fixed: bool = False
+
+    def recipe(self, recipes: Mapping[str, Mapping[str, Value]]) -> dict[str, Value]:
+        """What a suite's recipes say of this method; of a wrapped one, first what they say of the method inside."""
+        return {} if self.fixed else {**recipes.get(unwrap(self.name)[1], {}), **recipes.get(self.name, {})}
+
+    def resolve(self, *layers: Mapping[str, Value | str]) -> dict[str, Value]:
+        """All hyper-parameters: the defaults, overridden by each layer in turn.
+
+        Raises:
+            UsageError: a name that the method does not have, or a value of the wrong type.
+        """
+        values = {name: parameter.default for name, parameter in self.params.items()}
+        for layer in layers:
+            for name, value in layer.items():
+                if name not in self.params:
+                    raise unknown(f"hyper-parameter of {self.name}", name, self.params)
+                values[name] = typed(self.name, name, value, self.params[name])
+        return values
+
+
+def describe(method: str | type[Method] | Method, cache: Path) -> MethodInfo:
+    """Look a method up by registered name or "file.py:Class", either wrapped or not; or take a class or an object.
+
+    An object's own values become its hyper-parameters: no recipe changes them.
+
+    Raises:
+        UsageError: there is no such method, or it does not meet the contract.
+    """
+    return _by_name(method, cache) if isinstance(method, str) else _handed_over(method)
+
+
+def _by_name(name: str, cache: Path) -> MethodInfo:
+    methods = registered()
+    wrapper, inside = unwrap(name)
+    if inside not in methods and ".py:" not in inside:
+        if inside.rstrip("+") in WRAPPERS:
+            raise UsageError(f"{inside} wraps another method.", f"Name it: {inside.rstrip('+')}+croft, for example.")
+        raise unknown("method", inside, methods)
+    prefix = f"{wrapper}+" if wrapper else ""
+    target = prefix + methods.get(inside, inside)
+    files = defining_files(target)
+    sources = {*files, *(path for file in files for path in imported_files(file))}
+    key = digest([__version__, target, *(_sha(path) for path in sorted(sources))])
+    kept = cache / "methods" / f"{key[:16]}.json"
+    if kept.is_file():
+        data = json.loads(kept.read_text(encoding="utf-8"))
+        params = {k: Parameter(v["default"], v["kind"], tuple(v["choices"])) for k, v in data.pop("params").items()}
+        return MethodInfo(**data, params=params)
+    shown = prefix + (inside if inside in methods else target.rpartition(":")[2])
+    source = "" if inside in BUILT_IN else _sha(files[-1])[:12]
+    info = _described(load(target), shown, target, source, summary(target))
+    fields = {name: value for name, value in asdict(info).items() if name not in ("cls", "fixed")}
+    write_atomically(kept, json.dumps(fields))
+    return info
+
+
+def _handed_over(method: type[Method] | Method) -> MethodInfo:
+    """A class, or an object whose values are its hyper-parameters."""
+    cls = method if isinstance(method, type) else type(method)
+    check_contract(cls, cls.__name__)
+    if cls.__module__ == "croftbench.methods.wise_ft":
+        raise UsageError(f"{cls.__name__} wraps another method.", "Name it: 'wise-ft+croft', for example.")
+    name, source = name_of(cls), source_of(cls)
+    about = (cls.__doc__ or "").partition("\n")[0]
+    info = _described(
+        cls, name, f"{cls.__module__}:{cls.__qualname__}", source, about, method if cls is not method else None
+    )
+    return replace(info, cls=cls, fixed=cls is not method)
+
+
+def _described(cls: Any, name: str, target: str, source: str, about: str, example: Any = None) -> MethodInfo:
+    needs = cls.needs
+    return MethodInfo(
+        name, target, source, getattr(cls, "version", 1), needs.image, needs.text, needs.train, needs.transductive,
+        parameters(cls, example), about,
+    )  # fmt: skip
+
+
+def summary(target: str) -> str:
+    """First line of the defining module's docstring, read without importing it."""
+    return (ast.get_docstring(_parsed(target)) or "").partition("\n")[0]
+
+
+def citation(target: str) -> str:
+    """Title, venue and arXiv number: the docstring's second paragraph, "" where it is none with a year in it."""
+    second = [*(ast.get_docstring(_parsed(target)) or "").split("\n\n"), ""][1]
+    text = " ".join(second.partition("Code of the authors")[0].split())
+    return text if re.search(r"\b(19|20)\d\d\b", text) else ""
+
+
+def needs(target: str) -> str:
+    """What a method declared beyond cached features and text, in words; of a wrapper, that it is the method's."""
+    name = target.rpartition(":")[2]
+    classes = (node for node in _parsed(target).body if isinstance(node, ast.ClassDef) and node.name == name)
+    for node in (statement for defined in classes for statement in defined.body):
+        if isinstance(node, ast.AnnAssign) and isinstance(node.value, ast.Call) and ast.unparse(node.target) == "needs":
+            given = {k.arg: k.value.value for k in node.value.keywords if isinstance(k.value, ast.Constant)}
+            words = {
+                "text tower": given.get("text") == "tower", "patches": given.get("image") == "patches",
+                "no training": given.get("train") is False, "transductive": given.get("transductive") is True,
+            }  # fmt: skip
+            return ", ".join(word for word, declared in words.items() if declared) or "features"
+    return "as the method inside" if target in WRAPPERS.values() else "see its file"
+
+
+def _parsed(target: str) -> ast.Module:
+    return ast.parse(defining_files(target)[0].read_text(encoding="utf-8"))
+
+
+def build(info: MethodInfo, params: Mapping[str, Any]) -> Method:
+    """The method with these hyper-parameters.
+
+    Raises:
+        UsageError: the method refuses them.
+    """
+    cls = info.cls or load(info.target)
+    try:
+        return cast("Method", construct(cls, dict(params)))
+    except (TypeError, ValueError) as error:
+        raise UsageError(
+            f"{info.name} refuses its hyper-parameters: {error}.", "See `croftbench list methods`."
+        ) from error
+
+
+def _sha(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -1,0 +1,77 @@
+"""Methods that are handed over as classes or objects: what they are called, and a fingerprint of their source.
+
+A class in a file is fingerprinted by the file, as `--method file.py:Class` is, so both have the same runs. A class of
+a notebook or of a script that is run has no file of its own: its source counts, and that of whatever it uses there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import sys
+from pathlib import Path
+from types import CodeType, FunctionType
+from typing import Any
+
+from croftbench.errors import UsageError
+from croftbench.plugins.names import BUILT_IN, registered
+
+PLAIN = (bool, int, float, str, bytes, type(None), tuple, frozenset)
+"""Values whose text says all: a constant that a method uses is part of its source."""
+
+
+def name_of(cls: type) -> str:
+    """The registered name of a class that has one, else its own."""
+    target = f"{cls.__module__}:{cls.__qualname__}"
+    return next((name for name, of in registered().items() if of == target), cls.__name__)
+
+
+def source_of(cls: type) -> str:
+    """12 digits that change with the source of a class; "" for a built-in method.
+
+    Raises:
+        UsageError: its source cannot be read, as in a shell that keeps none.
+    """
+    if f"{cls.__module__}:{cls.__qualname__}" in BUILT_IN.values():
+        return ""
+    module = sys.modules.get(cls.__module__)
+    file = getattr(module, "__file__", None)
+    if file is not None and cls.__module__ != "__main__":
+        return hashlib.sha256(Path(file).read_bytes()).hexdigest()[:12]
+    texts: dict[str, str] = {}
+    _gather(cls, cls.__name__, vars(module) if module else {}, texts)
+    return hashlib.sha256("\n".join(texts[name] for name in sorted(texts)).encode()).hexdigest()[:12]
+
+
+def _gather(thing: Any, name: str, around: dict[str, Any], texts: dict[str, str]) -> None:
+    """Put the source of a class or function into `texts`, and that of what it uses of the names `around` it."""
+    try:
+        texts[name] = inspect.getsource(thing)
+    except (OSError, TypeError) as error:
+        raise UsageError(
+            f"the source of {name} cannot be read, so its runs could not be told apart from another version's.",
+            "Put it in a file, or define it in a notebook cell.",
+        ) from error
+    for used in sorted(_names(thing) & around.keys() - texts.keys()):
+        value = around[used]
+        if isinstance(value, PLAIN):
+            texts[used] = f"{used} = {value!r}"
+        elif isinstance(value, type | FunctionType) and value.__module__ == "__main__":
+            _gather(value, used, around, texts)
+
+
+def _names(thing: Any) -> set[str]:
+    """Global names that the code of a class or function reads, and those of its base classes."""
+    if isinstance(thing, FunctionType):
+        return _of_code(thing.__code__)
+    used = {base.__name__ for base in thing.__bases__}
+    for member in vars(thing).values():
+        plain = getattr(member, "__func__", getattr(member, "fget", member))
+        if isinstance(plain, FunctionType):
+            used |= _of_code(plain.__code__)
+    return used
+
+
+def _of_code(code: CodeType) -> set[str]:
+    inner = (_of_code(constant) for constant in code.co_consts if isinstance(constant, CodeType))
+    return set(code.co_names).union(*inner)

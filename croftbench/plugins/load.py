@@ -1,0 +1,137 @@
+"""A method's target -> its class, checked against the contract; and the files that define it, found without importing.
+
+A target is "module:Class" or "path/to/file.py:Class", behind "wrapper+" where it is wrapped.
+"""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import hashlib
+import importlib
+import importlib.util
+import sys
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from croftbench.errors import UsageError, unknown
+from croftbench.plugins.names import WRAPPERS, unwrap
+
+
+class MethodImportError(UsageError):
+    """A user's method file raised while it was imported."""
+
+
+def load(target: str) -> Any:
+    """The class behind a target.
+
+    Raises:
+        UsageError: its file or class is not there, does not import, or does not meet the contract.
+    """
+    wrapper, inside = unwrap(target)
+    if wrapper:
+        return _wrapped(load(WRAPPERS[wrapper]), load(inside))
+    module_name, _, attribute = target.rpartition(":")
+    try:
+        module = _load_file(Path(module_name)) if module_name.endswith(".py") else importlib.import_module(module_name)
+    except Exception as error:
+        raise MethodImportError(
+            f"importing {module_name} failed: {type(error).__name__}: {error}.", "Run with --traceback to see where."
+        ) from error
+    cls = getattr(module, attribute, None)
+    if cls is None:
+        raise unknown(f"class in {module_name}", attribute, [n for n in vars(module) if not n.startswith("_")])
+    check_contract(cls, target)
+    return cls
+
+
+def check_contract(cls: Any, name: str) -> None:
+    """Fail unless `cls` is a frozen dataclass with `needs` and `fit`.
+
+    Raises:
+        UsageError: it is not; the message says what to write.
+    """
+    if not (isinstance(cls, type) and dataclasses.is_dataclass(cls) and hasattr(cls, "fit") and hasattr(cls, "needs")):
+        raise UsageError(
+            f"{name} is not a method: it must be a frozen dataclass with `needs` and `fit(task)`.",
+            "See README, 'Your own method'.",
+        )
+    if not cls.__dataclass_params__.frozen:  # type: ignore[attr-defined]
+        raise UsageError(f"{name} must be a frozen dataclass.", "Write @dataclass(frozen=True) above the class.")
+
+
+def defining_files(target: str) -> list[Path]:
+    """The files that define a target: the wrapper's, if it has one, then the method's.
+
+    Raises:
+        UsageError: there is no such file or module.
+    """
+    wrapper, inside = unwrap(target)
+    return [_file(WRAPPERS[wrapper]), _file(inside)] if wrapper else [_file(inside)]
+
+
+def imported_files(path: Path) -> set[Path]:
+    """The files of this package that a method's file imports, directly or not: their defaults become its own."""
+    reached: set[Path] = set()
+    waiting = [path]
+    while waiting:
+        new = set(_imports(waiting.pop())) - reached
+        reached |= new
+        waiting += new
+    return reached
+
+
+@cache
+def _imports(path: Path) -> tuple[Path, ...]:
+    """Files of this package's modules that a file names in import statements."""
+    package = Path(__file__).parents[1]
+    modules = set()
+    for node in ast.walk(ast.parse(path.read_bytes())):
+        if isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            modules |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+        elif isinstance(node, ast.Import):
+            modules |= {alias.name for alias in node.names}
+    inside = (module.split(".")[1:] for module in modules if module.startswith("croftbench."))
+    places = (package.joinpath(*parts) for parts in inside)
+    return tuple(f for place in places for f in (place.with_suffix(".py"), place / "__init__.py") if f.is_file())
+
+
+def _file(target: str) -> Path:
+    """The file that defines a target without a wrapper."""
+    module, _, _ = target.rpartition(":")
+    if module.endswith(".py"):
+        path = Path(module)
+        if not path.is_file():
+            raise UsageError(f"there is no file {module}.", "Give --method path/to/file.py:Class.")
+        return path
+    try:
+        spec = importlib.util.find_spec(module)
+    except ImportError:
+        spec = None
+    if spec is None or spec.origin is None:
+        raise UsageError(f"method module '{module}' is not installed.", "Install the package that declares it.")
+    return Path(spec.origin)
+
+
+def _wrapped(wrapper: Any, method: Any) -> Any:
+    """The wrapper with the method's class for its field `method`; its version rises with either's."""
+    inside = ("method", method, dataclasses.field(default_factory=method))
+    both = {"needs": method.needs, "version": wrapper.version + getattr(method, "version", 1) - 1}
+    return dataclasses.make_dataclass(wrapper.__name__, [inside], bases=(wrapper,), namespace=both, frozen=True)
+
+
+def _load_file(path: Path) -> ModuleType:
+    name = f"croftbench_user_{hashlib.sha256(path.read_bytes()).hexdigest()[:12]}"
+    if name not in sys.modules:
+        spec = importlib.util.spec_from_file_location(name, path)
+        assert spec is not None and spec.loader is not None  # a .py file always has a loader
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[name] = module  # dataclasses look their module up there
+        try:
+            spec.loader.exec_module(module)
+        except BaseException:
+            del sys.modules[name]
+            raise
+    return sys.modules[name]

@@ -1,0 +1,53 @@
+"""Names of methods -> where they are defined: built-in ones, and those that installed packages declare."""
+
+from __future__ import annotations
+
+from importlib.metadata import entry_points
+
+from croftbench.errors import UsageError
+
+GROUP = "croftbench.methods"
+BUILT_IN = {
+    "zero-shot": "croftbench.methods.zero_shot:ZeroShot",
+    "coop": "croftbench.methods.coop:CoOp",
+    "cocoop": "croftbench.methods.cocoop:CoCoOp",
+    "clip-adapter": "croftbench.methods.clip_adapter:CLIPAdapter",
+    "tip-adapter": "croftbench.methods.tip_adapter:TipAdapter",
+    "tip-adapter-f": "croftbench.methods.tip_adapter:TipAdapterF",
+    "dplclip": "croftbench.methods.dplclip:DPLCLIP",
+    "bayes-cal": "croftbench.methods.bayes_cal:BayesCAL",
+    "croft": "croftbench.methods.croft:CRoFT",
+    "linear-probe": "croftbench.methods.linear_probe:LinearProbe",
+    "task-res": "croftbench.methods.task_res:TaskRes",
+    "gl-mcm": "croftbench.methods.gl_mcm:GLMCM",
+    "locoop": "croftbench.methods.locoop:LoCoOp",
+    "kgcoop": "croftbench.methods.kgcoop:KgCoOp",
+    "prograd": "croftbench.methods.prograd:ProGrad",
+}
+WRAPPERS = {
+    "wise-ft": "croftbench.methods.wise_ft:WiSEFT",
+}
+
+
+def registered() -> dict[str, str]:
+    """Name -> target of all methods that can be called by name.
+
+    Raises:
+        UsageError: two packages claim one name.
+    """
+    targets = dict(BUILT_IN)
+    for entry in entry_points(group=GROUP):
+        if targets.setdefault(entry.name, entry.value) != entry.value:
+            raise UsageError(f"method '{entry.name}' is claimed twice: {targets[entry.name]} and {entry.value}.")
+    return targets
+
+
+def unwrap(name: str) -> tuple[str, str]:
+    """The wrapper of a name or target, "" where it has none, and what is inside."""
+    wrapper, _, inside = name.partition("+")
+    return (wrapper, inside) if wrapper in WRAPPERS and inside else ("", name)
+
+
+def is_registered(name: str) -> bool:
+    """Whether a method can be called by that name, wrapped or not."""
+    return unwrap(name)[1] in registered()
