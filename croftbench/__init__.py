@@ -1,3 +1,70 @@
-"""croftbench: vision-language models under covariate and semantic shift, in one run."""
+"""croftbench: vision-language models under covariate and semantic shift, in one run.
 
-__version__ = "0.2.0"
+    import croftbench
+
+    board = croftbench.run(["zero-shot", "croft", MyMethod(alpha=3)], suite="emoji-open")
+    board.table
+
+Everything that the command line does is a function here; `croftbench.api` has them with their types. Importing
+croftbench imports no torch: what a function needs is imported when it is called. `croftbench.methods()`,
+`croftbench.scorers()`, `croftbench.suites()` and `croftbench.encoders()` list what those packages hold.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from croftbench.api.board import Leaderboard as Leaderboard
+    from croftbench.api.checking import check as check
+    from croftbench.api.evaluating import evaluate as evaluate
+    from croftbench.api.names import describe as describe
+    from croftbench.api.names import load_suite as load_suite
+    from croftbench.api.names import splits as splits
+    from croftbench.api.reading import compare as compare
+    from croftbench.api.reading import export_runs as export_runs
+    from croftbench.api.reading import import_runs as import_runs
+    from croftbench.api.reading import leaderboard as leaderboard
+    from croftbench.api.reading import load_run as load_run
+    from croftbench.api.reading import load_runs as load_runs
+    from croftbench.api.reading import plot as plot
+    from croftbench.api.reading import stale_tables as stale_tables
+    from croftbench.api.reading import write_page as write_page
+    from croftbench.api.running import run as run
+    from croftbench.api.studying import diagnose as diagnose
+    from croftbench.api.studying import reproduce as reproduce
+    from croftbench.api.studying import tune as tune
+
+__version__ = "0.3.0"
+
+HOMES = {
+    "board": ("Leaderboard",),
+    "checking": ("check",),
+    "names": ("describe", "load_suite", "splits"),
+    "reading": (
+        "compare", "export_runs", "import_runs", "leaderboard", "load_run", "load_runs", "plot", "stale_tables",
+        "write_page",
+    ),
+    "evaluating": ("evaluate",),
+    "running": ("run",),
+    "studying": ("diagnose", "reproduce", "tune"),
+}  # fmt: skip
+"""Module of `croftbench.api` -> what it gives to this package."""
+
+ROOMS = ("encoders", "methods", "scorers", "suites")
+"""Packages that can be called for a list of what they hold: see `croftbench.rooms`."""
+
+__all__ = ["__version__", *ROOMS, *(name for names in HOMES.values() for name in names)]
+
+
+def __getattr__(name: str) -> Any:
+    """What is public, imported when it is asked for."""
+    if name in ROOMS:
+        return import_module(f"croftbench.{name}")
+    for home, names in HOMES.items():
+        if name in names:
+            return getattr(import_module(f"croftbench.api.{home}"), name)
+    raise AttributeError(f"module 'croftbench' has no attribute '{name}'")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

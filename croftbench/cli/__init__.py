@@ -1,54 +1,94 @@
-"""The command line. Data on stdout, progress and errors on stderr; exit 0 done, 1 failed, 2 usage, 130 interrupted."""
+"""The command line. Data on stdout, progress and errors on stderr; exit 0 done, 1 failed, 2 usage, 130 interrupted.
+
+A command is imported when it is called: `croftbench --help` knows each by its line here.
+"""
 
 from __future__ import annotations
 
 import os
 import sys
 import traceback
+from importlib import import_module
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
-from croftbench.cli import (
-    bundle,
-    cache,
-    check,
-    compare,
-    data,
-    diagnose,
-    leaderboard,
-    listing,
-    plot,
-    report,
-    reproduce,
-    run,
-    show,
-    tune,
-)
-from croftbench.cli.console import complain
+from croftbench import __version__
+from croftbench.cli.help import HELP, alone, epilog
 from croftbench.errors import CroftbenchError
+from croftbench.progress import complain
+
+COMMANDS = {
+    "run": ("run:run", "Train and evaluate methods; finished runs are found."),
+    "leaderboard": ("leaderboard:leaderboard", "Rebuild and print the tables."),
+    "compare": ("compare:compare", "Is one method better than another, or is it noise?"),
+    "plot": ("plot:plot", "Draw one picture of a suite's runs."),
+    "report": ("report:report", "Write tables, pictures and run cards as one HTML page."),
+    "show": ("show:show", "Show one run, whole."),
+    "list": ("listing:list_names", "List methods, suites, splits, scorers or encoders."),
+    "tune": ("tune:tune", "Choose hyper-parameters on training images alone."),
+    "diagnose": ("diagnose:diagnose", "Measure CRoFT's claim on energy gradients and Hessians."),
+    "reproduce": ("reproduce:reproduce", "Run a published row; hold it against its band."),
+    "export": ("export:export", "Write runs to one file that others can check and merge."),
+    "import": ("import_runs:import_runs", "Check the runs of such a file and add them."),
+    "check": ("check:check", "Check every manifest against its rules."),
+    "data": ("data:app", "Data sets: what is here, is it whole, how to get it."),
+    "cache": ("cache:app", "Cached features and outputs: list, size, prune."),
+}
+"""Name -> module and function below `croftbench.cli`, and what the list of commands says."""
+
+
+class Commands(TyperGroup):
+    """The group of all commands, each imported when it is asked for."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """In the order of a first visit."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, name: str) -> Any:
+        """The command of that name, None where there is none."""
+        if name not in COMMANDS:
+            return None
+        module, _, attribute = COMMANDS[name][0].partition(":")
+        home = import_module(f"croftbench.cli.{module}")
+        found = getattr(home, attribute)
+        return typer.main.get_command(found if isinstance(found, typer.Typer) else alone(found, home.EXAMPLES))
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """The list of commands, without importing one."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+
 
 app = typer.Typer(
     name="croftbench",
+    cls=Commands,
     help="Vision-language models under covariate and semantic shift, in one run.",
-    epilog="--traceback, anywhere on the line, shows where an error came from.",
-    add_completion=False,
+    epilog=epilog(
+        "croftbench run -m zero-shot,croft\ncroftbench leaderboard emoji-open\ncroftbench run --help\n\n"
+        "--traceback, anywhere on the line, shows where an error came from."
+    ),
+    rich_markup_mode=None,
     pretty_exceptions_enable=False,
+    no_args_is_help=True,
+    context_settings=HELP,
 )
-app.command("run")(run.run)
-app.command("tune")(tune.tune)
-app.command("diagnose")(diagnose.diagnose)
-app.command("list")(listing.list_names)
-app.command("show")(show.show)
-app.command("leaderboard")(leaderboard.leaderboard)
-app.command("reproduce")(reproduce.reproduce)
-app.command("plot")(plot.plot)
-app.command("report")(report.report)
-app.command("compare")(compare.compare)
-app.command("export")(bundle.export)
-app.command("import")(bundle.import_bundle)
-app.command("check")(check.check)
-app.add_typer(cache.app, name="cache")
-app.add_typer(data.app, name="data")
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"croftbench {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Vision-language models under covariate and semantic shift, in one run."""
 
 
 def main() -> None:
@@ -56,7 +96,7 @@ def main() -> None:
     trace = "--traceback" in sys.argv
     arguments = [a for a in sys.argv[1:] if a != "--traceback"] or ["--help"]
     try:
-        code = app(arguments, standalone_mode=False) or 0
+        code = app(arguments, prog_name="croftbench", standalone_mode=False) or 0
         if code == 130:  # how some versions of Typer report Ctrl-C
             raise KeyboardInterrupt
     except CroftbenchError as error:

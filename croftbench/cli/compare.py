@@ -11,52 +11,56 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from croftbench.cli.console import RESULTS, DataRoot, Results, note, out
-from croftbench.data.roots import Roots
-from croftbench.errors import UsageError
-from croftbench.suites import manifest
+from croftbench.api import reading
+from croftbench.cli.console import note, out
+from croftbench.cli.options import DataRoot, Json, Manifests, Results, SuiteFilter, names_of
 
 if TYPE_CHECKING:
     from croftbench.report.compare import Comparison
 
 
+EXAMPLES = """
+croftbench compare croft zero-shot
+croftbench compare croft "croft lambda2=0" -s emoji-open --json
+"""
+
+
 def compare(
     a: Annotated[str, typer.Argument(help="A method, 'method name=value', or one of its runs' identifiers.")],
     b: Annotated[str, typer.Argument(help="What to compare it with.")],
-    suite: Annotated[
-        list[str] | None, typer.Option(help="Name or path/to/suite.toml, repeatable; all with runs by default.")
+    suite: SuiteFilter = None,
+    scorer: Annotated[
+        str | None, typer.Option("--scorer", help="Detection score.", show_default="the suite's headline")
     ] = None,
-    scorer: Annotated[str | None, typer.Option(help="Detection score.", show_default="suite's headline")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Effects as fractions, for programs.")] = False,
+    as_json: Json = False,
     data_root: DataRoot = None,
-    results: Results = RESULTS,
+    results: Results = None,
+    manifests: Manifests = None,
 ) -> None:
     """Compare two methods on the same images: effect, 95% interval, p, and p corrected for the number of tests."""
-    from croftbench.report import compare as report
+    from croftbench.report import compare as comparing
 
-    chosen = suite or [name for name in manifest.names("suites") if (results / "runs" / name).is_dir()]
-    if not chosen:
-        raise UsageError(f"there are no runs in {results / 'runs'}.", "`croftbench run --method croft` makes some.")
-    suites = [manifest.suite(name) for name in dict.fromkeys(chosen)]
-    found = report.compare(results, suites, a, b, scorer, Roots(data_root))
+    done = reading.compare(
+        a, b, names_of(suite), scorer=scorer, results=results, data_root=data_root, manifests=manifests
+    )
     if as_json:
-        typer.echo(json.dumps(found.to_dict(), indent=1, ensure_ascii=False))
+        typer.echo(json.dumps(done.to_dict(), indent=1, ensure_ascii=False))
         return
-    out.print(Text(f"{found.a} minus {found.b}, in points, on the same images; encoder {found.encoder}"))
-    for name in dict.fromkeys(test.suite for test in found.tests):
-        out.print(_table(found, name))
-    for sentence in report.sentences(found):
+    out.print(Text(f"{done.a} minus {done.b}, in points, on the same images; encoder {done.encoder}"))
+    for name in dict.fromkeys(test.suite for test in done.tests):
+        out.print(_table(done, name))
+    for sentence in comparing.sentences(done):
         out.print(Text(sentence))
-    note(" ".join([report.METHODS.format(n=len(found.tests)), *found.notes]))
+    note(" ".join([comparing.METHODS.format(n=len(done.tests)), *done.notes]))
 
 
-def _table(found: Comparison, suite: str) -> Table:
+def _table(done: Comparison, suite: str) -> Table:
     """One line a test of one suite; what is clear after correction in bold. Names are never read as markup."""
     table = Table("test", "objects", "effect", "95% interval", "p", "Holm p", title=Text(suite), box=box.SIMPLE_HEAD)
     for column in table.columns[1:]:
         column.justify = "right"
     shown = {"accuracy": "Acc ↑", "auroc": "AUROC ↑", "fpr95": "FPR95 ↓"}
-    tests = [test for test in found.tests if test.suite == suite]
+    tests = [test for test in done.tests if test.suite == suite]
     for test, following in zip_longest(tests, tests[1:]):
         effect, low, high = (f"{100 * value:+.2f}" for value in (test.effect, test.low, test.high))
         interval, name = f"{low} to {high}", f"{shown[test.metric]} {test.split}"

@@ -2,67 +2,54 @@
 
 from __future__ import annotations
 
-import json
-import time
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from croftbench import encoders, plugins
-from croftbench.cli.console import CACHE, RESULTS, Bars, Cache, DataRoot, Results, note, out, parse_seeds
-from croftbench.data.roots import Roots
-from croftbench.files import write_atomically
-from croftbench.runs import planning
-from croftbench.suites import manifest
+from croftbench.api import studying
+from croftbench.cli.console import note, out
+from croftbench.cli.options import (
+    Cache,
+    DataRoot,
+    Device,
+    Encoder,
+    Manifests,
+    OneSuite,
+    Results,
+    Seeds,
+    Settings,
+    seeds_of,
+)  # fmt: skip
+from croftbench.encoders.identity import EMBEDDED
+from croftbench.progress import Bars
+
+EXAMPLES = """
+croftbench diagnose croft --sweep lambda2=0,0.1,1
+croftbench diagnose clip-adapter -s emoji-styles --seeds 1
+"""
 
 
 def diagnose(
     method: Annotated[str, typer.Argument(help="A method's name, or path/to/file.py:Class.")] = "croft",
     sweep: Annotated[
-        list[str] | None, typer.Option(help="name=a,b,c; without one, the method as the suite runs it.")
+        list[str] | None,
+        typer.Option("--sweep", help="name=a,b,c; repeatable.", show_default="the method as the suite runs it"),
     ] = None,
-    suite: Annotated[str, typer.Option(help="A suite's name, or path/to/suite.toml.")] = "emoji-open",
-    encoder: Annotated[str, typer.Option(help="Any open_clip arch/tag, or arch@path/to/weights.")] = encoders.EMBEDDED,
-    seeds: Annotated[str, typer.Option(help="Separated by commas; the suite's own by default.")] = "",
-    settings: Annotated[list[str] | None, typer.Option("--set", help="hyper-parameter=value, for all.")] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
+    suite: OneSuite = "emoji-open",
+    encoder: Encoder = EMBEDDED,
+    seeds: Seeds = "",
+    settings: Settings = None,
+    device: Device = "auto",
+    results: Results = None,
+    cache: Cache = None,
     data_root: DataRoot = None,
-    results: Results = RESULTS,
-    cache: Cache = CACHE,
+    manifests: Manifests = None,
 ) -> None:
     """Measure CRoFT's claim: do small energy gradients go with alike Hessians, and these with accuracy?"""
-    info = plugins.describe(method, cache)
-    chosen = manifest.suite(suite)
-    fixed = planning.overrides(settings or [], [info])[info.name]
-
-    from croftbench.report import diagnosis, style
-    from croftbench.runs import environment, execute
-    from croftbench.studies import diagnose as sweeps
-    from croftbench.studies import tuning
-
-    start = time.perf_counter()
-    cells = tuning.cells(tuning.parse_grid(sweep, info)) if sweep else [{}]
     with Bars() as bars:
-        bench = execute.Workbench(chosen, encoder, cache, environment.device(device), bars, Roots(data_root))
-        plans = {
-            " ".join(f"{name}={value}" for name, value in cell.items()) or info.name: planning.plan(
-                chosen, info, bench.identity, seeds=parse_seeds(seeds), overrides={**fixed, **cell}
-            )
-            for cell in cells
-        }
-        found = list(sweeps.findings(bench, plans))
-        record = sweeps.record(bench, info, plans, found, time.perf_counter() - start)
-    folder = results / "diagnosis" / chosen.name
-    _write(folder, info.name, record)
-    picture = diagnosis.draw(record)
-    style.save(picture, folder / f"{info.name}.png")
-    out.print(diagnosis.to_markdown(record), markup=False)
-    note(f"Written: {folder / info.name}.json, .md, .png.")
-
-
-def _write(folder: Path, name: str, record: dict[str, object]) -> None:
-    from croftbench.report import diagnosis
-
-    write_atomically(folder / f"{name}.json", json.dumps(record, indent=1) + "\n")
-    write_atomically(folder / f"{name}.md", diagnosis.to_markdown(record))
+        done = studying.diagnose(
+            method, sweep or (), suite, encoder=encoder, seeds=seeds_of(seeds), settings=settings or (), device=device,
+            results=results, cache=cache, data_root=data_root, manifests=manifests, progress=bars,
+        )  # fmt: skip
+    out.print(done.markdown, markup=False)
+    note(f"Written: {done.folder / done.record['method']}.json, .md, .png.")

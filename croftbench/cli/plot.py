@@ -7,28 +7,31 @@ from typing import Annotated
 
 import typer
 
-from croftbench.cli.console import RESULTS, Results, note
-from croftbench.errors import UsageError
-from croftbench.suites import manifest
+from croftbench.api import reading
+from croftbench.cli.console import note
+from croftbench.cli.options import Manifests, MethodFilter, OneSuite, Results, names_of
+
+EXAMPLES = """
+croftbench plot pareto
+croftbench plot energy -s emoji-open -m croft,zero-shot -o energy.png
+"""
+
+Output = Annotated[
+    Path | None,
+    typer.Option("--output", "-o", help="File ending in .png or .svg.", show_default="SUITE-KIND.svg"),
+]
 
 
 def plot(
     kind: Annotated[str, typer.Argument(help="energy, roc, pareto, shots or calibration.")],
-    suite: Annotated[str, typer.Option(help="Name, or path/to/suite.toml.")] = "emoji-open",
-    method: Annotated[str, typer.Option(help="Names separated by commas; all with runs by default.")] = "",
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="File ending in .png or .svg.")] = None,
-    results: Results = RESULTS,
+    suite: OneSuite = "emoji-open",
+    method: MethodFilter = None,
+    output: Output = None,
+    results: Results = None,
+    manifests: Manifests = None,
 ) -> None:
     """Draw a picture of a suite's runs: score densities, ROC, accuracy against detection, shots, calibration."""
-    from croftbench.report import entries, plots, style
-
-    chosen = manifest.suite(suite)
-    path = output or Path(f"{chosen.name}-{kind}.svg")
-    if path.suffix.lower() not in (".png", ".svg"):
-        raise UsageError(f"a picture cannot be written as '{path.name}'.", "End its name in .png or .svg.")
-    board, found = entries.collect(results, chosen)
-    wanted = entries.choose(found, [name.strip() for name in method.split(",") if name.strip()])
-    picture = plots.draw(kind, board, wanted)
-    style.save(picture, path)
+    path = output or Path(f"{Path(suite).stem if suite.endswith('.toml') else suite}-{kind}.svg")
+    picture = reading.plot(kind, suite, names_of(method), output=path, results=results, manifests=manifests)
     typer.echo(path)
     note(picture.caption)

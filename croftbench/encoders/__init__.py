@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from croftbench.encoders.identity import EMBEDDED, Identity, identity
+from croftbench.rooms import callable_room
 
 if TYPE_CHECKING:
     import torch
@@ -42,3 +43,6 @@ def available() -> list[str]:
     from croftbench.encoders import clip
 
     return clip.available()
+
+
+callable_room(__name__)

@@ -7,6 +7,7 @@ under the digest of the method's source, so that a run that is finished already 
 from __future__ import annotations
 
 import ast
+import functools
 import hashlib
 import json
 import re
@@ -159,6 +160,7 @@ def needs(target: str) -> str:
     return "as the method inside" if target in WRAPPERS.values() else "see its file"
 
 
+@functools.cache
 def _parsed(target: str) -> ast.Module:
     return ast.parse(defining_files(target)[0].read_text(encoding="utf-8"))
 

@@ -20,6 +20,7 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from croftbench.errors import DataError, UsageError, unknown
+from croftbench.rooms import callable_room
 from croftbench.scorers import classes, distances, logits, negatives, shaping
 from croftbench.scorers.context import Known, NotApplicableError, Scorer
 
@@ -235,3 +236,6 @@ def _paragraph(make: Callable[..., Any], number: int) -> str:
     """A paragraph of a docstring on one line."""
     parts = inspect.cleandoc(make.__doc__ or "").split("\n\n")
     return " ".join(parts[number].split()) if number < len(parts) else ""
+
+
+callable_room(__name__)

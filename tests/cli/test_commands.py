@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from croftbench import cli
+from croftbench.cli import console  # noqa: F401  its width is read once, before a test sets COLUMNS
 from croftbench.suites import manifest
 
 

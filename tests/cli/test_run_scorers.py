@@ -12,7 +12,6 @@ import pytest
 
 from croftbench import cli, scorers
 from croftbench.runs import posthoc, results
-from croftbench.suites import manifest
 
 MINE = '''"""A method that says when it is fitted.
 
@@ -173,7 +172,7 @@ def test_a_transductive_method_sees_each_split_whole(croftbench, mine, folder, s
     assert log.read_text().splitlines()[1:-1] == [f"saw {n}" for n in sizes.values()]
 
 
-def test_the_table_of_scores_is_checked(croftbench, mine, folder, monkeypatch, suite_file):
+def test_the_table_of_scores_is_checked(croftbench, mine, folder, suite_file):
     arguments, _ = mine
     assert croftbench(*arguments, "--scorers", "margin,vim")[0] == 0
     table = pd.read_csv(folder / "leaderboards/food-scores.csv", engine="python")
@@ -185,11 +184,9 @@ def test_the_table_of_scores_is_checked(croftbench, mine, folder, monkeypatch, s
     row = table[table["scorer"] == "margin"].iloc[0]
     assert row[f"auroc/{margin.split}"] == margin.value
     assert table[table["scorer"] == "vim"]["not_applicable"].item().startswith("its logits")
-    suite = manifest.suite(str(suite_file))
-    monkeypatch.setattr(manifest, "suite", lambda name: suite)
-    assert croftbench("food", "--check", verb="leaderboard")[0] == 0
+    assert croftbench(suite_file, "--check", verb="leaderboard")[0] == 0
     posthoc.path_of(folder, run.spec).unlink()
-    code, _, err = croftbench("food", "--check", verb="leaderboard")
+    code, _, err = croftbench(suite_file, "--check", verb="leaderboard")
     assert code == 1
     assert "food-scores.md differ" in err
     assert "food.md" not in err

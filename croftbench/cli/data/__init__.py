@@ -7,37 +7,31 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
 
-import typer
-
-from croftbench.cli.console import Bars, Manifests, note, out
+from croftbench.cli.console import note, out
 from croftbench.cli.data import describe, status
-from croftbench.cli.data import verify as data_verify
-from croftbench.cli.data.verify import Split, parts_of, print_places
+from croftbench.cli.data import verify as verifying
+from croftbench.cli.data.verify import Split, print_places
+from croftbench.cli.help import epilog, group
+from croftbench.cli.options import DataRoot, Manifests
+from croftbench.data.describe import parts_of
 from croftbench.data.get.fetch import Fetched, fetch, staging
 from croftbench.data.roots import Roots
 from croftbench.data.verify import verify
 from croftbench.errors import DataError, UsageError
+from croftbench.progress import Bars
 from croftbench.suites.families import Family
 
-app = typer.Typer(
-    help="Data sets: what is here, is it whole, how to get it. Only `get` writes: a new folder of its own."
-)
-app.command("status")(status.status)
-app.command("verify")(data_verify.verify)
-app.command("describe")(describe.describe)
+app = group("Data sets: what is here, is it whole, how to get it. Only `get` writes: a new folder of its own.")
+app.command("status", epilog=epilog("croftbench data status --data-root ~/data"))(status.status)
+app.command("verify", epilog=epilog("croftbench data verify pacs --deep"))(verifying.verify)
+app.command("describe", epilog=epilog("croftbench data describe setup1"))(describe.describe)
 
 
-@app.command()
+@app.command(epilog=epilog("croftbench data get pacs --data-root ~/data"))
 def get(
     split: Split,
-    data_root: Annotated[
-        Path | None,
-        typer.Option(
-            help="Folder of datasets; a new folder is added to it.", envvar="CROFTBENCH_DATA", show_default=False
-        ),
-    ] = None,
+    data_root: DataRoot = None,
     manifests: Manifests = None,
 ) -> None:
     """Fetch a data set into a new folder under the data root, or say how to get it by hand."""
@@ -100,4 +94,4 @@ def _verify(family: Family, roots: Roots, done: Fetched) -> None:
     parts = [part for part in family.parts if any(part.name in found.parts for found in fetched)]
     if not parts:
         raise DataError(f"what came from {done.source} is in no layout that {family.name} is known in.", "Report this.")
-    data_verify.print_reports([verify(roots, family, part, Bars()) for part in parts])
+    verifying.print_reports([verify(roots, family, part, Bars()) for part in parts])

@@ -7,13 +7,13 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from itertools import groupby
 from pathlib import Path
-from typing import Annotated
 
 import typer
 from rich.markup import escape
 from rich.table import Table
 
-from croftbench.cli.console import DataRoot, Manifests, note, out
+from croftbench.cli.console import note, out
+from croftbench.cli.options import DataRoot, Json, Manifests
 from croftbench.data.roots import Roots
 from croftbench.data.status import SplitStatus, SuiteStatus, splits, suites
 
@@ -23,7 +23,7 @@ ROWS = 8
 
 def status(
     data_root: DataRoot = None,
-    as_json: Annotated[bool, typer.Option("--json", help="As JSON, for programs.")] = False,
+    as_json: Json = False,
     manifests: Manifests = None,
 ) -> None:
     """Show which splits are on this machine and which suites can run on them."""

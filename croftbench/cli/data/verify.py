@@ -12,14 +12,16 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from croftbench.cli.console import Bars, DataRoot, Manifests, out
+from croftbench.cli.console import out
+from croftbench.cli.options import DataRoot, Json, Manifests
+from croftbench.data.describe import parts_of
 from croftbench.data.get.where import places
 from croftbench.data.roots import Roots
 from croftbench.data.verify import Checked, ClassCount, Report
 from croftbench.data.verify import verify as check
 from croftbench.errors import DataError, UsageError
-from croftbench.suites import registry
-from croftbench.suites.families import Family, Part
+from croftbench.progress import Bars
+from croftbench.suites.families import Family
 
 Split = Annotated[str, typer.Argument(help="A split, 'pacs/photo', or all splits of a family, 'pacs'.")]
 
@@ -33,7 +35,7 @@ def verify(
     split: Split,
     deep: Annotated[bool, typer.Option("--deep", help="Decode every image.")] = False,
     data_root: DataRoot = None,
-    as_json: Annotated[bool, typer.Option("--json", help="As JSON, for programs.")] = False,
+    as_json: Json = False,
     manifests: Manifests = None,
 ) -> None:
     """Compare a split with its manifest: counts, strays, unreadable files. Exit 1 where it falls short."""
@@ -49,20 +51,6 @@ def verify(
         _fail(reports, data_root)
     else:
         print_reports(reports, data_root)
-
-
-def parts_of(name: str, manifests: Path | None = None) -> tuple[Family, tuple[Part, ...]]:
-    """The part that a split's id names, or all parts of the family that a name is of.
-
-    Raises:
-        UsageError: there is none; the closest name is suggested.
-    """
-    first, slash, _ = name.partition("/")
-    if slash:
-        family, part = registry.split(name, manifests)
-        return family, (part,)
-    family = registry.family(first, manifests)
-    return family, family.parts
 
 
 def print_reports(reports: Sequence[Report], root: Path | None = None) -> None:

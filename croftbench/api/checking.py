@@ -1,0 +1,88 @@
+"""Whether manifests keep their rules: every family and suite, and shipped images against their manifests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from croftbench import draw, plugins, scorers
+from croftbench.draw import shares
+from croftbench.errors import CroftbenchError, ManifestError, UsageError
+from croftbench.folders import Folder, Folders
+from croftbench.suites import manifest, registry, suite_rules, toml
+from croftbench.suites.language import Suite
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A manifest that was checked: what it is, in a line, or what is wrong with it."""
+
+    kind: str
+    name: str
+    about: str
+    error: CroftbenchError | None = None
+
+
+def check(*, manifests: Folder = None, data_root: Folder = None, cache: Folder = None) -> Iterator[Checked]:
+    """Check every manifest against its rules; no data are needed. Suites on images that ship are drawn, too."""
+    folders = Folders.of(cache=cache, data_root=data_root, manifests=manifests)
+    for name in manifest.names("splits", folders.manifests):
+        yield _checked("dataset", name, _family, folders)
+    for name in manifest.names("suites", folders.manifests):
+        yield _checked("suite", name, _suite, folders)
+
+
+def _checked(kind: str, name: str, step: Callable[[str, Folders], str], folders: Folders) -> Checked:
+    try:
+        return Checked(kind, name, step(name, folders))
+    except CroftbenchError as error:
+        return Checked(kind, name, "", error)
+
+
+def _family(name: str, folders: Folders) -> str:
+    family = registry.family(name, folders.manifests)
+    parts = f"{len(family.parts)} part{'s' if len(family.parts) > 1 else ''}"
+    if not family.shipped:
+        return f"{parts}, {len(family.ids)} classes, {len(family.layouts)} layouts"
+    for part in family.parts:
+        located = folders.roots.split(family.split_id(part.name))
+        if not located.verdict.usable:
+            path = toml.find("splits", name, folders.manifests)
+            raise toml.fault(path, f"it holds {located.verdict.message}", part.name)
+    return f"{parts} as they ship, digest {family.content[:12]}"
+
+
+def _suite(name: str, folders: Folders) -> str:
+    suite = manifest.suite(name, folders.manifests)
+    path = toml.find("suites", name, folders.manifests)
+    for method, recipe in suite.recipes.items():
+        try:
+            plugins.describe(method, folders.cache).resolve(recipe)
+        except UsageError as error:
+            raise _located(error, path, "recipes", method) from error
+    for scorer in suite.protocol.scorers:
+        try:
+            scorers.parse(scorer)
+        except UsageError as error:
+            raise _located(error, path, "protocol", "scorers") from error
+    _check_shares(suite, path, folders)
+    about = f"v{suite.version}: {len(suite.folds)} fold{'s' if len(suite.folds) > 1 else ''}"
+    if suite_rules.shipped(suite, folders.manifests):
+        drawn = [fold for seed in suite.protocol.seeds for fold in draw.folds(suite, seed, roots=folders.roots)]
+        about += f", {len(drawn)} drawn over all seeds"
+    return f"{about}, digest {suite.digest[:12]}"
+
+
+def _check_shares(suite: Suite, path: Path, folders: Folders) -> None:
+    """A suite that ships the positions that its recipe gives must ship the right ones."""
+    if suite.shares and suite.shares.list:
+        family, _ = registry.split(suite.folds[0].train[0], folders.manifests)
+        shipped = registry.lines_of(registry.shipped_list(suite.shares.list, folders.manifests))
+        if shipped != shares.written(family, suite.shares):
+            raise toml.fault(path, f"{suite.shares.list} is not what the recipe gives", "shares", "list")
+
+
+def _located(error: UsageError, path: Path, *keys: str) -> ManifestError:
+    """A name that a manifest gets wrong, with its line."""
+    return ManifestError(f"{toml.at(path, *keys)}: {error.message}", f"{error.hint} {toml.NEXT}")

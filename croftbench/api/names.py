@@ -1,0 +1,91 @@
+"""What there is by name: suites, methods, scorers, splits, encoders."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from croftbench import plugins
+from croftbench.folders import Folder, Folders
+
+if TYPE_CHECKING:
+    from croftbench.suites.language import Suite
+
+Row = dict[str, Any]
+
+
+def methods() -> list[Row]:
+    """Every method: name, what it needs beyond cached features, what it is, its paper."""
+    wrapped = {f"{name}+…": target for name, target in plugins.WRAPPERS.items()}
+    return [
+        {
+            "name": name,
+            "needs": plugins.needs(target),
+            "what": plugins.summary(target),
+            "citation": plugins.citation(target),
+        }
+        for name, target in {**plugins.registered(), **wrapped}.items()
+    ]
+
+
+def suites(*, manifests: Folder = None) -> list[Row]:
+    """Every suite: name, version, size of its protocol, what it is."""
+    from croftbench.suites import manifest
+
+    folder = Folders.of(manifests=manifests).manifests
+    rows: list[Row] = []
+    for name in manifest.names("suites", folder):
+        suite = manifest.suite(name, folder)
+        folds, protocol = len(suite.folds), suite.protocol
+        seeds = ", ".join(map(str, protocol.seeds))
+        size = f"{folds} fold{'s' if folds > 1 else ''}, {protocol.shots} shots, seeds {seeds}"
+        rows.append({"name": suite.name, "version": suite.version, "protocol": size, "what": suite.title})
+    return rows
+
+
+def splits(*, manifests: Folder = None) -> list[Row]:
+    """Every dataset family: name, number of its parts, licence, what it is."""
+    from croftbench.suites import manifest, registry
+
+    folder = Folders.of(manifests=manifests).manifests
+    families = (registry.family(name, folder) for name in manifest.names("splits", folder))
+    return [{"name": f.name, "parts": len(f.parts), "licence": f.licence, "what": f.title} for f in families]
+
+
+def scorers() -> list[Row]:
+    """Every detection score: name, what it is, its paper, what it uses, its parameters and their defaults."""
+    from croftbench.scorers import described
+
+    return list(described())
+
+
+def encoders() -> list[Row]:
+    """Every encoder that needs no path; imports open_clip."""
+    from croftbench.encoders import EMBEDDED, available
+
+    published = dict.fromkeys(available(), "open_clip's published weights")
+    own = {EMBEDDED: "ships with croftbench: 64 px, trained on open icons"}
+    return [{"name": name, "what": what} for name, what in {**published, **own}.items()]
+
+
+def load_suite(name: str | Path, *, manifests: Folder = None) -> Suite:
+    """The suite of that name, or of a file that ends in ".toml".
+
+    Raises:
+        UsageError: there is none of that name.
+        ManifestError: its file breaks a rule; the message says which, and in which line.
+    """
+    from croftbench.suites import manifest
+
+    return manifest.suite(str(name), Folders.of(manifests=manifests).manifests)
+
+
+def describe(name: str, *, manifests: Folder = None) -> Row:
+    """What a suite, a split or a family is made of: roles, classes, numbers, protocol, licences, citations.
+
+    Raises:
+        UsageError: there is none of that name; the closest one is suggested.
+    """
+    from croftbench.data.describe import look_up
+
+    return look_up(name, Folders.of(manifests=manifests).manifests).to_dict()

@@ -1,0 +1,32 @@
+"""`croftbench import`: runs that others made, checked and added."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from croftbench.api import reading
+from croftbench.cli.console import note
+from croftbench.cli.options import Results
+from croftbench.folders import Folders
+from croftbench.runs import results as run_files
+
+EXAMPLES = """
+croftbench import mine.zip
+"""
+
+
+def import_runs(
+    file: Annotated[Path, typer.Argument(help="A zip file that `croftbench export` wrote.")],
+    results: Results = None,
+) -> None:
+    """Check a bundle's runs, compute their numbers again, and add them, marked as imported; all or none."""
+    done = reading.import_runs(file, results=results)
+    for spec in done.new:
+        typer.echo(run_files.path_of(Folders.of(results).results, spec))
+    known = f" {len(done.known)} were there already, with the same numbers." if done.known else ""
+    note(f"{len(done.new)} run(s) imported, every number computed again.{known}")
+    if done.new:
+        note("`croftbench leaderboard` puts them in the tables.")

@@ -1,0 +1,46 @@
+"""What the cache holds: features, outputs of runs, descriptions of methods and encoders. All can be made again."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+KINDS = ("features", "methods", "encoders", "outputs")
+
+
+@dataclass(frozen=True)
+class Cached:
+    """A file or folder of the cache.
+
+    Attributes:
+        kind: one of KINDS, or "unfinished": what a killed process left behind.
+        path: where it is.
+        size: in bytes.
+        age: days since it was last used.
+    """
+
+    kind: str
+    path: Path
+    size: int
+    age: float
+
+
+def entries(cache: Path) -> Iterator[Cached]:
+    """Everything the cache holds."""
+    for path in sorted(path for kind in KINDS for path in cache.glob(f"{kind}/*")):
+        files = list(path.rglob("*")) if path.is_dir() else [path]
+        stats = [file.stat() for file in files] or [path.stat()]
+        kind = "unfinished" if path.suffix in (".partial", ".tmp") else path.parent.name
+        last = max(max(s.st_atime, s.st_mtime) for s in stats)
+        yield Cached(kind, path, sum(s.st_size for s in stats), (time.time() - last) / 86400)
+
+
+def prune(cache: Path, days: float) -> list[Cached]:
+    """Remove what was not used for so many days, and what killed processes left behind; what was removed."""
+    old = [one for one in entries(cache) if one.age >= days or (one.kind == "unfinished" and one.age > 1)]
+    for one in old:
+        shutil.rmtree(one.path) if one.path.is_dir() else one.path.unlink()
+    return old
