@@ -129,7 +129,7 @@ def write(folder: Path, record: Posthoc) -> Path:
         f' "{name}": [' + ",".join(f"\n  {_json(one)}" for one in data[name]) + "\n ]"
         for name in ("environments", "scorers")
     ]  # a line each, or the rows of many scores would fill thousands
-    write_atomically(path, "{\n" + ",\n".join(fields) + "\n}\n")
+    write_atomically(path, "{\n" + ",\n".join(fields) + "\n}\n", "--results")
     return path
 
 

@@ -5,6 +5,7 @@ The one part of croftbench that creates anything under the data root. Whatever l
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -15,6 +16,7 @@ from croftbench.data.get.unpack import is_archive, unpack
 from croftbench.data.get.where import home
 from croftbench.data.scan.layouts import find
 from croftbench.errors import DataError
+from croftbench.files import sync
 from croftbench.progress import Progress
 from croftbench.suites.families import Family
 
@@ -69,8 +71,10 @@ def fetch(family: Family, root: Path, progress: Progress) -> Fetched:
         _gather(family, down, files, progress)
         ready, tops = _arrange(family, files, target)
         _free(root, tops)
+        os.sync()  # a million files at once; after a power cut, too, a folder in its place is whole
         for top in tops:
             (ready / top).rename(root / top)
+        sync(root)
         shutil.rmtree(wait, ignore_errors=True)
     except DataError:
         if not any(path.is_file() for path in wait.rglob("*")):
