@@ -46,7 +46,7 @@ def run(
     chosen = planning.overrides(settings or [], infos)
     asked = scorers.split(scores) if scores else []
     for one in asked:
-        _ = one.files  # a word list that cannot be read is an error now, not after hours
+        one.file_digests()  # a word list that cannot be read is an error now, not after hours
     identity = _identity(encoder, cache)
     failures = 0
     for each in suites:

@@ -69,11 +69,11 @@ class Posthoc:
     def missing(self, asked: Iterable[Asked], among: Sequence[str]) -> list[Asked]:
         """What is asked for and neither here, in this version and from these files, nor `among` the run's own."""
         here = {(one.label, one.version, tuple(one.files.items())) for one in self.scorers}
-        return [
-            one
-            for one in asked
-            if one.label not in among and (one.label, SCORERS[one.name].version, tuple(one.files.items())) not in here
-        ]
+
+        def is_here(one: Asked) -> bool:
+            return (one.label, SCORERS[one.name].version, tuple(one.file_digests().items())) in here
+
+        return [one for one in asked if one.label not in among and not is_here(one)]
 
     def with_more(self, found: Sequence[Scored], environment: Mapping[str, Any]) -> Posthoc:
         """The union: what is computed anew replaces what was here under its name."""
