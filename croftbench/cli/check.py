@@ -15,7 +15,7 @@ from croftbench.data.roots import Roots
 from croftbench.draw import shares
 from croftbench.errors import CroftbenchError, ManifestError, UsageError
 from croftbench.suites import manifest, registry, suite_rules
-from croftbench.suites.toml import NEXT, at, fault, find
+from croftbench.suites.toml import NEXT, at, fault, manifest_path
 
 
 def check(
@@ -50,13 +50,15 @@ def _family(name: str, roots: Roots) -> str:
     for part in family.parts:
         located = roots.split(family.split_id(part.name))
         if not located.verdict.usable:
-            raise fault(find("splits", name, roots.manifests), f"it holds {located.verdict.message}", part.name)
+            raise fault(
+                manifest_path("splits", name, roots.manifests), f"it holds {located.verdict.message}", part.name
+            )
     return f"ok  dataset {name}: {parts} as they ship, digest {family.content[:12]}"
 
 
 def _suite(name: str, roots: Roots, cache: Path) -> str:
     suite = manifest.suite(name, roots.manifests)
-    path = find("suites", name, roots.manifests)
+    path = manifest_path("suites", name, roots.manifests)
     for method, recipe in suite.recipes.items():
         try:
             plugins.describe(method, cache).resolve(recipe)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from croftbench.suites import registry, toml
+from croftbench.suites.families import SHIPPED
 
 
 def reduced(folder: Path, classes: int = 6, images: int = 2, source: Path | None = None) -> Path:
@@ -101,9 +102,9 @@ class _Cut:
                 )
                 mine = not layout.get("parts") or part["name"] in layout["parts"]
                 for file in [given] if isinstance(given, str) else given:
-                    if mine and file.startswith(registry.SHIPPED):
+                    if mine and file.startswith(SHIPPED):
                         counts = found.setdefault(part["name"], {})
-                        for key, count in self._listed(file.removeprefix(registry.SHIPPED), layout, ids, full).items():
+                        for key, count in self._listed(file.removeprefix(SHIPPED), layout, ids, full).items():
                             counts[key] = counts.get(key, 0) + count
         return found
 

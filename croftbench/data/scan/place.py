@@ -10,8 +10,8 @@ import numpy as np
 from croftbench.data.scan.class_names import Classes
 from croftbench.data.scan.listing import Listing, Notes
 from croftbench.data.scan.tree import Tree, join
-from croftbench.suites.families import Family, Layout, Part
-from croftbench.suites.registry import SHIPPED, lines_of
+from croftbench.suites.families import SHIPPED, Family, Layout, Part
+from croftbench.suites.registry import lines_of
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm")
 """Endings, in any case, of files that are taken for images."""
