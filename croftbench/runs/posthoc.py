@@ -109,7 +109,8 @@ def read(folder: Path, spec: RunSpec) -> Posthoc:
             Scored(**one | {"scores": tuple(Score(**row) for row in one["scores"])}) for one in data["scorers"]
         )
         worlds = tuple(data["environments"])
-        [worlds[one.environment] for one in scorers]
+        if not all(0 <= one.environment < len(worlds) for one in scorers):
+            raise LookupError("a score names an environment that is not there")
     except (OSError, LookupError, TypeError, ValueError) as error:
         raise DataError(f"{path} is not readable: {error}.", "Delete it and ask for the scores again.") from error
     if found.run_id != spec.run_id:

@@ -13,7 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from croftbench.cli.console import Bars, DataRoot, Manifests, out
-from croftbench.data.get.where import places
+from croftbench.data.get.where import expected_paths
 from croftbench.data.roots import Roots
 from croftbench.data.verify import Checked, ClassCount, Report
 from croftbench.data.verify import verify as check
@@ -83,7 +83,7 @@ def print_reports(reports: Sequence[Report], root: Path | None = None) -> None:
 def print_places(family: Family, root: Path | None) -> None:
     """Print where a family's files would be found."""
     out.print("It is looked for in:", markup=False)
-    for layout, path in places(family):
+    for layout, path in expected_paths(family):
         out.print(f"  {path if root is None else root / path}  ({layout})", markup=False)
 
 

@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from croftbench.data.get import sources
 from croftbench.data.get.unpack import is_archive, unpack
 from croftbench.data.get.where import home
-from croftbench.data.scan.layouts import find
+from croftbench.data.scan.layouts import occurrences
 from croftbench.errors import DataError
 from croftbench.files import sync
 from croftbench.progress import Progress
@@ -86,12 +86,12 @@ def fetch(family: Family, root: Path, progress: Progress) -> Fetched:
 
 
 def _addresses(family: Family, down: Path, progress: Progress) -> Fetched:
-    known = {archive.file: archive.sha256 or archive.md5 for archive in family.archives}
+    digests = {archive.file: archive.sha256 or archive.md5 for archive in family.archives}
     unchecked = []
     for url in family.get.urls:
         name = sources.name_of(url)
-        sources.address(url, down, progress, digest=known.get(name, ""))
-        if not known.get(name):
+        sources.address(url, down, progress, digest=digests.get(name, ""))
+        if not digests.get(name):
             unchecked.append(name)
     return Fetched((), ", ".join(family.get.urls), tuple(unchecked))
 
@@ -118,7 +118,7 @@ def _gather(family: Family, down: Path, files: Path, progress: Progress) -> None
 
 def _arrange(family: Family, files: Path, target: str) -> tuple[Path, list[str]]:
     """A folder, and the names in it that go under the data root: as the scanner finds them, else all below `target`."""
-    listings = [listing for found in find(family, files) for listing in found.parts.values()]
+    listings = [listing for one in occurrences(family, files) for listing in one.parts.values()]
     tops = {listing.base.split("/")[0] for listing in listings} - {""}
     if family.get.via == "torchvision":
         tops = tops or {path.name for path in files.iterdir()}

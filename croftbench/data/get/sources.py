@@ -125,13 +125,13 @@ def torchvision(dataset: str, into: Path) -> None:
     Raises:
         DataError: torchvision has no such downloader here, its server cannot be reached, or a sum differs.
     """
-    import torchvision.datasets as known  # torch, only when somebody asks for a download
+    from torchvision import datasets  # torch, only when somebody asks for a download
 
-    if not hasattr(known, dataset):
-        raise unknown("torchvision data set", dataset, known.__all__)
+    if not hasattr(datasets, dataset):
+        raise unknown("torchvision data set", dataset, datasets.__all__)
     try:
         with _safe_tar():
-            getattr(known, dataset)(root=str(into), download=True)
+            getattr(datasets, dataset)(root=str(into), download=True)
     except (OSError, http.client.HTTPException) as error:
         raise unreachable(f"torchvision's source of {dataset}", error) from error
     except RuntimeError as error:  # how torchvision says that a sum differs, or that a file is not there
