@@ -6,7 +6,7 @@ import resource
 import sys
 from pathlib import Path
 
-from croftbench.data.scan.layouts import find
+from croftbench.data.scan.layouts import occurrences
 from croftbench.data.scan.tree import Tree
 from croftbench.suites import registry
 from tests.layouts.generated import Listing
@@ -17,7 +17,7 @@ def test_one_million_three_hundred_thousand_names(benchmark):
     names = Listing("/data", family.ids, {"train": 1282, "val": 50})
 
     def scan():
-        (found,) = find(family, Tree(Path("/data"), names))
+        (found,) = occurrences(family, Tree(Path("/data"), names))
         return found.parts["train"].located, found.parts["val"].digest, found
 
     _, _, found = benchmark.pedantic(scan, rounds=3)

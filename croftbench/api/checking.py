@@ -48,14 +48,14 @@ def _family(name: str, folders: Folders) -> str:
     for part in family.parts:
         located = folders.roots.split(family.split_id(part.name))
         if not located.verdict.usable:
-            path = toml.find("splits", name, folders.manifests)
+            path = toml.manifest_path("splits", name, folders.manifests)
             raise toml.fault(path, f"it holds {located.verdict.message}", part.name)
     return f"{parts} as they ship, digest {family.content[:12]}"
 
 
 def _suite(name: str, folders: Folders) -> str:
     suite = manifest.suite(name, folders.manifests)
-    path = toml.find("suites", name, folders.manifests)
+    path = toml.manifest_path("suites", name, folders.manifests)
     for method, recipe in suite.recipes.items():
         try:
             plugins.describe(method, folders.cache).resolve(recipe)

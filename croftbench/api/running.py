@@ -42,7 +42,9 @@ class FailedRunsError(CroftbenchError):
     def __init__(
         self, failures: Sequence[tuple[Job, CroftbenchError]], leaderboard: Leaderboard | None, where: Path
     ) -> None:
-        super().__init__(f"{len(failures)} run(s) failed.", f"The finished ones are in {where}.")
+        job, error = failures[0]
+        first = f"{job.spec.method}, seed {job.spec.seed}, fold {job.spec.fold}: {error.message}"
+        super().__init__(f"{len(failures)} run(s) failed, first {first}", f"The finished ones are in {where}.")
         self.failures = tuple(failures)
         self.leaderboard = leaderboard
 
@@ -92,7 +94,7 @@ def run(
         plan = _plan(methods, suite, folders, sink, encoder, seeds, shots, views, settings)
         asked = scorers.split(scores if isinstance(scores, str) else ",".join(scores)) if scores else []
         for one in asked:
-            _ = one.files  # a word list that cannot be read is an error now, not after hours
+            one.file_digests()  # a word list that cannot be read is an error now, not after hours
         make = partial(workbench, plan.suite, encoder, folders, device, sink, allow_incomplete)
         failures = _complete(plan, asked, folders, sink, make)
     board = _board(plan, asked, folders.results)

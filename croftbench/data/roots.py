@@ -10,7 +10,7 @@ from pathlib import Path
 
 from croftbench.data.pool import Pool
 from croftbench.data.scan import layouts, shipped
-from croftbench.data.scan.listing import Found, Listing, Verdict, judge
+from croftbench.data.scan.listing import Listing, Occurrence, Verdict, judge
 from croftbench.data.scan.shards import Shards, shard_of
 from croftbench.data.scan.shipped import Row
 from croftbench.data.scan.tree import Tree
@@ -26,14 +26,14 @@ class Located:
 
     Attributes:
         family, part: what was looked for.
-        found: where it is, in which layout.
+        occurrence: where it is, in which layout.
         listing: its images.
         verdict: how they compare with the manifest.
     """
 
     family: Family
     part: Part
-    found: Found
+    occurrence: Occurrence
     listing: Listing
     verdict: Verdict
 
@@ -59,24 +59,24 @@ class Roots:
             raise DataError(f"there is no data folder {data} to read.", "Check --data-root, or CROFTBENCH_DATA.")
         self.data, self.manifests = data, manifests
         self._tree = None if data is None else Tree(data)
-        self._found: dict[str, list[Found]] = {}
+        self._occurrences: dict[str, list[Occurrence]] = {}
         self._rows: dict[str, tuple[Row, ...]] = {}
 
-    def find(self, family: str) -> list[Found]:
-        """Every place where a family is, the best first; see `layouts.find`."""
-        if family not in self._found:
-            self._found[family] = layouts.find(registry.family(family, self.manifests), self._tree)
-        return self._found[family]
+    def occurrences(self, family: str) -> list[Occurrence]:
+        """Every place where a family is, the best first; see `layouts.occurrences`."""
+        if family not in self._occurrences:
+            self._occurrences[family] = layouts.occurrences(registry.family(family, self.manifests), self._tree)
+        return self._occurrences[family]
 
     def locate(self, split_id: str) -> Located | None:
         """A split where it is best: complete if it is so anywhere; None where it is not found."""
         family, part = registry.split(split_id, self.manifests)
-        here = [
-            Located(family, part, found, listing, judge(family, part, listing))
-            for found in self.find(family.name)
-            if (listing := found.parts.get(part.name)) is not None
+        located = [
+            Located(family, part, one, listing, judge(family, part, listing))
+            for one in self.occurrences(family.name)
+            if (listing := one.parts.get(part.name)) is not None
         ]
-        return min(here, key=lambda one: (not one.verdict.usable, -len(one.listing)), default=None)
+        return min(located, key=lambda one: (not one.verdict.usable, -len(one.listing)), default=None)
 
     def split(self, split_id: str) -> Located:
         """A split where it is best.
@@ -90,8 +90,8 @@ class Roots:
         family, part = registry.split(split_id, self.manifests)
         if self.data is None:
             raise DataError(f"{split_id} is not shipped.", "Say where your datasets are: --data-root, CROFTBENCH_DATA.")
-        missing = [found for found in self.find(family.name) if part.name in found.absent]
-        why = [found.absent[part.name] for found in sorted(missing, key=lambda found: part.name not in found.near)]
+        missing = [one for one in self.occurrences(family.name) if part.name in one.absent]
+        why = [one.absent[part.name] for one in sorted(missing, key=lambda one: part.name not in one.near)]
         reason = f": {why[0]}" if why else ""
         raise DataError(f"{split_id} is not in {self.data}{reason}.", f"`croftbench data get {split_id}`")
 
@@ -102,8 +102,8 @@ class Roots:
             DataError: a part is not found.
         """
         if family not in self._rows:
-            known = registry.family(family, self.manifests)
-            parts = [self.split(known.split_id(part.name)) for part in known.parts]
+            whole = registry.family(family, self.manifests)
+            parts = [self.split(whole.split_id(part.name)) for part in whole.parts]
             self._rows[family] = tuple(row for part in parts for row in _rows(part))
         return self._rows[family]
 
@@ -119,7 +119,7 @@ class Roots:
         return self._from_disk
 
     def content(self, pool: Pool) -> str:
-        """What a pool's bytes are known by: the digest of shipped pixels, or of every file's path, size and time.
+        """What changes with a pool's bytes: the digest of shipped pixels, or of every file's path, size and time.
 
         Raises:
             DataError: a file is gone.

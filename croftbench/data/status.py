@@ -82,42 +82,42 @@ def _status(roots: Roots, family: Family, part: str) -> SplitStatus:
         layout = family.layouts[0].name
         says = "ships with croftbench"
         return SplitStatus(split, family.name, "complete", expected, expected, layout, "", says, shipped=True)
-    places = roots.find(family.name)
+    occurrences = roots.occurrences(family.name)
     located = roots.locate(split)
     if located is None:
-        why = [found.absent[part] for found in places if part in found.near]
+        why = [one.absent[part] for one in occurrences if part in one.near]
         state: Literal["absent", "partial"] = "partial" if why else "absent"
         return SplitStatus(split, family.name, state, 0, expected, "", "", why[0] if why else "not found")
-    best = located.found
-    others = tuple(f"{o.layout.name} in {o.at or '.'}" for o in places if o is not best and part in o.parts)
+    best = located.occurrence
+    others = tuple(f"{o.layout.name} in {o.at or '.'}" for o in occurrences if o is not best and part in o.parts)
     return SplitStatus(
         split, family.name, located.verdict.state, len(located.listing), expected, best.layout.name, best.at,
         located.verdict.message, others,
     )  # fmt: skip
 
 
-def suites(roots: Roots, known: list[SplitStatus]) -> list[SuiteStatus]:
+def suites(roots: Roots, statuses: list[SplitStatus]) -> list[SuiteStatus]:
     """Every suite that has a manifest.
 
     Args:
         roots: where its manifests are.
-        known: every split's status.
+        statuses: every split's status.
 
     Raises:
         ManifestError: a manifest breaks a rule.
     """
-    usable = {status.split for status in known if status.usable}
-    found = []
+    usable = {status.split for status in statuses if status.usable}
+    rows = []
     for suite in (manifest.suite(name, roots.manifests) for name in names("suites", roots.manifests)):
         needs = needed(suite, roots.manifests)
-        found.append(SuiteStatus(suite.name, suite.title, needs, tuple(s for s in needs if s not in usable)))
-    return found
+        rows.append(SuiteStatus(suite.name, suite.title, needs, tuple(s for s in needs if s not in usable)))
+    return rows
 
 
 def needed(suite: Suite, manifests: Path | None = None) -> tuple[str, ...]:
     """Ids of all splits that a suite takes images from, each once."""
-    found: dict[str, None] = {}
+    needs: dict[str, None] = {}
     for _, split in suite_rules.split_ids(suite):
         family, part = registry.split(split, manifests)
-        found[family.split_id(part.name)] = None
-    return tuple(found)
+        needs[family.split_id(part.name)] = None
+    return tuple(needs)

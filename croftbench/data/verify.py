@@ -99,16 +99,18 @@ def verify(roots: Roots, family: Family, part: Part, progress: Progress, *, deep
     """
     split = family.split_id(part.name)
     best = roots.locate(split)
-    found = sorted(roots.find(family.name), key=lambda one: best is None or one is not best.found)
+    scanned = sorted(roots.occurrences(family.name), key=lambda one: best is None or one is not best.occurrence)
     places = [
-        _checked(family, part, one.layout.name, one.at, one.parts[part.name]) for one in found if part.name in one.parts
+        _checked(family, part, one.layout.name, one.at, one.parts[part.name])
+        for one in scanned
+        if part.name in one.parts
     ]
     if deep and best is not None:
         read = roots.reader(family.name)
         bad = tuple(_unreadable(read, best.paths, split, progress))
         places[0] = replace(places[0], decoded=len(best.paths), unreadable=bad)
     failed = tuple(
-        f"{one.layout.name} in {one.at or '.'}: {one.absent[part.name]}" for one in found if part.name in one.near
+        f"{one.layout.name} in {one.at or '.'}: {one.absent[part.name]}" for one in scanned if part.name in one.near
     )
     return Report(split, family, part, tuple(places), failed)
 

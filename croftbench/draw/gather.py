@@ -109,7 +109,7 @@ class Gatherer:
                 )
             listing = located.listing
             self.met[split_id] = {
-                "layout": located.found.layout.name, "digest": listing.digest, "images": len(listing),
+                "layout": located.occurrence.layout.name, "digest": listing.digest, "images": len(listing),
                 "state": located.verdict.state,
             }  # fmt: skip
             paths += listing.located

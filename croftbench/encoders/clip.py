@@ -13,9 +13,10 @@ import torch
 from torch import Tensor
 
 from croftbench.encoders import patches, weights
-from croftbench.encoders.identity import Identity, config_digest, digest_file, open_clip_version, write
+from croftbench.encoders.identity import Identity, config_digest, open_clip_version, write
 from croftbench.encoders.text_tower import PromptTower, refusal
 from croftbench.encoders.weights import Source, available, hub_or_cache
+from croftbench.files import file_digest
 from croftbench.method import TextTower
 
 __all__ = ["Encoder", "available", "load"]
@@ -103,7 +104,7 @@ def load(encoder_id: str, device: torch.device | str = "cpu", cache: Path | None
     """See `croftbench.encoders.load`."""
     source = weights.locate(encoder_id)
     stat = source.weights.stat()
-    digest = digest_file(source.weights)
+    digest = file_digest(source.weights)
     with hub_or_cache(source), _quiet():
         model, tokenizer = _build(source, torch.device(device))
     preprocess = model.visual.preprocess_cfg

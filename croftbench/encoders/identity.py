@@ -5,20 +5,20 @@ Nothing here imports torch or open_clip.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import json
-import os
 import re
-import tempfile
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from croftbench.errors import DataError
+from croftbench.files import file_digest, write_atomically
 
-__all__ = ["EMBEDDED", "Identity", "config_digest", "digest_file", "identity", "open_clip_version", "write"]
+__all__ = ["EMBEDDED", "Identity", "config_digest", "identity", "open_clip_version", "write"]
 
 EMBEDDED = "emoji-clip/croftbench"
 """The encoder that ships with the package."""
@@ -99,7 +99,7 @@ def identity(encoder_id: str, cache: Path) -> Identity | None:
     ):
         return None
     if known.mtime_ns != stat.st_mtime_ns:
-        if digest_file(Path(known.weights)) != known.weights_digest:
+        if file_digest(Path(known.weights)) != known.weights_digest:
             return None
         known = dataclasses.replace(known, mtime_ns=stat.st_mtime_ns)
         write(known, cache)
@@ -109,36 +109,15 @@ def identity(encoder_id: str, cache: Path) -> Identity | None:
 def write(known: Identity, cache: Path) -> None:
     """Record an identity in `cache`, in one step; a cache that cannot be written only makes the next run slower."""
     path = _record(known.id, cache)
-    scratch = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=path.parent, suffix=".tmp", encoding="utf-8", delete=False) as file:
-            scratch = Path(file.name)
-            json.dump(dataclasses.asdict(known), file, indent=1)
-        os.replace(scratch, path)  # noqa: PTH105
-    except OSError:
-        if scratch:
-            scratch.unlink(missing_ok=True)
-
-
-def digest_file(path: Path) -> str:
-    """sha256 of a file.
-
-    Raises:
-        DataError: it cannot be read.
-    """
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror}.") from error
+    with contextlib.suppress(DataError):
+        write_atomically(path, json.dumps(dataclasses.asdict(known), indent=1))
 
 
 def config_digest(config: dict[str, object], folder: Path | None = None) -> str:
     """sha256 of an architecture's description, or of the configuration and vocabulary files of a folder."""
     if folder is None:
         return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()
-    digests = [digest_file(folder / name) for name in ("open_clip_config.json", "bpe.txt.gz")]
+    digests = [file_digest(folder / name) for name in ("open_clip_config.json", "bpe.txt.gz")]
     return hashlib.sha256(" ".join(digests).encode()).hexdigest()
 
 

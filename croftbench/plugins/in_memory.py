@@ -6,8 +6,9 @@ a notebook or of a script that is run has no file of its own: its source counts,
 
 from __future__ import annotations
 
+import ast
 import hashlib
-import inspect
+import linecache
 import sys
 from pathlib import Path
 from types import CodeType, FunctionType
@@ -45,13 +46,7 @@ def source_of(cls: type) -> str:
 
 def _gather(thing: Any, name: str, around: dict[str, Any], texts: dict[str, str]) -> None:
     """Put the source of a class or function into `texts`, and that of what it uses of the names `around` it."""
-    try:
-        texts[name] = inspect.getsource(thing)
-    except (OSError, TypeError) as error:
-        raise UsageError(
-            f"the source of {name} cannot be read, so its runs could not be told apart from another version's.",
-            "Put it in a file, or define it in a notebook cell.",
-        ) from error
+    texts[name] = _source(thing, name)
     for used in sorted(_names(thing) & around.keys() - texts.keys()):
         value = around[used]
         if isinstance(value, PLAIN):
@@ -60,16 +55,32 @@ def _gather(thing: Any, name: str, around: dict[str, Any], texts: dict[str, str]
             _gather(value, used, around, texts)
 
 
+def _source(thing: Any, name: str) -> str:
+    """The text that defines a class or function. A notebook keeps its cells where `linecache` finds them."""
+    functions = [thing] if isinstance(thing, FunctionType) else _functions(thing)
+    for file in dict.fromkeys(function.__code__.co_filename for function in functions):
+        text = "".join(linecache.getlines(file))
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.ClassDef | ast.FunctionDef) and node.name == thing.__name__:
+                return ast.unparse(node)
+    raise UsageError(
+        f"the source of {name} cannot be read, so its runs could not be told apart from another version's.",
+        "Put it in a file, or define it in a notebook cell.",
+    )
+
+
+def _functions(cls: type) -> list[FunctionType]:
+    """Functions that a class defines, those behind properties and class methods too."""
+    members = (getattr(member, "__func__", getattr(member, "fget", member)) for member in vars(cls).values())
+    return [member for member in members if isinstance(member, FunctionType)]
+
+
 def _names(thing: Any) -> set[str]:
     """Global names that the code of a class or function reads, and those of its base classes."""
     if isinstance(thing, FunctionType):
         return _of_code(thing.__code__)
-    used = {base.__name__ for base in thing.__bases__}
-    for member in vars(thing).values():
-        plain = getattr(member, "__func__", getattr(member, "fget", member))
-        if isinstance(plain, FunctionType):
-            used |= _of_code(plain.__code__)
-    return used
+    bases = {base.__name__ for base in thing.__bases__}
+    return bases.union(*(_of_code(function.__code__) for function in _functions(thing)))
 
 
 def _of_code(code: CodeType) -> set[str]:

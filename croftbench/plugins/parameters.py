@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 import typing
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
-from croftbench.errors import UsageError, unknown
+from croftbench.errors import UsageError
+from croftbench.values import convert
 
 Value = bool | int | float | str | None
 
@@ -25,7 +25,7 @@ class Parameter:
 def parameters(cls: Any, example: Any = None) -> dict[str, Parameter]:
     """Flat name -> parameter; fields of a nested dataclass stand beside the others. Defaults are those of `example`."""
     hints = typing.get_type_hints(cls)
-    found: dict[str, Parameter] = {}
+    flat: dict[str, Parameter] = {}
     for field in dataclasses.fields(cls):
         default = _default(field) if example is None else getattr(example, field.name)
         if default is dataclasses.MISSING:
@@ -37,10 +37,10 @@ def parameters(cls: Any, example: Any = None) -> dict[str, Parameter]:
             choices = typing.get_args(hint) if typing.get_origin(hint) is typing.Literal else ()
             kind = hint.__name__ if hint in (bool, int, float, str) else type(default).__name__
             new = {field.name: Parameter(default, kind, tuple(map(str, choices)))}
-        if twice := found.keys() & new.keys():
+        if twice := flat.keys() & new.keys():
             raise UsageError(f"hyper-parameter '{min(twice)}' of {cls.__name__} is there twice.", "Rename one.")
-        found.update(new)
-    return found
+        flat.update(new)
+    return flat
 
 
 def _default(field: dataclasses.Field[Any]) -> Any:
@@ -61,24 +61,11 @@ def construct(cls: Any, values: dict[str, Any]) -> Any:
 
 
 def typed(method: str, name: str, value: Value | str, parameter: Parameter) -> Value:
-    """`value` as the parameter's type; text from the command line is converted."""
-    words = {"true": True, "false": False}
-    try:
-        if parameter.kind == "bool":
-            found: Value = value if isinstance(value, bool) else words[str(value).lower()]
-        elif parameter.kind == "int":
-            found = value if isinstance(value, int) and not isinstance(value, bool) else int(str(value))
-        elif parameter.kind == "float":
-            found = float(cast("str", value))
-            if not math.isfinite(found):
-                raise ValueError
-        else:
-            found = str(value)
-    except (ValueError, KeyError):
-        raise UsageError(
-            f"'{value}' is not a value for {method}'s {name}: it is of type {parameter.kind}.",
-            f"Its default is {parameter.default}.",
-        ) from None
-    if parameter.choices and found not in parameter.choices:
-        raise unknown(f"value of {method}'s {name}", str(found), parameter.choices)
-    return found
+    """`value` as the parameter's type; text from the command line is converted.
+
+    Raises:
+        UsageError: it is of another type, or none of the parameter's choices.
+    """
+    kinds = {"bool": bool, "int": int, "float": float}
+    hint = f"Its default is {parameter.default}."
+    return convert(f"{method}'s {name}", str(value), kinds.get(parameter.kind, str), parameter.choices, hint)

@@ -13,7 +13,8 @@ from croftbench import draw
 from croftbench.data.roots import Roots
 from croftbench.draw.splits import Fold, Split
 from croftbench.errors import DataError, UsageError, unknown
-from croftbench.report.rows import canonical, configuration
+from croftbench.files import canonical
+from croftbench.report.rows import configuration
 from croftbench.runs import per_image, results
 from croftbench.runs.per_image import SplitTable
 from croftbench.runs.results import RunResult

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
 from croftbench.errors import DataError
+from croftbench.files import canonical
 from croftbench.runs.results import RunResult
 from croftbench.runs.spec import RunSpec
 
@@ -72,11 +72,6 @@ def marked(name: str, row: Mapping[Any, Any]) -> str:
 def transductive(runs: Iterable[RunResult]) -> bool:
     """Whether the outputs of an image depended on those beside it; runs from before this was recorded say no."""
     return any(run.needs.get("transductive", False) for run in runs)
-
-
-def canonical(value: object) -> str:
-    """Canonical JSON: sorted keys, no spaces."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
 def _differs(name: str, described: list[dict[str, Any]]) -> bool:

@@ -11,9 +11,9 @@ from typing import Any
 import pandas as pd
 
 from croftbench.errors import UsageError
-from croftbench.files import digest
+from croftbench.files import canonical, digest
 from croftbench.report import tables
-from croftbench.report.rows import canonical, configuration, labels, transductive
+from croftbench.report.rows import configuration, labels, transductive
 from croftbench.report.tables import DETECTION, STATISTICS, Leaderboard
 from croftbench.runs import posthoc, results
 from croftbench.runs.bundle import imported

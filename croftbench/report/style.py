@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from croftbench.errors import DataError
+from croftbench.files import write_atomically
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -81,12 +81,7 @@ def save(picture: Picture, path: Path) -> None:
     Raises:
         DataError: it cannot be written.
     """
-    data = write(picture, "png" if path.suffix.lower() == ".png" else "svg")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data)
-    except OSError as error:
-        raise DataError(f"cannot write {path}: {error.strerror}.", "Choose another file with -o.") from error
+    write_atomically(path, write(picture, "png" if path.suffix.lower() == ".png" else "svg"), "-o")
 
 
 # ------------------------------------------------------------------------------------- parts

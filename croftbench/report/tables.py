@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from croftbench.errors import DataError
-from croftbench.files import digest
-from croftbench.report.rows import canonical, check_comparable, configuration, labels, transductive
+from croftbench.files import canonical, digest
+from croftbench.report.rows import check_comparable, configuration, labels, transductive
 from croftbench.runs import results
 from croftbench.runs.bundle import imported
 from croftbench.runs.results import RunResult

@@ -24,6 +24,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from croftbench import __version__
 from croftbench.errors import CroftbenchError, DataError
+from croftbench.files import file_digest, replacing, sync, write_atomically
 from croftbench.runs import per_image, recheck, results
 from croftbench.runs.results import RunResult
 from croftbench.runs.spec import RunSpec
@@ -78,18 +79,11 @@ def export(folder: Path, runs: Iterable[RunResult], out: Path) -> list[RunSpec]:
     listing = {name: {"sha256": _sha256(data), "bytes": len(data)} for name, data in files.items()}
     manifest = {"schema": SCHEMA, "croftbench": __version__, "files": listing}
     text = json.dumps(manifest, indent=1, sort_keys=True) + "\n"
-    temporary = out.with_name(f".{out.name}.{os.getpid()}.tmp")
-    try:
-        with zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
-            for name, data in ((MANIFEST, text.encode()), *files.items()):
-                member = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
-                member.create_system, member.external_attr = 3, (stat.S_IFREG | 0o644) << 16
-                archive.writestr(member, data)
-        temporary.replace(out)
-    except OSError as error:
-        raise DataError(f"cannot write {out}: {error.strerror}.", "Choose another place.") from error
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(out) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
+        for name, data in ((MANIFEST, text.encode()), *files.items()):
+            member = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
+            member.create_system, member.external_attr = 3, (stat.S_IFREG | 0o644) << 16
+            archive.writestr(member, data)
     return specs
 
 
@@ -150,7 +144,7 @@ def _open(file: Path) -> tuple[dict[str, bytes], dict[str, str]]:
             members = archive.infolist()
             _check_members(file, members)
             files = {member.filename: archive.read(member) for member in members}
-        origin = _sha256(file.read_bytes())
+        origin = file_digest(file)
     except (OSError, zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
         raise DataError(f"{file} is not a readable bundle: {_plain(error)}.", "Ask for it again.") from error
     try:
@@ -192,9 +186,8 @@ def _check_members(file: Path, members: list[zipfile.ZipInfo]) -> None:
 def _checked(staging: Path, name: str, files: dict[str, bytes]) -> RunResult:
     """One run, written to the staging folder, once it is what it says and its numbers are its table's."""
     path, table = staging / name, staging / name.replace(".json", ".parquet")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(files[name])
-    table.write_bytes(files[name.replace(".json", ".parquet")])
+    write_atomically(path, files[name], "--results")
+    write_atomically(table, files[name.replace(".json", ".parquet")], "--results")
     try:
         result = results.read(path)
         TypeAdapter(RunResult).validate_json(files[name], strict=True)
@@ -240,6 +233,7 @@ def _move(staging: Path, folder: Path, specs: list[RunSpec]) -> None:
                 if not target.exists():  # a table without a JSON is what an interrupted run leaves
                     placed.append(target)
                 of(staging, spec).replace(target)
+                sync(target.parent)
     except BaseException as error:
         for path in reversed(placed):
             path.unlink(missing_ok=True)

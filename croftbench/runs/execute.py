@@ -166,11 +166,11 @@ class Workbench:
         env = environment.describe(self.device) | ({"splits": fold.sources} if fold.sources else {})
         return RunResult(spec, scores, env, timings, created, needs=_needs(info)), tables
 
-    def known(self, fold: Fold, training: Callable[[], Outputs]) -> scorers.Known:
+    def known(self, fold: Fold, training: Callable[[], Outputs]) -> scorers.Context:
         """What scores may look at: the training images, once `training` is called, and the text."""
         labels = torch.tensor((fold.bank or fold.train).labels, dtype=torch.int64, device=self.device)
         scale = self.identity.logit_scale
-        return scorers.Known(training, labels, scale, fold.classnames, fold.templates, self._embed)
+        return scorers.Context(training, labels, scale, fold.classnames, fold.templates, self._embed)
 
     def task(self, fold: Fold, spec: RunSpec, info: MethodInfo, within: Split) -> Task:
         """What the method may learn from, with the needs that it declared.

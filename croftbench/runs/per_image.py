@@ -6,8 +6,6 @@ tables need the JSON only; paired comparisons, plots and re-scoring need it.
 
 from __future__ import annotations
 
-import contextlib
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +15,7 @@ import numpy.typing as npt
 
 from croftbench.draw.splits import Shift
 from croftbench.errors import DataError
+from croftbench.files import replacing
 from croftbench.runs import results
 from croftbench.runs.spec import RunSpec
 
@@ -67,22 +66,11 @@ def write(folder: Path, spec: RunSpec, splits: list[SplitTable]) -> Path:
         **{name: np.concatenate([s.scores[name] for s in splits]).astype(np.float32) for name in scorers},
     }
     path = path_of(folder, spec)
-    temporary = path.with_name(f"{path.stem}.{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path, "--results") as temporary:
         pq.write_table(
             pa.table(columns), temporary, compression="zstd", compression_level=19,
             use_dictionary=["split", "shift"], use_byte_stream_split=scorers,
         )  # fmt: skip
-        temporary.replace(path)
-    except OSError as error:
-        raise DataError(
-            f"cannot write {path}: {error.strerror or error}.",
-            "Free some space or choose another folder with --results.",
-        ) from error
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
     return path
 
 
@@ -103,10 +91,10 @@ def read(path: Path) -> list[SplitTable]:
         ) from error
     split, shift = (np.asarray(table[name].to_pylist()) for name in ("split", "shift"))
     scorers = [name for name in table.column_names if name not in ("split", "shift", "label", "predicted")]
-    found = []
+    splits = []
     for name in dict.fromkeys(split.tolist()):
         rows = split == name
-        found.append(
+        splits.append(
             SplitTable(
                 name,
                 str(shift[rows][0]),  # type: ignore[arg-type]
@@ -115,4 +103,4 @@ def read(path: Path) -> list[SplitTable]:
                 {scorer: table[scorer].to_numpy()[rows] for scorer in scorers},
             )
         )
-    return found
+    return splits

@@ -69,11 +69,11 @@ class Posthoc:
     def missing(self, asked: Iterable[Asked], among: Sequence[str]) -> list[Asked]:
         """What is asked for and neither here, in this version and from these files, nor `among` the run's own."""
         here = {(one.label, one.version, tuple(one.files.items())) for one in self.scorers}
-        return [
-            one
-            for one in asked
-            if one.label not in among and (one.label, SCORERS[one.name].version, tuple(one.files.items())) not in here
-        ]
+
+        def is_here(one: Asked) -> bool:
+            return (one.label, SCORERS[one.name].version, tuple(one.file_digests().items())) in here
+
+        return [one for one in asked if one.label not in among and not is_here(one)]
 
     def with_more(self, found: Sequence[Scored], environment: Mapping[str, Any]) -> Posthoc:
         """The union: what is computed anew replaces what was here under its name."""
@@ -109,7 +109,8 @@ def read(folder: Path, spec: RunSpec) -> Posthoc:
             Scored(**one | {"scores": tuple(Score(**row) for row in one["scores"])}) for one in data["scorers"]
         )
         worlds = tuple(data["environments"])
-        [worlds[one.environment] for one in scorers]
+        if not all(0 <= one.environment < len(worlds) for one in scorers):
+            raise LookupError("a score names an environment that is not there")
     except (OSError, LookupError, TypeError, ValueError) as error:
         raise DataError(f"{path} is not readable: {error}.", "Delete it and ask for the scores again.") from error
     if found.run_id != spec.run_id:
@@ -129,7 +130,7 @@ def write(folder: Path, record: Posthoc) -> Path:
         f' "{name}": [' + ",".join(f"\n  {_json(one)}" for one in data[name]) + "\n ]"
         for name in ("environments", "scorers")
     ]  # a line each, or the rows of many scores would fill thousands
-    write_atomically(path, "{\n" + ",\n".join(fields) + "\n}\n")
+    write_atomically(path, "{\n" + ",\n".join(fields) + "\n}\n", "--results")
     return path
 
 

@@ -18,7 +18,7 @@ from croftbench.runs.outputs import Kept
 from croftbench.runs.per_image import SplitTable
 from croftbench.runs.posthoc import Scored
 from croftbench.runs.results import Score
-from croftbench.scorers import SCORERS, Asked, Known, NotApplicableError, Scorer
+from croftbench.scorers import SCORERS, Asked, Context, NotApplicableError, Scorer
 
 CHUNK = 4096
 """Images per call of a predictor."""
@@ -71,13 +71,13 @@ def table(split: Split, shift: Shift, outputs: Iterable[Outputs], chosen: Mappin
 
 
 def score(
-    kept: Kept, roles: Sequence[tuple[Shift, Split]], known: Known, asked: Sequence[Asked], id_filter: str = "all"
+    kept: Kept, roles: Sequence[tuple[Shift, Split]], context: Context, asked: Sequence[Asked], id_filter: str = "all"
 ) -> tuple[list[Scored], list[SplitTable]]:
     """Scores of a finished run's outputs, the method's own among them, and the tables that they come from.
 
     What is not applicable is in the list, with its reason and without numbers.
     """
-    device = known.labels.device
+    device = context.labels.device
     fitted: dict[str, Scorer] = {name: lambda outputs, name=name: outputs.scores[name] for name in kept.own}
     reasons: dict[str, str] = {}
     seconds = dict.fromkeys([*kept.own, *(one.label for one in asked)], 0.0)
@@ -85,7 +85,7 @@ def score(
     for one in asked:
         start = time.perf_counter()
         try:
-            fitted[one.label] = one.fit(known)
+            fitted[one.label] = one.fit(context)
             fitted[one.label](probe)
         except NotApplicableError as error:
             fitted.pop(one.label, None)
@@ -100,7 +100,7 @@ def score(
     found = [Scored(name, "own", seconds=round(seconds[name], 3), scores=tuple(rows[name])) for name in kept.own]
     found += [
         Scored(
-            one.label, one.name, one.params, SCORERS[one.name].version, one.files, reasons.get(one.label, ""),
+            one.label, one.name, one.params, SCORERS[one.name].version, one.file_digests(), reasons.get(one.label, ""),
             round(seconds[one.label], 3), scores=tuple(rows[one.label]),
         )
         for one in asked

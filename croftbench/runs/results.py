@@ -85,7 +85,8 @@ def write(results: Path, result: RunResult) -> Path:
     """
     path = path_of(results, result.spec)
     if not path.exists():
-        write_atomically(path, json.dumps(asdict(result), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+        text = json.dumps(asdict(result), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+        write_atomically(path, text, "--results")
     return path
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from croftbench.scorers.context import Known, NotApplicableError, Scorer, class_features, norm
+from croftbench.scorers.context import Context, NotApplicableError, Scorer, class_features, norm
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 TINY = 1e-12
 
 
-def vim(known: Known, dim: int = 0) -> Scorer:
+def vim(context: Context, dim: int = 0) -> Scorer:
     """Virtual-logit matching: energy less the part of the image that training images do not span, as a logit.
 
     ViM: Out-Of-Distribution with Virtual-logit Matching, CVPR 2022, arXiv 2203.10807.
@@ -28,7 +28,7 @@ def vim(known: Known, dim: int = 0) -> Scorer:
     """
     import torch
 
-    train = known.outputs
+    train = context.outputs
     class_features(train)
     N, D = train.features.shape
     rule = 1000 if D >= 2048 else 512 if D > 512 else D // 2
@@ -47,7 +47,7 @@ def vim(known: Known, dim: int = 0) -> Scorer:
     return score
 
 
-def fdbd(known: Known) -> Scorer:
+def fdbd(context: Context) -> Scorer:
     """Mean distance to the decision boundaries, relative to the distance from the mean training image.
 
     Fast Decision Boundary based Out-of-Distribution Detector, ICML 2024, arXiv 2312.11536.
@@ -56,12 +56,12 @@ def fdbd(known: Known) -> Scorer:
 
     The logit scale cancels. Classes of equal features share no boundary; they count as distance 0.
     """
-    m = known.outputs.features.mean(0)
-    if len(known.classnames) < 2:
+    m = context.outputs.features.mean(0)
+    if len(context.classnames) < 2:
         raise NotApplicableError("one class has no decision boundary.")
 
     def score(outputs: Outputs) -> Tensor:
-        w, cosines = class_features(outputs), outputs.logits / known.logit_scale
+        w, cosines = class_features(outputs), outputs.logits / context.logit_scale
         exact = w.cpu().double()  # (C, D); differences of near cosines cancel
         squares = exact.square().sum(1)
         gaps = (squares[:, None] + squares - 2 * exact @ exact.T).clamp_min(0).sqrt().to(cosines)  # (C, C)
@@ -73,7 +73,7 @@ def fdbd(known: Known) -> Scorer:
     return score
 
 
-def nci(known: Known, alpha: float = 1e-4) -> Scorer:
+def nci(context: Context, alpha: float = 1e-4) -> Scorer:
     """Neural-collapse inspired: alignment of the centred image with its predicted class, plus a norm.
 
     Detecting Out-of-Distribution through the Lens of Neural Collapse, CVPR 2025, arXiv 2311.01479.
@@ -84,7 +84,7 @@ def nci(known: Known, alpha: float = 1e-4) -> Scorer:
     they spread over dimensions, and in no rotated basis. The authors choose alpha in 1e-4 ... 1e-1 on validation
     images; OpenOOD's default is kept, at which the term is small. alpha = 0 is the alignment alone.
     """
-    m = known.outputs.features.mean(0)
+    m = context.outputs.features.mean(0)
 
     def score(outputs: Outputs) -> Tensor:
         z = outputs.features

@@ -26,8 +26,8 @@ class Scorer(Protocol):
         ...
 
 
-class Known:
-    """What is known before a test image is seen.
+class Context:
+    """What a score may look at before it sees a test image.
 
     Args:
         training: what the predictor says of the N training images under the test transform; called when a score

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal
 
-from croftbench.scorers.context import Known, NotApplicableError, Scorer, norm
+from croftbench.scorers.context import Context, NotApplicableError, Scorer, norm
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -18,7 +18,7 @@ BLOCK = 2**24
 Covariance = Literal["ledoit-wolf", "empirical"]
 
 
-def knn(known: Known, k: int = 50) -> Scorer:
+def knn(context: Context, k: int = 50) -> Scorer:
     """Minus the squared distance to the k-th nearest training image; exact, features re-normalised.
 
     Out-of-Distribution Detection with Deep Nearest Neighbors, ICML 2022, arXiv 2204.06507.
@@ -29,21 +29,21 @@ def knn(known: Known, k: int = 50) -> Scorer:
     OpenOOD's k; the authors chose 50 for CIFAR-10, 200 for CIFAR-100, 1000 for ImageNet on validation images. A k
     beyond the images a class has asks other classes too, so k = 1 may suit few shots.
     """
-    bank = _unit(known.outputs.features)
+    bank = _unit(context.outputs.features)
     if k > len(bank):
         raise NotApplicableError(f"it needs {k} training images and there are {len(bank)}; choose a smaller k.")
     squares = bank.square().sum(1)
 
     def score(outputs: Outputs) -> Tensor:
         z = _unit(outputs.features)
-        found = z.new_empty(len(z))
+        scores = z.new_empty(len(z))
         rows = max(1, BLOCK // len(bank))
         for start in range(0, len(z), rows):
             part = z[start : start + rows]
             distances = (part.square().sum(1, keepdim=True) + squares).addmm_(part, bank.T, alpha=-2)  # (rows, N)
             nearest = distances.topk(k, largest=False, sorted=False).values.amax(1)
-            found[start : start + rows] = nearest.clamp_min(0).neg()
-        return found
+            scores[start : start + rows] = nearest.clamp_min(0).neg()
+        return scores
 
     return score
 
@@ -55,7 +55,7 @@ def _unit(v: Tensor) -> Tensor:
 # ------------------------------------------------------------------------------------- Mahalanobis
 
 
-def mahalanobis(known: Known, covariance: Covariance = "ledoit-wolf") -> Scorer:
+def mahalanobis(context: Context, covariance: Covariance = "ledoit-wolf") -> Scorer:
     """Minus the Mahalanobis distance to the nearest class mean, one covariance for all classes.
 
     A Simple Unified Framework for Detecting Out-of-Distribution Samples and Adversarial Attacks, NeurIPS 2018,
@@ -68,12 +68,12 @@ def mahalanobis(known: Known, covariance: Covariance = "ledoit-wolf") -> Scorer:
     a multiple of the identity by Ledoit and Wolf's rule (JMVA 2004), which vanishes as images grow in number;
     "empirical" is S as published, with its pseudo-inverse, blind to what training images do not span.
     """
-    means, residuals = _classes(known)
-    distance = _quadratic(means, residuals, covariance, known.outputs.features)
+    means, residuals = _classes(context)
+    distance = _quadratic(means, residuals, covariance, context.outputs.features)
     return lambda outputs: -distance(outputs.features).amin(1)
 
 
-def relative_mahalanobis(known: Known, covariance: Covariance = "ledoit-wolf") -> Scorer:
+def relative_mahalanobis(context: Context, covariance: Covariance = "ledoit-wolf") -> Scorer:
     """Mahalanobis distance to the nearest class mean, less that to the mean of all training images; negated.
 
     A Simple Fix to Mahalanobis Distance for Improving Near-OOD Detection, ICML workshop UDL 2021, arXiv 2106.09022.
@@ -82,8 +82,8 @@ def relative_mahalanobis(known: Known, covariance: Covariance = "ledoit-wolf") -
 
     Both covariances as `mahalanobis` has them, divided by N, so S is small where classes have few images.
     """
-    means, residuals = _classes(known)
-    features = known.outputs.features
+    means, residuals = _classes(context)
+    features = context.outputs.features
     every = features.cpu().double()
     centre = every.mean(0, keepdim=True)
     near = _quadratic(means, residuals, covariance, features)
@@ -91,11 +91,11 @@ def relative_mahalanobis(known: Known, covariance: Covariance = "ledoit-wolf") -
     return lambda outputs: far(outputs.features)[:, 0] - near(outputs.features).amin(1)
 
 
-def _classes(known: Known) -> tuple[Tensor, Tensor]:
+def _classes(context: Context) -> tuple[Tensor, Tensor]:
     """(C', D) means of the classes that have images, (N, D) what the images differ from them by; float64, CPU."""
     import torch
 
-    z, y = known.outputs.features.cpu().double(), known.labels.cpu()
+    z, y = context.outputs.features.cpu().double(), context.labels.cpu()
     _, y, counts = torch.unique(y, return_inverse=True, return_counts=True)
     if counts.amax() < 2:
         raise NotApplicableError("every class has one training image, so none varies within its class.")
@@ -107,9 +107,12 @@ def _quadratic(means: Tensor, residuals: Tensor, covariance: Covariance, like: T
     """(B, D) -> (B, C) distances (z - m_c)^T S^-1 (z - m_c), in the precision and on the device of `like`."""
     import torch
 
-    S = residuals.T @ residuals / len(residuals)
     if covariance == "ledoit-wolf":
-        S = _shrink(S, residuals)
+        from sklearn.covariance import ledoit_wolf  # takes seconds to import, so only when it is asked for
+
+        S = torch.from_numpy(ledoit_wolf(residuals.numpy(), assume_centered=True)[0])
+    else:
+        S = residuals.T @ residuals / len(residuals)
     values, vectors = torch.linalg.eigh(S)
     kept = values > len(S) * torch.finfo(values.dtype).eps * values[-1]
     whiten = vectors[:, kept] / values[kept].sqrt()  # (D, R), whiten whiten^T = S^-1 or its pseudo-inverse
@@ -123,15 +126,3 @@ def _quadratic(means: Tensor, residuals: Tensor, covariance: Covariance, like: T
         return squares.addmm_(a, b.T, alpha=-2).clamp_min_(0)
 
     return distances
-
-
-def _shrink(S: Tensor, residuals: Tensor) -> Tensor:
-    """(1 - r) S + r mu I, r the share that minimises the expected squared error (Ledoit and Wolf), mu = tr S / D."""
-    import torch
-
-    N, D = residuals.shape
-    mu = S.diagonal().mean()
-    off = S.square().sum() / D - mu**2  # how far S is from mu I
-    noise = (residuals.square().sum(1).square().sum() / N - S.square().sum()) / (D * N)
-    r = torch.clamp(noise / off, max=1.0) if off > 0 else 1.0
-    return (1 - r) * S + r * mu * torch.eye(D, dtype=S.dtype)

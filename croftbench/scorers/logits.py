@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from croftbench.scorers.context import Known, NotApplicableError, Scorer, class_features
+from croftbench.scorers.context import Context, NotApplicableError, Scorer, class_features
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from croftbench.method import Outputs
 
 
-def energy(known: Known, T: float = 1.0) -> Scorer:
+def energy(context: Context, T: float = 1.0) -> Scorer:
     """Negative free energy: T log sum_c exp(logit_c / T).
 
     Energy-based Out-of-distribution Detection, NeurIPS 2020, arXiv 2010.03759.
@@ -23,7 +23,7 @@ def energy(known: Known, T: float = 1.0) -> Scorer:
     return lambda outputs: T * (outputs.logits / T).logsumexp(-1)
 
 
-def msp(known: Known) -> Scorer:
+def msp(context: Context) -> Scorer:
     """Largest softmax probability of the logits, in (1/C, 1].
 
     A Baseline for Detecting Misclassified and Out-of-Distribution Examples in Neural Networks, ICLR 2017,
@@ -32,7 +32,7 @@ def msp(known: Known) -> Scorer:
     return lambda outputs: outputs.logits.softmax(-1).amax(-1)
 
 
-def mcm(known: Known, T: float = 1.0) -> Scorer:
+def mcm(context: Context, T: float = 1.0) -> Scorer:
     """Maximum concept matching: largest softmax probability of the cosines (logits / s) at temperature T.
 
     Delving into Out-of-Distribution Detection with Vision-Language Representations, NeurIPS 2022, arXiv 2211.13445.
@@ -40,11 +40,11 @@ def mcm(known: Known, T: float = 1.0) -> Scorer:
     At T = 1 / s it is `msp`; the published T is 1, which flattens: it then counts how far the best class stands out
     from the mean of all.
     """
-    s = known.logit_scale
+    s = context.logit_scale
     return lambda outputs: (outputs.logits / (s * T)).softmax(-1).amax(-1)
 
 
-def max_logit(known: Known) -> Scorer:
+def max_logit(context: Context) -> Scorer:
     """Largest logit.
 
     Scaling Out-of-Distribution Detection for Real-World Settings, ICML 2022, arXiv 1911.11132.
@@ -52,7 +52,7 @@ def max_logit(known: Known) -> Scorer:
     return lambda outputs: outputs.logits.amax(-1)
 
 
-def max_cosine(known: Known) -> Scorer:
+def max_cosine(context: Context) -> Scorer:
     """Largest cosine of the image with a class, in [-1, 1].
 
     Hyperparameter-Free Out-of-Distribution Detection Using Cosine Similarity, ACCV 2020, arXiv 1905.10628.
@@ -60,7 +60,7 @@ def max_cosine(known: Known) -> Scorer:
     It orders images as `max_logit` does, in a unit that does not depend on the logit scale; a method whose logits are
     no cosines has none.
     """
-    s = known.logit_scale
+    s = context.logit_scale
 
     def score(outputs: Outputs) -> Tensor:
         class_features(outputs)
@@ -69,7 +69,7 @@ def max_cosine(known: Known) -> Scorer:
     return score
 
 
-def entropy(known: Known) -> Scorer:
+def entropy(context: Context) -> Scorer:
     """Minus the Shannon entropy (nats) of the softmax of the logits, in [-log C, 0].
 
     A Mathematical Theory of Communication, Bell System Technical Journal 1948.
@@ -82,14 +82,14 @@ def entropy(known: Known) -> Scorer:
     return score
 
 
-def margin(known: Known) -> Scorer:
+def margin(context: Context) -> Scorer:
     """Gap between the two largest logits: the log-ratio of the two largest probabilities, which does not saturate.
 
     Active Hidden Markov Models for Information Extraction, IDA 2001.
 
     There it is the difference of the probabilities themselves.
     """
-    if len(known.classnames) < 2:
+    if len(context.classnames) < 2:
         raise NotApplicableError("it compares two classes, and there is only one.")
 
     def score(outputs: Outputs) -> Tensor:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from croftbench.errors import DataError, UsageError
-from croftbench.scorers.context import Known, NotApplicableError, Scorer, norm
+from croftbench.scorers.context import Context, NotApplicableError, Scorer, norm
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -19,7 +19,7 @@ BLOCK = 2**24
 
 
 def neglabel(
-    known: Known, words: str, share: float = 0.15, eta: float = 0.05, groups: int = 100, T: float = 1.0
+    context: Context, words: str, share: float = 0.15, eta: float = 0.05, groups: int = 100, T: float = 1.0
 ) -> Scorer:
     """NegLabel: the probability that is left to the classes when words far from all of them compete.
 
@@ -37,7 +37,7 @@ def neglabel(
     """
     import torch
 
-    negatives = _mined(known, Path(words), share, eta)  # (M, D)
+    negatives = _mined(context, Path(words), share, eta)  # (M, D)
     if len(negatives) < groups:
         raise UsageError(
             f"{words}: {len(negatives)} words are mined, fewer than groups={groups}.",
@@ -45,7 +45,7 @@ def neglabel(
         )
     order = torch.randperm(len(negatives), generator=torch.Generator().manual_seed(0))
     order = order[: len(order) // groups * groups].to(negatives.device)
-    dealt, s = negatives[order], known.logit_scale
+    dealt, s = negatives[order], context.logit_scale
 
     def score(outputs: Outputs) -> Tensor:
         classes = (outputs.logits / T).logsumexp(-1)  # (B,)
@@ -77,24 +77,24 @@ def _plain(name: str) -> str:
     return " ".join(name.replace("_", " ").casefold().split())
 
 
-def _mined(known: Known, path: Path, share: float, eta: float) -> Tensor:
+def _mined(context: Context, path: Path, share: float, eta: float) -> Tensor:
     """(M, D) unit features of the words that are farthest from the classes, farthest first."""
     import torch
 
-    words, taken = _read(path), {_plain(name) for name in known.classnames}
+    words, taken = _read(path), {_plain(name) for name in context.classnames}
     others = [i for i, word in enumerate(words) if word not in taken]
     if not others:
         raise DataError(f"the word list {path} has no word that is not a class.", "One word a line, UTF-8.")
-    every, w = _text(known, list(words.values())), _text(known, known.classnames)  # all words: one cache entry
+    every, w = _text(context, list(words.values())), _text(context, context.classnames)  # all words: one cache entry
     n = every[others]
     nearest = [torch.quantile(part @ w.T, 1 - eta, dim=1) for part in torch.split(n, max(1, BLOCK // len(w)))]
     return n[torch.cat(nearest).argsort(stable=True)[: int(len(n) * share)]]
 
 
-def _text(known: Known, names: Sequence[str]) -> Tensor:
+def _text(context: Context, names: Sequence[str]) -> Tensor:
     """(P, D) unit features: the mean over templates of unit features, as classes have them."""
-    prompts = [template.format(name.replace("_", " ")) for template in known.templates for name in names]
-    raw = known.encode_text(prompts)
+    prompts = [template.format(name.replace("_", " ")) for template in context.templates for name in names]
+    raw = context.encode_text(prompts)
     bank = raw / norm(raw)[:, None]
-    mean = bank.reshape(len(known.templates), len(names), -1).mean(0)
+    mean = bank.reshape(len(context.templates), len(names), -1).mean(0)
     return mean / norm(mean)[:, None]

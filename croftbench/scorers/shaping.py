@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal
 
 from croftbench.errors import UsageError
-from croftbench.scorers.context import Known, Scorer, class_features
+from croftbench.scorers.context import Context, Scorer, class_features
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from croftbench.method import Outputs
 
 
-def react(known: Known, p: float = 90.0, sides: Literal["two", "one"] = "two") -> Scorer:
+def react(context: Context, p: float = 90.0, sides: Literal["two", "one"] = "two") -> Scorer:
     """Energy after features are clipped at the p-th percentile of the training images' coordinates.
 
     ReAct: Out-of-distribution Detection With Rectified Activations, NeurIPS 2021, arXiv 2111.12797.
@@ -32,25 +32,25 @@ def react(known: Known, p: float = 90.0, sides: Literal["two", "one"] = "two") -
     """
     import numpy as np
 
-    values = known.outputs.features.cpu().numpy()
+    values = context.outputs.features.cpu().numpy()
     if sides == "two":
         c = float(np.percentile(np.abs(values), p))
-        return _energy_of(known, lambda z: z.clamp(-c, c))
+        return _energy_of(context, lambda z: z.clamp(-c, c))
     top = float(np.percentile(values, p))
-    return _energy_of(known, lambda z: z.clamp(max=top))
+    return _energy_of(context, lambda z: z.clamp(max=top))
 
 
-def ash_p(known: Known, p: float = 60.0) -> Scorer:
+def ash_p(context: Context, p: float = 60.0) -> Scorer:
     """Energy after pruning: the p percent of coordinates of least magnitude become 0.
 
     Extremely Simple Activation Shaping for Out-of-Distribution Detection, ICLR 2023, arXiv 2209.09858.
 
     See `croftbench/scorers/shaping.py` for what magnitude stands for.
     """
-    return _energy_of(known, lambda z: _prune(z, p)[0])
+    return _energy_of(context, lambda z: _prune(z, p)[0])
 
 
-def ash_b(known: Known, p: float = 65.0) -> Scorer:
+def ash_b(context: Context, p: float = 65.0) -> Scorer:
     """Energy after pruning as `ash_p`; what is left shares the sum of magnitudes evenly, signs kept.
 
     Extremely Simple Activation Shaping for Out-of-Distribution Detection, ICLR 2023, arXiv 2209.09858.
@@ -63,10 +63,10 @@ def ash_b(known: Known, p: float = 65.0) -> Scorer:
         share = z.abs().sum(1, keepdim=True) / left.shape[1]
         return pruned.zero_().scatter_(1, left, share.where(z.gather(1, left) >= 0, -share))
 
-    return _energy_of(known, shape)
+    return _energy_of(context, shape)
 
 
-def ash_s(known: Known, p: float = 90.0) -> Scorer:
+def ash_s(context: Context, p: float = 90.0) -> Scorer:
     """Energy after pruning as `ash_p` and scaling by exp(sum of magnitudes before / after).
 
     Extremely Simple Activation Shaping for Out-of-Distribution Detection, ICLR 2023, arXiv 2209.09858.
@@ -80,7 +80,7 @@ def ash_s(known: Known, p: float = 90.0) -> Scorer:
         pruned, _, kept = _prune(z, p)
         return pruned * (z.abs().sum(1) / kept.clamp_min(1e-12)).exp()[:, None]
 
-    return _energy_of(known, shape)
+    return _energy_of(context, shape)
 
 
 def _prune(z: Tensor, p: float) -> tuple[Tensor, Tensor, Tensor]:
@@ -93,8 +93,8 @@ def _prune(z: Tensor, p: float) -> tuple[Tensor, Tensor, Tensor]:
     return z.new_zeros(z.shape).scatter_(1, left, z.gather(1, left)), left, magnitudes.sum(1)
 
 
-def _energy_of(known: Known, shape: Callable[[Tensor], Tensor]) -> Scorer:
-    s = known.logit_scale
+def _energy_of(context: Context, shape: Callable[[Tensor], Tensor]) -> Scorer:
+    s = context.logit_scale
 
     def score(outputs: Outputs) -> Tensor:
         return (s * shape(outputs.features) @ class_features(outputs).T).logsumexp(-1)

@@ -162,12 +162,12 @@ def accepted(
         raise DataError(f"acceptance rates {list(rates)} are not all in (0, 1].", "Example: 0.5")
     scores = np.concatenate([known, unknown])
     counts, hits = _by_threshold(scores, np.concatenate([right, np.zeros(len(unknown))]))
-    found = []
+    points = []
     for rate in rates:
         at = int(np.searchsorted(counts, np.ceil(rate * len(scores) - 1e-9)))
         n, k = int(counts[at]), int(hits[at])
-        found.append(Accepted(rate, n, metrics.accuracy(np.arange(n) < k, np.ones(n))))
-    return found
+        points.append(Accepted(rate, n, metrics.accuracy(np.arange(n) < k, np.ones(n))))
+    return points
 
 
 # ------------------------------------------------------------------------------------- parts

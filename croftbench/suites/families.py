@@ -13,6 +13,9 @@ from pydantic import Field
 from croftbench.errors import unknown
 from croftbench.suites.language import FORBID
 
+SHIPPED = "lists/"
+"""How a layout's `file` begins that lies beside the manifests."""
+
 Kind = Literal["folders", "flat", "list", "split-json", "webdataset", "parquet", "package"]
 State = Literal["complete", "variant", "incomplete", "uncounted"]
 
@@ -106,7 +109,7 @@ class Layout:
         key: what names a class on disk: its id, its name, or its position among the part's classes.
         order: file of lists/ with class ids in the order that positions mean here; "" for the part's own.
         first: position of the first class: 1 where people count from one.
-        aliases: class as found -> class id.
+        aliases: class as called on disk -> class id.
         ignore: names and patterns of files and class folders that are known not to belong (said, not counted).
         file: the list or JSON file, below `at`; "{part}" stands for the part's name; "lists/NAME" is one that ships.
         files: the same where a part differs; several files are joined.

@@ -64,7 +64,7 @@ class Shares:
     Attributes:
         unit: "object": each seed deals out the objects of a class, so all drawings of one have the same role.
             "image": a fixed recipe deals out the images of each part that trains, the same for every seed
-            (datasets.shares); parts that do not train stay whole.
+            (`draw.shares`); parts that do not train stay whole.
         train, val, test: shares.
         list: for "image": file of `lists/` that has the recipe's outcome for the published numbers of images written
             down (`croftbench check` compares them).
@@ -231,7 +231,7 @@ class Protocol:
 
 @dataclass(frozen=True)
 class Suite:
-    """A named, versioned evaluation: classes, roles, prompts and protocol, as `croftbench.language` describes them.
+    """A named, versioned evaluation: classes, roles, prompts and protocol, as this module describes them.
 
     Attributes:
         content: digest of what its families are: shipped pixels, class lists.

@@ -17,8 +17,8 @@ def ids(name: str, folder: Path | None = None) -> tuple[str, ...]:
 @cache
 def mapping(name: str, folder: Path | None = None) -> dict[str, tuple[str, ...]]:
     """Class id -> ids of the classes that it is elsewhere, from lines "id<TAB>id id ..."."""
-    found = {}
+    classes = {}
     for line in registry.lines_of(registry.shipped_list(name, folder)):
         key, _, others = line.partition("\t")
-        found[key] = tuple(others.replace(",", " ").split())
-    return found
+        classes[key] = tuple(others.replace(",", " ").split())
+    return classes

@@ -23,7 +23,7 @@ from croftbench.suites.language import (
     Suite,
     ValSpec,
 )
-from croftbench.suites.toml import NEXT, at, fault, find, names, parse, root
+from croftbench.suites.toml import NEXT, at, fault, manifest_path, names, parse, root
 
 __all__ = ["names", "root", "suite", "templates"]
 
@@ -60,14 +60,14 @@ def suite(name: str, folder: Path | None = None) -> Suite:
         UsageError: there is none of that name.
         ManifestError: its file, or that of a dataset that it uses, breaks a rule; the message names the line.
     """
-    path = find("suites", name, folder)
+    path = manifest_path("suites", name, folder)
     file = parse(path, _SuiteFile)
     prompts = file.templates
     if isinstance(prompts, str):
-        known = templates(folder)
-        if prompts not in known:
-            raise fault(path, f"there is no list of prompts '{prompts}'; known: {', '.join(known)}", "templates")
-        prompts = tuple(registry.lines_of(known[prompts]))
+        shipped = templates(folder)
+        if prompts not in shipped:
+            raise fault(path, f"there is no list of prompts '{prompts}'; known: {', '.join(shipped)}", "templates")
+        prompts = tuple(registry.lines_of(shipped[prompts]))
     made = Suite(
         file.name, file.version, file.title, "", prompts, file.classes, file.folds, file.semantic, file.protocol,
         file.shares, file.val, file.reference, file.recipes, file.notes,
@@ -84,17 +84,17 @@ def templates(folder: Path | None = None) -> dict[str, Path]:
 
 def _families(path: Path, made: Suite, folder: Path | None) -> dict[str, tuple[Family, str]]:
     """Split id -> its family and part, for every split that the suite names."""
-    found: dict[str, tuple[Family, str]] = {}
+    families: dict[str, tuple[Family, str]] = {}
     for keys, split_id in suite_rules.split_ids(made):
-        if split_id in found:
+        if split_id in families:
             continue
         try:
             family, part = registry.split(split_id, folder)
         except UsageError as error:
             where = at(path, *keys, split_id)
             raise ManifestError(f"{where}: {error.message}", f"{error.hint} {NEXT}") from error
-        found[split_id] = family, part.name
-    return found
+        families[split_id] = family, part.name
+    return families
 
 
 def _content(made: Suite, families: Mapping[str, tuple[Family, str]], folder: Path | None) -> str:

@@ -68,9 +68,9 @@ def known_in(suite: Suite, spec: FoldSpec, families: Families, folder: Path | No
 def _texts(suite: Suite) -> Faults:
     if not suite.templates:
         yield "at least one template is needed", ("templates",)
-    places: list[tuple[Keys, tuple[str, ...]]] = [(("templates",), suite.templates)]
-    places += [(("folds", i, "templates"), spec.templates) for i, spec in enumerate(suite.folds)]
-    for keys, templates in places:
+    prompts: list[tuple[Keys, tuple[str, ...]]] = [(("templates",), suite.templates)]
+    prompts += [(("folds", i, "templates"), spec.templates) for i, spec in enumerate(suite.folds)]
+    for keys, templates in prompts:
         for template in templates:
             if "{}" not in template:
                 yield f"every template needs '{{}}', '{template}' has none", keys
@@ -199,12 +199,12 @@ def _sharing(suite: Suite, i: int, spec: FoldSpec, families: Families, folder: P
             if mapping and not registry.shipped_list(mapping, folder).is_file():
                 yield f"there is no list {mapping}", ("folds", i, "covariate", name)
             elif mapping:
-                found = any(set(lists.mapping(mapping, folder).get(other.ids[m], ())) & known for m in members)
+                has_known = any(set(lists.mapping(mapping, folder).get(other.ids[m], ())) & known for m in members)
             elif suite.classes.match == "name":
-                found = any(other.classnames[member] in names for member in members)
+                has_known = any(other.classnames[member] in names for member in members)
             else:
-                found = any(other.ids[member] in known for member in members)
-            if not found:
+                has_known = any(other.ids[member] in known for member in members)
+            if not has_known:
                 yield f"'{split}' has none of the known classes", ("folds", i, *(("covariate",) if one else ()), name)
 
 
@@ -212,36 +212,36 @@ def _sharing(suite: Suite, i: int, spec: FoldSpec, families: Families, folder: P
 
 
 def _semantic(suite: Suite, i: int, spec: SemanticSpec, families: Families, folder: Path | None) -> Faults:
-    here: Keys = ("semantic", i)
+    table: Keys = ("semantic", i)
     if bool(spec.splits) != (spec.source == "splits"):
-        yield f"'{spec.name}': source = 'splits' and splits go together", (*here, "source")
+        yield f"'{spec.name}': source = 'splits' and splits go together", (*table, "source")
     if bool(spec.groups) != (spec.source == "groups"):
-        yield f"semantic split '{spec.name}' names no groups, or names them in vain", (*here, "source")
+        yield f"semantic split '{spec.name}' names no groups, or names them in vain", (*table, "source")
     if min(spec.limit, spec.per_class) < 0:
-        yield f"'{spec.name}' has a negative limit", here
+        yield f"'{spec.name}' has a negative limit", table
     if spec.source == "groups":
         if overlap := set(spec.groups) & set(suite.classes.groups):
-            yield f"'{spec.name}' shares groups with the known classes: {sorted(overlap)}", (*here, "groups")
+            yield f"'{spec.name}' shares groups with the known classes: {sorted(overlap)}", (*table, "groups")
         return
     if spec.source == "unknown-classes":
         for fold in suite.folds:
             shifted = [split for one in fold.shifted().values() for split in one.splits]
             if spec.where == "covariate" and len({families[split][0].name for split in shifted}) != 1:
-                yield f"'{spec.name}' needs covariate splits of one dataset", (*here, "where")
+                yield f"'{spec.name}' needs covariate splits of one dataset", (*table, "where")
             if suite.classes.by == "class" and not known_in(suite, fold, families, folder)[1]:
-                yield f"'{spec.name}': no class is unknown in fold '{fold.name}'", (*here, "source")
+                yield f"'{spec.name}': no class is unknown in fold '{fold.name}'", (*table, "source")
         return
     if len({families[split][0].name for split in spec.splits}) > 1:
-        yield f"the splits of '{spec.name}' are of several datasets", (*here, "splits")
+        yield f"the splits of '{spec.name}' are of several datasets", (*table, "splits")
     family = families[spec.splits[0]][0]
     for key in spec.exclude:
         if key not in family.ids:
-            yield f"'{key}' is no class of {family.name}", (*here, "exclude", key)
+            yield f"'{key}' is no class of {family.name}", (*table, "exclude", key)
     for fold in suite.folds:
         for split in spec.splits:
             for other in (*fold.train, *fold.val, *fold.tested):
                 if _same(families[split], families[other]):
-                    yield f"'{split}' has two roles in fold '{fold.name}'", (*here, "splits")
+                    yield f"'{split}' has two roles in fold '{fold.name}'", (*table, "splits")
         yield from _overlap(suite, i, spec, fold, families, folder)
 
 
@@ -253,17 +253,18 @@ def _overlap(
         return
     home = families[fold.train[0]][0]
     known = set(known_in(suite, fold, families, folder)[0])
-    names = {_plain(name) for key, name in zip(home.ids, home.classnames, strict=True) if key in known}
+    names = {_normalised(name) for key, name in zip(home.ids, home.classnames, strict=True) if key in known}
     for split in spec.splits:
         family, part = families[split]
         for member in family.part(part).members:
             key, name = family.ids[member], family.classnames[member]
-            if key not in spec.exclude and (key in known or _plain(name) in names):
+            if key not in spec.exclude and (key in known or _normalised(name) in names):
                 message = f"class '{key}' ({name}) of '{split}' is known in fold '{fold.name}'; list it in 'exclude'"
                 yield message, ("semantic", i, "splits")
 
 
-def _plain(name: str) -> str:
+def _normalised(name: str) -> str:
+    """A class name without what may differ in spelling: case, underscores, repeated spaces."""
     return " ".join(name.casefold().replace("_", " ").split())
 
 

@@ -29,7 +29,7 @@ def names(kind: Folder, folder: Path | None = None) -> list[str]:
     return sorted(path.stem for path in ((folder or root()) / kind).glob("*.toml"))
 
 
-def find(kind: Folder, name: str, folder: Path | None) -> Path:
+def manifest_path(kind: Folder, name: str, folder: Path | None) -> Path:
     """The manifest called `name`, or the user's own file when `name` ends in ".toml".
 
     Raises:
@@ -39,9 +39,9 @@ def find(kind: Folder, name: str, folder: Path | None) -> Path:
         if not Path(name).is_file():
             raise UsageError(f"there is no file {name}.", f"`croftbench list {kind}` shows those that ship.")
         return Path(name)
-    known = names(kind, folder)
-    if name not in known:
-        raise unknown("suite" if kind == "suites" else "dataset", name, known)
+    shipped = names(kind, folder)
+    if name not in shipped:
+        raise unknown("suite" if kind == "suites" else "dataset", name, shipped)
     return (folder or root()) / kind / f"{name}.toml"
 
 
@@ -82,20 +82,20 @@ def at(path: Path, *keys: str | int) -> str:
     A number is a position in an array of tables; a text is a key, or else a value that a line mentions.
     """
     lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-    found, start, end = None, 0, len(lines)
+    number, start, end = None, 0, len(lines)
     for key, following in zip(keys, (*keys[1:], None), strict=True):
         if isinstance(key, int):
             continue
         if isinstance(following, int):
             headers = [i for i, line in enumerate(lines) if re.match(rf"\s*\[\[(.+\.)?{re.escape(key)}\]\]", line)]
             if following < len(headers):
-                found = start = headers[following]
+                number = start = headers[following]
                 end = next((i for i in range(start + 1, len(lines)) if lines[i].startswith("[[")), len(lines))
                 continue
         line = _mention(lines[start:end], key)
         if line is not None:
-            found = start = start + line
-    return path.name if found is None else f"{path.name}:{found + 1}"
+            number = start = start + line
+    return path.name if number is None else f"{path.name}:{number + 1}"
 
 
 def _mention(lines: list[str], key: str) -> int | None:

@@ -84,7 +84,7 @@ def test_export_and_import_complain(croftbench, runs, tmp_path):
         (("export", tmp_path / "x.zip", "--method", "crofd", "--results", runs), 2, "Did you mean 'croft'?"),
         (("export", tmp_path / "x.zip", "--suite", "emoji-opn", "--results", runs), 2, "Did you mean 'emoji-open'?"),
         (("export", tmp_path / "x.zip", "--results", tmp_path / "none"), 2, "there are no runs"),
-        (("export", tmp_path / "no" / "x.zip", "--results", runs), 1, "cannot write"),
+        (("export", tmp_path / "text.zip" / "x.zip", "--results", runs), 1, "cannot write"),
         (("import", tmp_path / "text.zip", "--results", runs), 1, "not a readable bundle"),
     ):
         code, shown, complaint = croftbench(*words)

@@ -198,9 +198,9 @@ def bibtex(text: str) -> dict[str, dict[str, str]]:
         start = re.fullmatch(r"@(article|inproceedings|techreport|misc|book)\{([\w-]+),", head)
         assert start is not None, head
         assert last == "}"
-        found = [re.fullmatch(r"\s+(\w+) = \{(.+)\},?", line) for line in lines]
-        assert all(found), block
-        entries[start[2]] = {match[1]: match[2] for match in found if match}
+        fields = [re.fullmatch(r"\s+(\w+) = \{(.+)\},?", line) for line in lines]
+        assert all(fields), block
+        entries[start[2]] = {match[1]: match[2] for match in fields if match}
     return entries
 
 

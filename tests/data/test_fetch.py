@@ -13,7 +13,7 @@ from huggingface_hub import constants
 
 from croftbench.data.get import sources
 from croftbench.data.get.fetch import fetch, staging
-from croftbench.data.scan.layouts import find
+from croftbench.data.scan.layouts import occurrences
 from croftbench.errors import CroftbenchError, DataError, UsageError
 from croftbench.suites.families import Archive, Family, Get, Layout, Part
 from tests.layouts.pictures import picture
@@ -125,8 +125,8 @@ def test_a_parquet_repository_becomes_a_folder_that_is_read(pets, root):
     assert COMMIT[:12] in done.source
     wanted = {name: data for name, data in pets.repos["kind/pets"].items() if name.startswith("data/")}
     assert tree(root) == {"mine/1.jpg": JPEG} | {f"pets/{name}": data for name, data in wanted.items()}
-    (found,) = find(PARQUET, root)
-    assert found.parts["test"].labels.tolist() == [0, 0, 1, 1]
+    (occurrence,) = occurrences(PARQUET, root)
+    assert occurrence.parts["test"].labels.tolist() == [0, 0, 1, 1]
     assert pets.bodies().total() == 2, "README.md and big.bin were not asked for"
 
 
@@ -139,7 +139,7 @@ def test_webdataset_shards_stay_shards(server, root):
     )
     assert fetch(wds, root, Told()).folders == (root / "wds_pets",)
     assert tree(root) == {"wds_pets/test/0.tar": shard, "wds_pets/classnames.txt": b"cat\ndog\n"}
-    assert find(wds, root)[0].parts["test"].labels.tolist() == [0, 1]
+    assert occurrences(wds, root)[0].parts["test"].labels.tolist() == [0, 1]
 
 
 @pytest.mark.parametrize("kind", ["zip", "gz"])
@@ -167,7 +167,7 @@ def test_a_damaged_file_is_refused_and_fetched_again(pets, root):
         fetch(PARQUET, root, Told())
     assert "same command" in error.value.hint
     assert [p.name for p in root.iterdir()] == [staging(PARQUET, root).name], "nothing that a scan would take for a set"
-    assert find(PARQUET, root) == []
+    assert occurrences(PARQUET, root) == []
     pets.corrupt.clear()
     pets.asked.clear()
     fetch(PARQUET, root, Told())
@@ -265,7 +265,7 @@ def test_a_cut_archive_goes_on(pack, server, root, ranges):
     with pytest.raises(DataError, match="the connection was cut after") as error:
         fetch(wanted, root, Told())
     assert "same command" in error.value.hint
-    assert find(wanted, root) == []
+    assert occurrences(wanted, root) == []
     server.asked.clear()
     told = Told()
     fetch(wanted, root, told)
@@ -313,7 +313,7 @@ def test_an_archive_that_leads_out_leaves_nothing(pack, root):
         fetch(wanted, root, Told())
     assert {p.name for p in root.iterdir()} == {staging(wanted, root).name}
     assert not (root.parent / "evil.jpg").exists()
-    assert find(wanted, root) == []
+    assert occurrences(wanted, root) == []
 
 
 def test_an_archives_folder_that_is_there_already_is_left_alone(pack, server, root):
@@ -381,7 +381,7 @@ def test_torchvisions_own_downloader(server, root, monkeypatch):
     (root / "dtd").rename(root / "old")
     with pytest.raises(DataError, match="torchvision's DTD: File not found or corrupted"):
         fetch(dtd, root, Told())
-    assert find(dtd, root) == []
+    assert occurrences(dtd, root) == []
 
 
 def test_torchvision_without_such_a_set_suggests_one(root):

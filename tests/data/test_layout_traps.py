@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from croftbench.data.roots import Roots
-from croftbench.data.scan.layouts import find
+from croftbench.data.scan.layouts import occurrences
 from croftbench.data.scan.tree import Tree
 from croftbench.errors import DataError
 from croftbench.suites import registry
@@ -101,10 +101,10 @@ def test_links_that_lead_upwards_are_not_followed(data, manifests, animals):
 def test_each_folder_is_read_once_and_no_file_is_asked_for_its_status():
     family = registry.family("imagenet")
     names = Listing("/data", family.ids, {"train": 20, "val": 5})
-    (found,) = find(family, Tree(Path("/data"), names))
-    assert {part: len(listing) for part, listing in found.parts.items()} == {"train": 20_000, "val": 5_000}
+    (occurrence,) = occurrences(family, Tree(Path("/data"), names))
+    assert {part: len(listing) for part, listing in occurrence.parts.items()} == {"train": 20_000, "val": 5_000}
     assert len(names.read) == len(set(names.read))
-    train = found.parts["train"]
+    train = occurrence.parts["train"]
     assert train.labels.tolist() == [label for label in range(1000) for _ in range(20)]
     assert train.paths[:2] == ("n01440764/n01440764_0.JPEG", "n01440764/n01440764_1.JPEG")
 
@@ -118,11 +118,11 @@ def test_a_folder_that_may_not_be_read_is_said_and_hides_nothing_else(data, mani
             raise PermissionError(13, "Permission denied", path)
         return os.scandir(path)
 
-    found = {one.layout.name: one for one in find(animals, Tree(data, scan))}
-    assert found["ids"].absent["photo"].endswith("ids/photo/n2 cannot be read: Permission denied")
-    assert "photo" in found["ids"].near
-    assert set(found["ids"].parts) == {"art"}
-    assert set(found["names"].parts) == {"art"}
+    met = {one.layout.name: one for one in occurrences(animals, Tree(data, scan))}
+    assert met["ids"].absent["photo"].endswith("ids/photo/n2 cannot be read: Permission denied")
+    assert "photo" in met["ids"].near
+    assert set(met["ids"].parts) == {"art"}
+    assert set(met["names"].parts) == {"art"}
 
 
 def test_listed_duplicates_are_left_out_and_counted(data, manifests, animals):

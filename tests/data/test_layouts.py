@@ -8,7 +8,7 @@ import pytest
 
 from croftbench.data.pool import Pool
 from croftbench.data.roots import Roots
-from croftbench.data.scan.layouts import find
+from croftbench.data.scan.layouts import occurrences
 from croftbench.data.scan.tree import Tree
 from croftbench.errors import DataError, UsageError
 from croftbench.suites import registry, toml
@@ -21,10 +21,10 @@ def test_every_kind_of_layout_is_found_with_its_labels_and_its_bytes(data, manif
     built = build(data, animals, layout)
     before = list(names_below(data))
     roots = Roots(data, manifests)
-    (found,) = roots.find("animals")
-    assert found.layout.name == layout
-    assert set(found.parts) == {"photo", "art"}
-    for part in found.parts:
+    (occurrence,) = roots.occurrences("animals")
+    assert occurrence.layout.name == layout
+    assert set(occurrence.parts) == {"photo", "art"}
+    for part in occurrence.parts:
         assert roots.split(f"animals/{part}").verdict.state == "complete"
         assert same_as_built(roots, built, f"animals/{part}")
     assert list(names_below(data)) == before
@@ -47,8 +47,8 @@ def test_the_order_is_the_same_on_every_machine(data, manifests, animals, layout
         def __exit__(self, *error):
             pass
 
-    (here,) = find(animals, Tree(data))
-    (there,) = find(animals, Tree(data, Shuffled))
+    (here,) = occurrences(animals, Tree(data))
+    (there,) = occurrences(animals, Tree(data, Shuffled))
     for part, listing in here.parts.items():
         assert listing.paths == there.parts[part].paths
         assert listing.labels.tolist() == there.parts[part].labels.tolist()
@@ -77,9 +77,9 @@ def test_the_best_place_comes_first_and_each_part_is_taken_where_it_is_complete(
     shutil.rmtree(data / "ids/photo/n2")
     (data / "coop/images/art/n2/art_00012.jpg").unlink()
     roots = Roots(data, manifests)
-    assert {found.layout.name for found in roots.find("animals")} == {"ids", "names", "coop"}
-    assert roots.split("animals/photo").found.layout.name in ("names", "coop")
-    assert roots.split("animals/art").found.layout.name == "ids"
+    assert {occurrence.layout.name for occurrence in roots.occurrences("animals")} == {"ids", "names", "coop"}
+    assert roots.split("animals/photo").occurrence.layout.name in ("names", "coop")
+    assert roots.split("animals/art").occurrence.layout.name == "ids"
 
 
 def test_folders_are_met_in_any_case_and_with_spaces(data, manifests, animals):
@@ -109,7 +109,7 @@ def test_a_file_that_changes_changes_what_the_pool_is_known_by(data, manifests, 
 
 def test_nothing_is_found_on_an_empty_root_and_the_next_step_is_said(data, manifests):
     roots = Roots(data, manifests)
-    assert roots.find("animals") == []
+    assert roots.occurrences("animals") == []
     assert roots.locate("animals/photo") is None
     with pytest.raises(DataError, match="`croftbench data get animals/photo`"):
         roots.split("animals/photo")
@@ -153,7 +153,7 @@ def test_every_layout_of_the_registry_is_found_as_it_was_laid_out(data, small, n
     built = build(data, family, layout, some)
     before = list(names_below(data))
     roots = Roots(data, small)
-    assert layout.name in [found.layout.name for found in roots.find(name)]
+    assert layout.name in [occurrence.layout.name for occurrence in roots.occurrences(name)]
     for part in built.parts:
         located = roots.split(family.split_id(part))
         assert located.verdict.state in ("complete", "uncounted"), (located.verdict, located.listing.notes)

@@ -19,12 +19,12 @@ EMOJI = family("emoji").layouts[0]
 def test_the_pixels_have_the_digest_that_the_recipe_printed():
     """Recomputed from decoded images, as tools/emoji/images.py does."""
     table = pq.read_table(shipped.file_of(EMOJI.file))
-    found = hashlib.sha256()
+    content = hashlib.sha256()
     for row in table.to_pylist():
         pixels = Image.open(io.BytesIO(row["image"]))
         assert pixels.size == (64, 64)
-        found.update("\t".join(v for k, v in row.items() if k != "image").encode() + pixels.convert("RGB").tobytes())
-    assert found.hexdigest() == table.schema.metadata[b"digest"].decode()
+        content.update("\t".join(v for k, v in row.items() if k != "image").encode() + pixels.convert("RGB").tobytes())
+    assert content.hexdigest() == table.schema.metadata[b"digest"].decode()
 
 
 def test_a_glyph_is_the_same_object_in_every_style():

@@ -27,9 +27,9 @@ def tar(path: Path, *members: tuple[tarfile.TarInfo, bytes], mode: str = "w") ->
 
 
 def member(name: str, kind: bytes = tarfile.REGTYPE, link: str = "") -> tarfile.TarInfo:
-    found = tarfile.TarInfo(name)
-    found.type, found.linkname, found.mode = kind, link, 0o644
-    return found
+    member = tarfile.TarInfo(name)
+    member.type, member.linkname, member.mode = kind, link, 0o644
+    return member
 
 
 def tree(folder: Path) -> dict[str, bytes]:

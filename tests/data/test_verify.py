@@ -97,8 +97,8 @@ def test_deep_finds_what_cannot_be_decoded(checked, pacs, damage, why):
     damage(path)
     assert checked("pacs/photo")[0].sound, "names alone do not show it"
     report, told = checked("pacs/photo", deep=True)
-    ((found, reason),) = report.places[0].unreadable
-    assert found == str(path.relative_to(pacs.parent))
+    ((unreadable, reason),) = report.places[0].unreadable
+    assert unreadable == str(path.relative_to(pacs.parent))
     assert why in reason.lower()
     assert "BytesIO" not in reason
     assert not report.sound

@@ -15,8 +15,8 @@ from safetensors.torch import load_file, save_file
 
 from croftbench import encoders
 from croftbench.encoders.clip import Encoder
-from croftbench.encoders.identity import digest_file
 from croftbench.errors import DataError, UsageError
+from croftbench.files import file_digest
 
 PUBLISHED = {
     "hf_hub": "croftbench-tests/tiny/",
@@ -56,7 +56,7 @@ def test_arch_at_path(suffix: str, arch: str, state: dict[str, torch.Tensor], tm
     encoder = encoders.load(f"{arch}@{path}")
     assert_frozen(encoder)
     assert torch.equal(encoder.model.text_projection, state["text_projection"])
-    assert encoder.weights_digest == digest_file(path)
+    assert encoder.weights_digest == file_digest(path)
     assert (encoder.dim, encoder.identity.image_size) == (16, (32, 32))
     assert encoder.logit_scale == pytest.approx(1 / 0.07)
     pixels = torch.randn(3, 3, 32, 32)

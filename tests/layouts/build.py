@@ -11,8 +11,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from croftbench.suites.families import Family, Layout, Part
-from croftbench.suites.registry import SHIPPED, lines_of
+from croftbench.suites.families import SHIPPED, Family, Layout, Part
+from croftbench.suites.registry import lines_of
 from tests.layouts.pictures import picture
 from tests.layouts.reduce import wholes
 
@@ -44,7 +44,7 @@ def build(root: Path, family: Family, layout: str | Layout, parts: Sequence[str]
     at = root / _concrete(chosen.at[0])
     shots = _shots(family, chosen, mine)
     WRITERS[chosen.kind](_Writer(root, at, family, chosen), {part.name: shots[part.name] for part in mine})
-    return Built(at, {name: [(shot.label, shot.data) for shot in found] for name, found in shots.items()})
+    return Built(at, {name: [(shot.label, shot.data) for shot in of_part] for name, of_part in shots.items()})
 
 
 def _named(family: Family, name: str) -> Layout:
@@ -56,19 +56,19 @@ def _shots(family: Family, layout: Layout, parts: Sequence[Part]) -> dict[str, l
     sums = wholes({part.name: part.images for part in family.parts})
     sums = {name: some for name, some in sums.items() if name in {p.name for p in parts}}
     needed = {p.name for p in parts} - set(sums) | {name for some in sums.values() for name in some}
-    found: dict[str, list[Shot]] = {}
+    shots: dict[str, list[Shot]] = {}
     for domain, part in enumerate(family.parts):
         if part.name in needed:
-            found[part.name] = _atoms(family, layout, part, domain)
+            shots[part.name] = _atoms(family, layout, part, domain)
     for name, some in sums.items():
-        found[name] = [shot for one in some for shot in found[one]]
+        shots[name] = [shot for one in some for shot in shots[one]]
         for file in layout.files_of(name):
             if file.startswith(SHIPPED):
-                found[name] = _atoms(family, layout, family.part(name), 63)
+                shots[name] = _atoms(family, layout, family.part(name), 63)
     for part in parts if layout.kind == "folders" else ():  # parts of one folder are the same images
         whole = max((p for p in parts if layout.folders_of(p.name) == layout.folders_of(part.name)), key=_size)
-        found[part.name] = [shot for shot in found[whole.name] if shot.label in part.members or not part.members]
-    return {part.name: found[part.name] for part in parts}
+        shots[part.name] = [shot for shot in shots[whole.name] if shot.label in part.members or not part.members]
+    return {part.name: shots[part.name] for part in parts}
 
 
 def _size(part: Part) -> int:
@@ -106,7 +106,7 @@ class _Writer:
 
     def __init__(self, root: Path, at: Path, family: Family, layout: Layout) -> None:
         self.root, self.at, self.family, self.layout = root, at, family, layout
-        self.aliases = {key: found for found, key in reversed(layout.aliases.items())}
+        self.aliases = {key: alias for alias, key in reversed(layout.aliases.items())}
 
     def write(self, path: Path, data: bytes) -> None:
         path = Path(os.path.normpath(path))
@@ -164,11 +164,11 @@ def _list(to: _Writer, parts: Shots) -> None:
                 given = f"some/where/else/{given}"
             cells = {"path": given, "label": to.called(part, shot.label), "-": "1"}
             lines[files[i % len(files)]].append(" ".join(cells[column] for column in columns))
-        for file, found in lines.items():
+        for file, text in lines.items():
             if not file.startswith(SHIPPED):
                 if file.endswith(".csv"):
-                    found = ["ImageId,PredictionString", *(line.replace(" ", ",", 1) for line in found)]
-                to.write(to.at / file, "".join(f"{line}\n" for line in found).encode())
+                    text = ["ImageId,PredictionString", *(line.replace(" ", ",", 1) for line in text)]
+                to.write(to.at / file, "".join(f"{line}\n" for line in text).encode())
 
 
 def _split_json(to: _Writer, parts: Shots) -> None:

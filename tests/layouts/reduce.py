@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from croftbench.suites import registry, toml
+from croftbench.suites.families import SHIPPED
 
 
 def reduced(folder: Path, classes: int = 6, images: int = 2, source: Path | None = None) -> Path:
@@ -30,10 +31,10 @@ def reduced(folder: Path, classes: int = 6, images: int = 2, source: Path | None
 
 def wholes(counts: dict[str, int]) -> dict[str, list[str]]:
     """Parts that are the sum of others, by their numbers of images, and which these are."""
-    found: dict[str, list[str]] = {}
+    parts_of: dict[str, list[str]] = {}
     atoms: set[str] = set()
     if len(counts) > 6:
-        return found
+        return parts_of
     for name, count in sorted(counts.items(), key=lambda item: -item[1]):
         others = [other for other in counts if other != name and 0 < counts[other] < count]
         sums = (some for size in range(2, len(others) + 1) for some in combinations(others, size))
@@ -41,9 +42,9 @@ def wholes(counts: dict[str, int]) -> dict[str, list[str]]:
         if name == "test":  # SUN397 tests on as many images as it trains and validates on
             continue
         if fitting and name not in atoms:
-            found[name] = list(fitting)
+            parts_of[name] = list(fitting)
             atoms.update(fitting)
-    return found
+    return parts_of
 
 
 class _Cut:
@@ -86,14 +87,14 @@ class _Cut:
             if mine:
                 part["per_class"] = counts
         for layout in data["layouts"]:
-            layout["aliases"] = {found: key for found, key in layout.get("aliases", {}).items() if key in ids}
+            layout["aliases"] = {alias: key for alias, key in layout.get("aliases", {}).items() if key in ids}
             if layout.get("order"):
                 self._write(layout["order"], [key for key in self._ids(layout["order"]) if key in ids])
         return data | {"unverified": []}
 
     def _shipped(self, data: dict[str, Any], ids: list[str], full: list[str]) -> dict[str, dict[str, int]]:
         """Cut the lists that ship; part -> class -> images that they name, where a part has such a list."""
-        found: dict[str, dict[str, int]] = {}
+        named: dict[str, dict[str, int]] = {}
         for layout in data["layouts"]:
             for part in data["parts"]:
                 given = layout.get("files", {}).get(
@@ -101,11 +102,11 @@ class _Cut:
                 )
                 mine = not layout.get("parts") or part["name"] in layout["parts"]
                 for file in [given] if isinstance(given, str) else given:
-                    if mine and file.startswith(registry.SHIPPED):
-                        counts = found.setdefault(part["name"], {})
-                        for key, count in self._listed(file.removeprefix(registry.SHIPPED), layout, ids, full).items():
+                    if mine and file.startswith(SHIPPED):
+                        counts = named.setdefault(part["name"], {})
+                        for key, count in self._listed(file.removeprefix(SHIPPED), layout, ids, full).items():
                             counts[key] = counts.get(key, 0) + count
-        return found
+        return named
 
     def _listed(self, file: str, layout: dict[str, Any], ids: list[str], full: list[str]) -> dict[str, int]:
         """Cut one list: so many of each class, positions moved to where the class is now; class -> images kept."""

@@ -48,8 +48,9 @@ def test_what_is_missing(tmp_path, monkeypatch):
     words = tmp_path / "w.txt"
     words.write_text("tree")
     neglabel = f"neglabel:words={words},share=1,groups=1"
+    files = scorers.parse(neglabel).file_digests()
     record = Posthoc(SPEC).with_more(
-        [scored("knn"), scored("vim", not_applicable="why"), scored(neglabel, files=scorers.parse(neglabel).files)], {}
+        [scored("knn"), scored("vim", not_applicable="why"), scored(neglabel, files=files)], {}
     )
 
     def missing(names, among=()):
@@ -60,8 +61,8 @@ def test_what_is_missing(tmp_path, monkeypatch):
     assert missing(neglabel) == []
     words.write_text("sky")
     assert missing(neglabel) == [neglabel]
-    monkeypatch.setattr(scorers, "SCORERS", {**scorers.SCORERS, "knn": replace(scorers.SCORERS["knn"], version=2)})
-    monkeypatch.setattr(posthoc, "SCORERS", scorers.SCORERS)
+    newer = {**scorers.SCORERS, "knn": replace(scorers.SCORERS["knn"], version=2)}
+    monkeypatch.setattr(posthoc, "SCORERS", newer)
     assert missing("knn") == ["knn"]
 
 

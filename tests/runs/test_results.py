@@ -10,7 +10,6 @@ import pytest
 
 from croftbench import files as disk
 from croftbench.errors import DataError
-from croftbench.files import write_atomically
 from croftbench.runs import results
 from croftbench.runs.results import RunResult, Score
 from croftbench.runs.spec import RunSpec
@@ -121,20 +120,6 @@ def test_a_folder_that_cannot_be_made(tmp_path):
     assert files(tmp_path) == ["runs"]
 
 
-def test_a_full_disk_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):
-    path = tmp_path / "table.csv"
-    write_atomically(path, "old")
-
-    def full(descriptor: int) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(disk.os, "fsync", full)
-    with pytest.raises(DataError, match="No space left on device"):
-        write_atomically(path, "new")
-    assert path.read_text() == "old"
-    assert files(tmp_path) == ["table.csv"]
-
-
 def test_an_interrupt_leaves_nothing(tmp_path, monkeypatch):
     def interrupt(descriptor: int) -> None:
         raise KeyboardInterrupt
@@ -143,14 +128,6 @@ def test_an_interrupt_leaves_nothing(tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         results.write(tmp_path, RESULT)
     assert files(tmp_path) == []
-
-
-def test_replacing_a_file_leaves_no_temporary_one(tmp_path):
-    for text in ("one", "two"):
-        write_atomically(tmp_path / "deep" / "table.md", text)
-    assert files(tmp_path) == ["table.md"]
-    assert (tmp_path / "deep" / "table.md").read_text() == "two"
-    assert (tmp_path / "deep" / "table.md").stat().st_mode & 0o777 == 0o644
 
 
 def files(folder: Path) -> list[str]:

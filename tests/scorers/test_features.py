@@ -13,7 +13,7 @@ from sklearn.neighbors import NearestNeighbors
 from croftbench import scorers
 from croftbench.errors import UsageError
 from croftbench.method import Outputs
-from croftbench.scorers import Known, NotApplicableError, distances
+from croftbench.scorers import Context, NotApplicableError, distances
 from croftbench.stats import metrics
 
 SCALE = 50.0
@@ -41,12 +41,12 @@ class World:
         z, w = torch.tensor(z, dtype=dtype), torch.tensor(self.w, dtype=dtype)
         return Outputs(SCALE * z @ w.T, z, w)
 
-    def known(self, dtype=torch.float64):
+    def context(self, dtype=torch.float64):
         labels = torch.tensor(self.y)
-        return Known(lambda: self.outputs(self.train, dtype), labels, SCALE, list("abcdef"), ["{}"], pytest.fail)
+        return Context(lambda: self.outputs(self.train, dtype), labels, SCALE, list("abcdef"), ["{}"], pytest.fail)
 
     def score(self, name, dtype=torch.float64):
-        return scorers.fit(SMALL.get(name, name), self.known(dtype))(self.outputs(self.x, dtype)).numpy()
+        return scorers.fit(SMALL.get(name, name), self.context(dtype))(self.outputs(self.x, dtype)).numpy()
 
 
 @pytest.fixture
@@ -59,8 +59,8 @@ def world():
 
 @pytest.mark.parametrize("k", [1, 7, C * SHOTS])
 def test_knn_is_the_distance_to_the_kth_neighbour(world, k):
-    found, _ = NearestNeighbors(n_neighbors=k, algorithm="brute").fit(world.train).kneighbors(world.x)
-    assert world.score(f"knn:k={k}") == pytest.approx(-(found[:, -1] ** 2), abs=1e-8)  # 1e-10 is added to norms
+    neighbours, _ = NearestNeighbors(n_neighbors=k, algorithm="brute").fit(world.train).kneighbors(world.x)
+    assert world.score(f"knn:k={k}") == pytest.approx(-(neighbours[:, -1] ** 2), abs=1e-8)  # 1e-10 is added to norms
 
 
 @pytest.mark.parametrize("k", [1, 5, 10, 25, 50])
@@ -71,8 +71,8 @@ def test_knn_gives_the_recorded_numbers(oracle, k):
         Outputs(torch.zeros(len(recorded[f"{part}_z"]), 5), torch.from_numpy(recorded[f"{part}_z"]))
         for part in ("val", "test", "ood")
     )
-    known = Known(lambda: bank, torch.zeros(60), 100.0, list("abcde"), ["{}"], pytest.fail)
-    scorer = scorers.fit(f"knn:k={k}", known)
+    context = Context(lambda: bank, torch.zeros(60), 100.0, list("abcde"), ["{}"], pytest.fail)
+    scorer = scorers.fit(f"knn:k={k}", context)
     positives, negatives = scorer(inside).numpy(), scorer(outside).numpy()
     auroc, aupr, fpr = recorded[f"setup2_knn{k}_auroc_aupr_fpr"]
     assert metrics.auroc(positives, negatives).value == pytest.approx(auroc, abs=1e-12)
@@ -123,7 +123,7 @@ def test_vims_rule_for_the_principal_space(world):
     few = World(shots=1)
     assert np.array_equal(few.score("vim:dim=0"), few.score("vim:dim=3"))  # half of 6 images
     with pytest.raises(NotApplicableError, match="no residual"):
-        scorers.fit("vim:dim=6", few.known())
+        scorers.fit("vim:dim=6", few.context())
 
 
 def test_fdbd_is_the_mean_distance_to_the_boundaries(world):
@@ -219,7 +219,7 @@ def test_each_image_is_scored_alone_and_in_single_precision(world, name):
     single = world.score(name, torch.float32)
     assert single.dtype == np.float32
     assert single == pytest.approx(exact, rel=1e-3, abs=1e-3)
-    scorer = scorers.fit(SMALL.get(name, name), world.known())
+    scorer = scorers.fit(SMALL.get(name, name), world.context())
     alone = [float(scorer(world.outputs(x[None]))) for x in world.x]
     assert alone == pytest.approx(exact, rel=1e-9)
 
@@ -228,7 +228,7 @@ def test_each_image_is_scored_alone_and_in_single_precision(world, name):
 def test_outputs_are_left_alone(world, name):
     outputs = world.outputs(world.x)
     before = [tensor.clone() for tensor in (outputs.logits, outputs.features, outputs.classes)]
-    scorers.fit(SMALL.get(name, name), world.known())(outputs)
+    scorers.fit(SMALL.get(name, name), world.context())(outputs)
     assert all(map(torch.equal, before, (outputs.logits, outputs.features, outputs.classes)))
 
 
@@ -243,16 +243,16 @@ def test_a_class_image_is_more_in_distribution_than_noise(name):
 @pytest.mark.parametrize("name", ["mahalanobis", "relative_mahalanobis"])
 def test_one_image_a_class_has_no_covariance(name):
     with pytest.raises(NotApplicableError, match="one training image"):
-        scorers.fit(name, World(shots=1).known())
+        scorers.fit(name, World(shots=1).context())
 
 
 def test_what_is_degenerate_is_a_reason_or_a_number():
     world = World(shots=1)
     with pytest.raises(NotApplicableError, match="needs 50 training images and there are 6"):
-        scorers.fit("knn", world.known())
+        scorers.fit("knn", world.context())
     for name in ("knn:k=1", "vim", "fdbd", "nci", "react"):
         assert np.isfinite(world.score(name)).all()
-    none = Known(pytest.fail, torch.zeros(0), SCALE, list("ab"), ["{}"], pytest.fail)
+    none = Context(pytest.fail, torch.zeros(0), SCALE, list("ab"), ["{}"], pytest.fail)
     with pytest.raises(NotApplicableError, match="no training image"):
         scorers.fit("knn:k=1", none)
 
@@ -260,6 +260,6 @@ def test_what_is_degenerate_is_a_reason_or_a_number():
 @pytest.mark.parametrize("name", [n for n, entry in scorers.SCORERS.items() if "classes" in entry.uses])
 def test_logits_of_another_form_have_no_class_features(world, name):
     other = Outputs(torch.zeros(len(world.train), C), torch.tensor(world.train))
-    known = Known(lambda: other, torch.tensor(world.y), SCALE, list("abcdef"), ["{}"], pytest.fail)
+    context = Context(lambda: other, torch.tensor(world.y), SCALE, list("abcdef"), ["{}"], pytest.fail)
     with pytest.raises(NotApplicableError, match="not scaled cosines"):
-        scorers.fit(name, known)(other)
+        scorers.fit(name, context)(other)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from croftbench import scorers
 from croftbench.errors import DataError, UsageError
 from croftbench.method import Outputs
-from croftbench.scorers import Known, NotApplicableError
+from croftbench.scorers import Context, NotApplicableError
 
 SCALE = 20.0
 rows = st.lists(st.floats(-15, 15), min_size=2, max_size=6)
@@ -24,8 +24,8 @@ rows = st.lists(st.floats(-15, 15), min_size=2, max_size=6)
 def score(name: str, *logits: list[float], scale: float = SCALE) -> list[float]:
     tensor = torch.tensor(logits, dtype=torch.float64)
     classes = torch.eye(len(logits[0]), dtype=torch.float64)
-    known = Known(pytest.fail, torch.zeros(1), scale, [str(i) for i in range(len(logits[0]))], ["{}"], pytest.fail)
-    return scorers.fit(name, known)(Outputs(tensor, tensor / scale, classes)).tolist()
+    context = Context(pytest.fail, torch.zeros(1), scale, [str(i) for i in range(len(logits[0]))], ["{}"], pytest.fail)
+    return scorers.fit(name, context)(Outputs(tensor, tensor / scale, classes)).tolist()
 
 
 def softmax(logits: list[float]) -> list[float]:
@@ -95,8 +95,8 @@ def test_energy_goes_from_the_largest_logit_to_the_mean(logits):
 def test_one_score_an_image_of_the_logits_kind(name):
     logits = torch.randn(7, 5, generator=torch.Generator().manual_seed(0))
     before = logits.clone()
-    known = Known(pytest.fail, torch.zeros(1), SCALE, list("abcde"), ["{}"], pytest.fail)
-    out = scorers.fit(name, known)(Outputs(logits, torch.zeros(7, 3), torch.zeros(5, 3)))
+    context = Context(pytest.fail, torch.zeros(1), SCALE, list("abcde"), ["{}"], pytest.fail)
+    out = scorers.fit(name, context)(Outputs(logits, torch.zeros(7, 3), torch.zeros(5, 3)))
     assert out.shape == (7,)
     assert out.dtype == torch.float32
     assert torch.equal(logits, before)
@@ -108,11 +108,11 @@ def test_large_logits_do_not_overflow(name):
 
 
 def test_what_needs_another_form_of_classifier_says_so():
-    known = Known(pytest.fail, torch.zeros(1), SCALE, ["cat"], ["{}"], pytest.fail)
+    context = Context(pytest.fail, torch.zeros(1), SCALE, ["cat"], ["{}"], pytest.fail)
     with pytest.raises(NotApplicableError, match="only one"):
-        scorers.fit("margin", known)
+        scorers.fit("margin", context)
     with pytest.raises(NotApplicableError, match="not scaled cosines"):
-        scorers.fit("max_cosine", known)(Outputs(torch.zeros(2, 1), torch.zeros(2, 3)))
+        scorers.fit("max_cosine", context)(Outputs(torch.zeros(2, 1), torch.zeros(2, 3)))
 
 
 # ------------------------------------------------------------------------------------- names
@@ -151,8 +151,8 @@ def test_names_leave_out_what_is_the_default():
 
 
 def test_a_list_of_names():
-    found = scorers.split("knn:k=10,energy, neglabel:words=a b.txt,share=0.2,groups=5,energy:T=1,msp")
-    assert [one.label for one in found] == ["knn:k=10", "energy", "neglabel:words=a b.txt,share=0.2,groups=5", "msp"]
+    asked = scorers.split("knn:k=10,energy, neglabel:words=a b.txt,share=0.2,groups=5,energy:T=1,msp")
+    assert [one.label for one in asked] == ["knn:k=10", "energy", "neglabel:words=a b.txt,share=0.2,groups=5", "msp"]
     assert [one.label for one in scorers.split("all")] == list(scorers.ALL)
     assert "neglabel" not in scorers.ALL
     assert len(scorers.split("energy,all")) == len(scorers.ALL)
@@ -164,12 +164,12 @@ def test_a_word_list_is_known_by_its_content(tmp_path):
     words = tmp_path / "words.txt"
     words.write_text("cat\n")
     asked = scorers.parse(f"neglabel:words={words}")
-    before = asked.files
+    before = asked.file_digests()
     words.write_text("dog\n")
-    assert asked.files != before
+    assert asked.file_digests() != before
     words.unlink()
     with pytest.raises(DataError, match="cannot read"):
-        _ = asked.files
+        asked.file_digests()
 
 
 def test_each_score_says_what_it_is_and_where_it_is_from():

@@ -11,7 +11,7 @@ import torch
 from croftbench import scorers
 from croftbench.errors import DataError, UsageError
 from croftbench.method import Outputs
-from croftbench.scorers import Known, NotApplicableError
+from croftbench.scorers import Context, NotApplicableError
 
 SCALE, D = 30.0, 8
 CLASSES = ["red_fox", "owl", "bus"]
@@ -33,11 +33,11 @@ def feature(name):
 
 
 @pytest.fixture
-def known():
+def context():
     def encode(prompts):
         return torch.tensor(np.stack([vector(prompt) for prompt in prompts]))
 
-    return Known(pytest.fail, torch.zeros(3), SCALE, CLASSES, TEMPLATES, encode)
+    return Context(pytest.fail, torch.zeros(3), SCALE, CLASSES, TEMPLATES, encode)
 
 
 @pytest.fixture
@@ -64,47 +64,47 @@ def mined(words, share, eta):
     return sorted(words, key=lambda word: -d[word])[: int(len(words) * share)]
 
 
-def test_one_group_is_the_sum_of_the_softmax(known, outputs, write):
+def test_one_group_is_the_sum_of_the_softmax(context, outputs, write):
     words = mined(WORDS, 0.5, 0.05)
-    found = scorers.fit(f"neglabel:words={write(*WORDS)},share=0.5,groups=1,T=2", known)(outputs)
-    for score, z, logits in zip(found, outputs.features.numpy(), outputs.logits.numpy(), strict=True):
+    scores = scorers.fit(f"neglabel:words={write(*WORDS)},share=0.5,groups=1,T=2", context)(outputs)
+    for score, z, logits in zip(scores, outputs.features.numpy(), outputs.logits.numpy(), strict=True):
         inside = sum(math.exp(logit / 2) for logit in logits)
         outside = sum(math.exp(SCALE * z @ feature(word) / 2) for word in words)
         assert float(score) == pytest.approx(inside / (inside + outside), abs=1e-9)
 
 
-def test_groups_share_the_words_out_and_drop_the_rest(known, outputs, write):
+def test_groups_share_the_words_out_and_drop_the_rest(context, outputs, write):
     words = mined(WORDS, 0.55, 0.5)  # 11 words: two in each of five groups, one dropped
     order = torch.randperm(11, generator=torch.Generator().manual_seed(0)).tolist()[:10]
     groups = [[words[order[2 * g]], words[order[2 * g + 1]]] for g in range(5)]
-    found = scorers.fit(f"neglabel:words={write(*WORDS)},share=0.55,eta=0.5,groups=5", known)(outputs)
-    for score, z, logits in zip(found, outputs.features.numpy(), outputs.logits.numpy(), strict=True):
+    scores = scorers.fit(f"neglabel:words={write(*WORDS)},share=0.55,eta=0.5,groups=5", context)(outputs)
+    for score, z, logits in zip(scores, outputs.features.numpy(), outputs.logits.numpy(), strict=True):
         inside = sum(map(math.exp, logits))
         parts = [inside / (inside + sum(math.exp(SCALE * z @ feature(word)) for word in group)) for group in groups]
         assert float(score) == pytest.approx(np.mean(parts), abs=1e-9)
 
 
-def test_classes_and_repetitions_are_no_negative_labels(known, outputs, write):
-    clean = scorers.fit(f"neglabel:words={write('tree', 'sky')},share=1,groups=2", known)(outputs)
+def test_classes_and_repetitions_are_no_negative_labels(context, outputs, write):
+    clean = scorers.fit(f"neglabel:words={write('tree', 'sky')},share=1,groups=2", context)(outputs)
     lines = ("tree", "", "Red  Fox", "owl", " tree ", "sky", "TREE", "BUS")
-    assert torch.equal(scorers.fit(f"neglabel:words={write(*lines)},share=1,groups=2", known)(outputs), clean)
+    assert torch.equal(scorers.fit(f"neglabel:words={write(*lines)},share=1,groups=2", context)(outputs), clean)
 
 
-def test_a_word_like_the_image_makes_it_less_in_distribution(known, outputs, write):
-    scorer = scorers.fit(f"neglabel:words={write(*WORDS)},share=1,groups=1", known)
+def test_a_word_like_the_image_makes_it_less_in_distribution(context, outputs, write):
+    scorer = scorers.fit(f"neglabel:words={write(*WORDS)},share=1,groups=1", context)
     z = torch.tensor(np.stack([feature("word 3"), feature("owl")]))
     seen = Outputs(SCALE * z @ outputs.classes.T, z, outputs.classes)
     odd, owl = scorer(seen)
     assert odd < owl
 
 
-def test_what_is_wrong_with_a_list_is_one_line(known, outputs, write, tmp_path):
+def test_what_is_wrong_with_a_list_is_one_line(context, outputs, write, tmp_path):
     with pytest.raises(UsageError, match="3 words are mined, fewer than groups=100"):
-        scorers.fit(f"neglabel:words={write(*WORDS)}", known)
+        scorers.fit(f"neglabel:words={write(*WORDS)}", context)
     with pytest.raises(DataError, match="no word that is not a class"):
-        scorers.fit(f"neglabel:words={write('owl', '')}", known)
+        scorers.fit(f"neglabel:words={write('owl', '')}", context)
     with pytest.raises(DataError, match="cannot read the word list"):
-        scorers.fit(f"neglabel:words={tmp_path / 'none.txt'}", known)
-    scorer = scorers.fit(f"neglabel:words={write(*WORDS)},groups=1", known)
+        scorers.fit(f"neglabel:words={tmp_path / 'none.txt'}", context)
+    scorer = scorers.fit(f"neglabel:words={write(*WORDS)},groups=1", context)
     with pytest.raises(NotApplicableError, match="not in the space"):
         scorer(Outputs(outputs.logits, outputs.features[:, :4]))

@@ -29,14 +29,14 @@ def ranking(draw, m=120, n=150, shift=1.5, worse=0.0, noise=0.7):
 def test_accuracy_is_mcnemar_with_agresti_and_min(both, a_only, b_only, none):
     a = [1] * (both + a_only) + [0] * (b_only + none)
     b = [1] * both + [0] * a_only + [1] * b_only + [0] * none
-    found = paired.accuracy([Answers(a, b)])
-    assert found.effect == pytest.approx((a_only - b_only) / len(a))
+    result = paired.accuracy([Answers(a, b)])
+    assert result.effect == pytest.approx((a_only - b_only) / len(a))
     exact = stats.binomtest(a_only, a_only + b_only).pvalue if a_only + b_only else 1
-    assert found.p == pytest.approx(exact)
+    assert result.p == pytest.approx(exact)
     more, less, total = a_only + 0.5, b_only + 0.5, len(a) + 2
     centre, error = (more - less) / total, np.sqrt(more + less - (more - less) ** 2 / total) / total
     low, high = centre - metrics.Z * error, centre + metrics.Z * error
-    assert (found.low, found.high) == pytest.approx((max(low, -1), min(high, 1)))
+    assert (result.low, result.high) == pytest.approx((max(low, -1), min(high, 1)))
 
 
 def test_units_flip_together():
@@ -48,9 +48,9 @@ def test_units_flip_together():
         for a, b, units, _weight in parts:
             np.add.at(gains, units, (a.astype(float) - b) / len(a) / 3)
         sums = [np.dot(gains, signs) for signs in itertools.product((-1, 1), repeat=9)]
-        found = paired.accuracy(parts)
-        assert found.effect == pytest.approx(gains.sum())
-        assert found.p == pytest.approx(np.mean(np.abs(sums) >= abs(gains.sum()) - 1e-9), abs=2e-3)
+        result = paired.accuracy(parts)
+        assert result.effect == pytest.approx(gains.sum())
+        assert result.p == pytest.approx(np.mean(np.abs(sums) >= abs(gains.sum()) - 1e-9), abs=2e-3)
 
 
 def test_auroc_is_delong_over_pairs():
@@ -60,10 +60,10 @@ def test_auroc_is_delong_over_pairs():
     wins = [(i[:, None] > o) + (i[:, None] == o) / 2 for i, o in ((one.id_a, one.ood_a), (one.id_b, one.ood_b))]
     difference = wins[0] - wins[1]
     error = np.sqrt(difference.mean(1).var(ddof=1) / 40 + difference.mean(0).var(ddof=1) / 30)
-    found = paired.auroc([one])
-    assert found.effect == pytest.approx(difference.mean())
-    assert (found.high - found.low) / 2 == pytest.approx(metrics.Z * error)
-    assert found.p == pytest.approx(2 * stats.norm.sf(abs(difference.mean()) / error))
+    result = paired.auroc([one])
+    assert result.effect == pytest.approx(difference.mean())
+    assert (result.high - result.low) / 2 == pytest.approx(metrics.Z * error)
+    assert result.p == pytest.approx(2 * stats.norm.sf(abs(difference.mean()) / error))
 
 
 def test_effects_are_differences_of_the_metrics():
@@ -84,9 +84,9 @@ def test_fpr_bootstrap_against_plain_resampling():
         i, o = draw.integers(0, 80, 80), draw.integers(0, 100, 100)
         sides = ((one.id_a, one.ood_a), (one.id_b, one.ood_b))
         values.append(np.subtract(*((ood[o] > np.percentile(ids[i], 5)).mean() for ids, ood in sides)))
-    found = paired.fpr_at_tpr([one])
-    assert (found.high - found.low) / 2 / metrics.Z == pytest.approx(np.std(values), rel=0.1)
-    assert paired.fpr_at_tpr([one]) == found  # seeded
+    result = paired.fpr_at_tpr([one])
+    assert (result.high - result.low) / 2 / metrics.Z == pytest.approx(np.std(values), rel=0.1)
+    assert paired.fpr_at_tpr([one]) == result  # seeded
 
 
 def test_holm():
@@ -122,20 +122,20 @@ def test_the_same_images_again_are_no_new_evidence():
         (paired.fpr_at_tpr, units, one),
         (paired.accuracy, answers, answers._replace(units=None)),
     ):
-        width = [found.high - found.low for found in (test([part]), test([part, part]), test([blind, blind]))]
+        width = [result.high - result.low for result in (test([part]), test([part, part]), test([blind, blind]))]
         assert width[1] == pytest.approx(width[0], rel=0.1)
         assert width[2] == pytest.approx(width[0] / np.sqrt(2), rel=0.1)
 
 
 def test_nothing_wrong_is_not_certain():
     perfect = Ranking(np.arange(50) + 100, np.arange(50) + 200, np.arange(60), np.arange(60))
-    for found in (
+    for result in (
         paired.auroc([perfect]),
         paired.fpr_at_tpr([perfect]),
         paired.accuracy([Answers([1] * 50, [1] * 50)]),
     ):
-        assert found.p == 1
-        assert found.low < -0.02 < 0.02 < found.high
+        assert result.p == 1
+        assert result.low < -0.02 < 0.02 < result.high
 
 
 # ------------------------------------------------------------------------------------- calibration
@@ -144,12 +144,12 @@ def test_nothing_wrong_is_not_certain():
 @pytest.mark.parametrize("rates", [(0.6, 0.6), (0.85, 0.85)])
 def test_accuracy_holds_its_level(rates):
     draw = np.random.default_rng(6)
-    found = []
+    results = []
     for _ in range(1000):
         ease = draw.random(200)
-        found.append(paired.accuracy([Answers(*(0.7 * ease + 0.3 * draw.random(200) < rate for rate in rates))]))
-    assert 0.005 <= np.mean([one.p < 0.05 for one in found]) <= 0.06  # exact: at most 5%, and a discrete test is shy
-    assert 0.93 <= np.mean([one.low <= 0 <= one.high for one in found]) <= 0.985
+        results.append(paired.accuracy([Answers(*(0.7 * ease + 0.3 * draw.random(200) < rate for rate in rates))]))
+    assert 0.005 <= np.mean([one.p < 0.05 for one in results]) <= 0.06  # exact: at most 5%, and a discrete test is shy
+    assert 0.93 <= np.mean([one.low <= 0 <= one.high for one in results]) <= 0.985
 
 
 def test_auroc_holds_its_level_and_covers():

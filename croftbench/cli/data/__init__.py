@@ -43,7 +43,7 @@ def get(
         raise UsageError("`data get` needs to know where to put it.", "Say --data-root FOLDER, or set CROFTBENCH_DATA.")
     roots = Roots(data_root, manifests)
     if all((found := roots.locate(family.split_id(part.name))) and found.verdict.usable for part in parts):
-        place = roots.find(family.name)[0]
+        place = roots.occurrences(family.name)[0]
         out.print(f"{family.name} is complete already: {place.layout.name} in {data_root / place.at}.", markup=False)
         return
     if family.get.via in ("hand", ""):
@@ -90,7 +90,7 @@ def _fetch(family: Family, root: Path) -> Fetched:
 def _verify(family: Family, roots: Roots, done: Fetched) -> None:
     """Compare what was fetched with the manifest; a source need not have every split of the family."""
     new = {folder.name for folder in done.folders}
-    fetched = [found for found in roots.find(family.name) if found.at.split("/")[0] in new]
+    fetched = [found for found in roots.occurrences(family.name) if found.at.split("/")[0] in new]
     parts = [part for part in family.parts if any(part.name in found.parts for found in fetched)]
     if not parts:
         raise DataError(f"what came from {done.source} is in no layout that {family.name} is known in.", "Report this.")

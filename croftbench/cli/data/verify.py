@@ -15,7 +15,7 @@ from rich.table import Table
 from croftbench.cli.console import out
 from croftbench.cli.options import DataRoot, Json, Manifests
 from croftbench.data.describe import parts_of
-from croftbench.data.get.where import places
+from croftbench.data.get.where import expected_paths
 from croftbench.data.roots import Roots
 from croftbench.data.verify import Checked, ClassCount, Report
 from croftbench.data.verify import verify as check
@@ -71,7 +71,7 @@ def print_reports(reports: Sequence[Report], root: Path | None = None) -> None:
 def print_places(family: Family, root: Path | None) -> None:
     """Print where a family's files would be found."""
     out.print("It is looked for in:", markup=False)
-    for layout, path in places(family):
+    for layout, path in expected_paths(family):
         out.print(f"  {path if root is None else root / path}  ({layout})", markup=False)
 
 

@@ -5,6 +5,7 @@ The one part of croftbench that creates anything under the data root. Whatever l
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -13,8 +14,9 @@ from pathlib import Path, PurePosixPath
 from croftbench.data.get import sources
 from croftbench.data.get.unpack import is_archive, unpack
 from croftbench.data.get.where import home
-from croftbench.data.scan.layouts import find
+from croftbench.data.scan.layouts import occurrences
 from croftbench.errors import DataError
+from croftbench.files import sync
 from croftbench.progress import Progress
 from croftbench.suites.families import Family
 
@@ -69,8 +71,10 @@ def fetch(family: Family, root: Path, progress: Progress) -> Fetched:
         _gather(family, down, files, progress)
         ready, tops = _arrange(family, files, target)
         _free(root, tops)
+        os.sync()  # a million files at once; after a power cut, too, a folder in its place is whole
         for top in tops:
             (ready / top).rename(root / top)
+        sync(root)
         shutil.rmtree(wait, ignore_errors=True)
     except DataError:
         if not any(path.is_file() for path in wait.rglob("*")):
@@ -82,12 +86,12 @@ def fetch(family: Family, root: Path, progress: Progress) -> Fetched:
 
 
 def _addresses(family: Family, down: Path, progress: Progress) -> Fetched:
-    known = {archive.file: archive.sha256 or archive.md5 for archive in family.archives}
+    digests = {archive.file: archive.sha256 or archive.md5 for archive in family.archives}
     unchecked = []
     for url in family.get.urls:
         name = sources.name_of(url)
-        sources.address(url, down, progress, digest=known.get(name, ""))
-        if not known.get(name):
+        sources.address(url, down, progress, digest=digests.get(name, ""))
+        if not digests.get(name):
             unchecked.append(name)
     return Fetched((), ", ".join(family.get.urls), tuple(unchecked))
 
@@ -114,7 +118,7 @@ def _gather(family: Family, down: Path, files: Path, progress: Progress) -> None
 
 def _arrange(family: Family, files: Path, target: str) -> tuple[Path, list[str]]:
     """A folder, and the names in it that go under the data root: as the scanner finds them, else all below `target`."""
-    listings = [listing for found in find(family, files) for listing in found.parts.values()]
+    listings = [listing for one in occurrences(family, files) for listing in one.parts.values()]
     tops = {listing.base.split("/")[0] for listing in listings} - {""}
     if family.get.via == "torchvision":
         tops = tops or {path.name for path in files.iterdir()}

@@ -19,6 +19,7 @@ from typing import IO, TYPE_CHECKING, cast
 from urllib.parse import unquote, urlsplit
 
 from croftbench.errors import DataError, unknown
+from croftbench.files import file_digest
 from croftbench.progress import Progress
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ def _check_hub(into: Path, wanted: dict[str, RepoFile], progress: Progress) -> N
         path = into / name
         if not path.is_file():
             missing.append(name)
-        elif (file_digest(path, "sha256") != entry.lfs.sha256) if entry.lfs else (_git_blob(path) != entry.blob_id):
+        elif (file_digest(path) != entry.lfs.sha256) if entry.lfs else (_git_blob(path) != entry.blob_id):
             wrong.append(name)
         progress.advance()
     for name in wrong:
@@ -108,19 +109,11 @@ def unreachable(where: str, error: BaseException) -> DataError:
     return DataError(f"cannot download from {where}: {first[:200].rstrip('.')}.", f"Check the network. {AGAIN}")
 
 
-def file_digest(path: Path, algorithm: str) -> str:
-    """Hexadecimal digest of a file, read in pieces."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, algorithm).hexdigest()
-
-
 def _git_blob(path: Path) -> str:
     """Git's name for a file's content: what the hub lists for small files."""
-    found = hashlib.sha1(b"blob %d\0" % path.stat().st_size, usedforsecurity=False)
+    header = hashlib.sha1(b"blob %d\0" % path.stat().st_size, usedforsecurity=False)
     with path.open("rb") as file:
-        while piece := file.read(CHUNK):
-            found.update(piece)
-    return found.hexdigest()
+        return hashlib.file_digest(file, lambda: header).hexdigest()
 
 
 # ------------------------------------------------------------------------------------------ torchvision
@@ -132,13 +125,13 @@ def torchvision(dataset: str, into: Path) -> None:
     Raises:
         DataError: torchvision has no such downloader here, its server cannot be reached, or a sum differs.
     """
-    import torchvision.datasets as known  # torch, only when somebody asks for a download
+    from torchvision import datasets  # torch, only when somebody asks for a download
 
-    if not hasattr(known, dataset):
-        raise unknown("torchvision data set", dataset, known.__all__)
+    if not hasattr(datasets, dataset):
+        raise unknown("torchvision data set", dataset, datasets.__all__)
     try:
         with _safe_tar():
-            getattr(known, dataset)(root=str(into), download=True)
+            getattr(datasets, dataset)(root=str(into), download=True)
     except (OSError, http.client.HTTPException) as error:
         raise unreachable(f"torchvision's source of {dataset}", error) from error
     except RuntimeError as error:  # how torchvision says that a sum differs, or that a file is not there

@@ -7,9 +7,9 @@ from pathlib import PurePosixPath
 from croftbench.suites.families import Family, Layout, Part
 
 
-def places(family: Family) -> list[tuple[str, str]]:
+def expected_paths(family: Family) -> list[tuple[str, str]]:
     """(layout, path under the data root) of every way in which the family is met on disk; "<...>" stands for a name."""
-    found = []
+    paths = []
     for layout in family.layouts:
         part = next((p for p in family.parts if layout.has(p.name)), None)
         if part is None or layout.kind == "package":
@@ -19,11 +19,11 @@ def places(family: Family) -> list[tuple[str, str]]:
         mine = [p for p in family.parts if layout.has(p.name)]
         if part.name in inside and len(mine) > 1:
             inside = inside.replace(part.name, "<part>")
-        found.append((layout.name, str(PurePosixPath(where) / inside / _pictures(layout, part))))
+        paths.append((layout.name, str(PurePosixPath(where) / inside / _pictures(layout, part))))
         for file in layout.files_of(part.name)[:1]:
             if not file.startswith("lists/"):
-                found.append((layout.name, str(PurePosixPath(where) / file)))
-    return found
+                paths.append((layout.name, str(PurePosixPath(where) / file)))
+    return paths
 
 
 def home(family: Family, repo: str = "") -> str:
@@ -34,9 +34,9 @@ def home(family: Family, repo: str = "") -> str:
         repo: the hub's repository that they come from, whose last name is preferred; its layouts go first.
     """
     layouts = sorted(family.layouts, key=lambda one: (one.kind in ("parquet", "webdataset")) != bool(repo))
-    known = [at for layout in layouts for at in layout.at if at != "." and not set("*?[") & set(at)]
+    plain = [at for layout in layouts for at in layout.at if at != "." and not set("*?[") & set(at)]
     last = repo.rsplit("/", 1)[-1]
-    return next((at for at in known if at in (repo, last)), known[0] if known else last or family.name)
+    return next((at for at in plain if at in (repo, last)), plain[0] if plain else last or family.name)
 
 
 def _pictures(layout: Layout, part: Part) -> str:

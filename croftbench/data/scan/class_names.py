@@ -20,24 +20,24 @@ class Classes:
         self._notes, self._members, self._ids = notes, part.members, family.ids
         mine = set(part.members)
         position = {key: i for i, key in enumerate(family.ids)}
-        aliases = {found: position[key] for found, key in layout.aliases.items()}
+        aliases = {alias: position[key] for alias, key in layout.aliases.items()}
         if layout.key == "index":
             order = (
                 [position[key] for key in lines_of(family.lists / layout.order)] if layout.order else list(part.members)
             )
-            known = {str(i + layout.first): member for i, member in enumerate(order)}
+            by_name = {str(i + layout.first): member for i, member in enumerate(order)}
         else:
             keys = family.ids if layout.key == "id" else family.classnames
             aliased = set(aliases.values())
-            known = {}
+            by_name = {}
             for member in part.members:
-                if keys[member] in known and member in aliased:
+                if keys[member] in by_name and member in aliased:
                     continue  # the other of two classes with one name; its alias tells them apart
-                known[keys[member]] = member
-        self._exact = {found: member for found, member in (known | aliases).items() if member in mine}
+                by_name[keys[member]] = member
+        self._exact = {name: member for name, member in (by_name | aliases).items() if member in mine}
         self._loose: dict[str, int | None] = {}
-        for found, member in self._exact.items():
-            key = _loosely(found)
+        for name, member in self._exact.items():
+            key = _loosely(name)
             self._loose[key] = member if self._loose.get(key, member) == member else None  # None: two classes fit
         self._seen: dict[str, int] = {}
         self._taken: dict[int, str] = {}
@@ -45,23 +45,23 @@ class Classes:
     def __bool__(self) -> bool:
         return bool(self._members)
 
-    def find(self, found: str) -> int:
+    def position(self, name: str) -> int:
         """Position of a class in the family's list; -1 where it is none of the part's."""
-        if found not in self._seen:
-            self._seen[found] = self._find(found)
-        return self._seen[found]
+        if name not in self._seen:
+            self._seen[name] = self._position(name)
+        return self._seen[name]
 
-    def _find(self, found: str) -> int:
-        label = self._exact.get(found)
-        if label is None and found.isascii() and found.isdigit():
-            label = self._exact.get(str(int(found)))  # 007 is 7
+    def _position(self, name: str) -> int:
+        label = self._exact.get(name)
+        if label is None and name.isascii() and name.isdigit():
+            label = self._exact.get(str(int(name)))  # 007 is 7
         if label is None:
-            label = self._loose.get(_loosely(found))
+            label = self._loose.get(_loosely(name))
             if label is None:
                 return -1
-            self._notes.add("renamed", f"'{found}' for {self._ids[label]}")
-        if self._taken.setdefault(label, found) != found:
-            self._notes.add("merged", f"'{found}' with '{self._taken[label]}'")
+            self._notes.add("renamed", f"'{name}' for {self._ids[label]}")
+        if self._taken.setdefault(label, name) != name:
+            self._notes.add("merged", f"'{name}' with '{self._taken[label]}'")
         return label
 
 

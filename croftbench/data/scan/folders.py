@@ -11,7 +11,7 @@ from croftbench.data.scan.place import Absent, Collection, Place, is_image
 from croftbench.data.scan.tree import Names, join
 from croftbench.suites.families import Part
 
-Entries = Iterable[tuple[str, str | None]]
+ListRows = Iterable[tuple[str, str | None]]
 """Path and label of each image of a list, as its file has them."""
 
 
@@ -26,49 +26,49 @@ def flat(place: Place, part: Part) -> Listing:
 
 
 def _everything(place: Place, part: Part, labelled: bool) -> Listing:
-    found = _collection(place, part)
+    collection = _collection(place, part)
     for base in place.bases(part):
-        prefix = "" if base == found.base else base.removeprefix(found.base).lstrip("/")
-        _descend(found, base, prefix, "", -1 if labelled else None)
-    return found.listing()
+        prefix = "" if base == collection.base else base.removeprefix(collection.base).lstrip("/")
+        _descend(collection, base, prefix, "", -1 if labelled else None)
+    return collection.listing()
 
 
-def _descend(found: Collection, folder: str, prefix: str, inside: str, label: int | None) -> None:
+def _descend(collection: Collection, folder: str, prefix: str, inside: str, label: int | None) -> None:
     """Collect a folder: `prefix` starts its paths, `inside` is where it lies in the part's folder.
 
     `label` is the class that the folder belongs to, -1 while it belongs to none yet, None where there are no classes.
     """
-    names = found.place.tree.names(folder)
+    names = collection.place.tree.names(folder)
     if label == -1 and inside:
         if any(map(is_image, names.files)):
-            found.notes.add("unknown-class", inside)
+            collection.notes.add("unknown-class", inside)
     else:
-        own = _images(found, names, inside)
+        own = _images(collection, names, inside)
         if label == -1:
             for name in own:
-                found.notes.add("unlabelled", name)
+                collection.notes.add("unlabelled", name)
         else:
-            found.paths += [f"{prefix}/{name}" for name in own] if prefix else own
-            found.labels += [-1 if label is None else label] * len(own)
+            collection.paths += [f"{prefix}/{name}" for name in own] if prefix else own
+            collection.labels += [-1 if label is None else label] * len(own)
     for name in names.folders:
-        if found.place.ignores(name) or name.startswith("."):
-            found.notes.add("ignored", f"{name}/")
+        if collection.place.ignores(name) or name.startswith("."):
+            collection.notes.add("ignored", f"{name}/")
             continue
         deeper = join(inside, name)
-        below = found.classes.find(deeper) if label == -1 else label
-        _descend(found, join(folder, name), join(prefix, name), deeper, below)
+        below = collection.classes.position(deeper) if label == -1 else label
+        _descend(collection, join(folder, name), join(prefix, name), deeper, below)
 
 
-def _images(found: Collection, names: Names, inside: str) -> list[str]:
+def _images(collection: Collection, names: Names, inside: str) -> list[str]:
     """The images among a folder's files; the others are noted."""
     own = []
     for name in names.files:
-        if found.place.layout.ignore and found.place.ignores(name):
-            found.notes.add("ignored", join(inside, name))
+        if collection.place.layout.ignore and collection.place.ignores(name):
+            collection.notes.add("ignored", join(inside, name))
         elif is_image(name):
             own.append(name)
         else:
-            found.notes.add("stray", join(inside, name))
+            collection.notes.add("stray", join(inside, name))
     return own
 
 
@@ -83,20 +83,20 @@ def _collection(place: Place, part: Part) -> Collection:
 
 def listed(place: Place, part: Part) -> Listing:
     """The images that a text file names, in its order, see `Layout.line`."""
-    found = _collection(place, part)
+    collection = _collection(place, part)
     columns = place.layout.line.split()
     for name, lines in place.texts(part):
         rows = [line.replace(",", " ") for line in lines[1:]] if name.endswith(".csv") else lines  # a header first
         if "path" in columns:
-            _take(found, _columns(rows, columns, from_right=place.layout.key == "index"))
+            _take(collection, _columns(rows, columns, from_right=place.layout.key == "index"))
         else:
-            _take(found, _by_position(found, rows, name))
-    return found.listing()
+            _take(collection, _by_position(collection, rows, name))
+    return collection.listing()
 
 
 def split_json(place: Place, part: Part) -> Listing:
     """The images that a CoOp split file names: key -> list of [path, label, class name]."""
-    found = _collection(place, part)
+    collection = _collection(place, part)
     (name,) = place.layout.files_of(part.name)
     path = place.file(name)
     keys = place.layout.take.get(part.name, part.name).split()
@@ -105,15 +105,15 @@ def split_json(place: Place, part: Part) -> Listing:
         for key in keys:
             entries = [(str(image), int(label), str(text)) for image, label, text in content[key]]
             if place.layout.key == "index":
-                _take(found, ((image, str(label)) for image, label, _ in entries))
+                _take(collection, ((image, str(label)) for image, label, _ in entries))
             else:
                 by_name = place.layout.key == "name"
-                _take(found, ((image, text if by_name else None) for image, _, text in entries))
+                _take(collection, ((image, text if by_name else None) for image, _, text in entries))
     except KeyError as error:
         raise Absent(f"{path} has no key {error}", near=True) from error
     except (ValueError, TypeError) as error:  # not JSON, not UTF-8, or not lists of three
         raise Absent(f"{path} is no split file: {error}", near=True) from error
-    return found.listing()
+    return collection.listing()
 
 
 def _columns(lines: Iterable[str], columns: list[str], from_right: bool) -> Iterator[tuple[str, str | None]]:
@@ -126,41 +126,41 @@ def _columns(lines: Iterable[str], columns: list[str], from_right: bool) -> Iter
         yield cells[path], cells[label] if label is not None and label < len(cells) else None
 
 
-def _by_position(found: Collection, lines: list[str], name: str) -> Entries:
+def _by_position(collection: Collection, lines: list[str], name: str) -> ListRows:
     """Line N is the label of the folder's Nth image by name."""
-    (base,) = found.place.bases(found.part)
-    images = [file for file in found.place.tree.names(base).files if is_image(file)]
+    (base,) = collection.place.bases(collection.part)
+    images = [file for file in collection.place.tree.names(base).files if is_image(file)]
     if len(images) != len(lines):
         raise Absent(f"{name} labels {len(lines):,} images, {base} holds {len(images):,}", near=True)
     return zip(images, (line.strip() for line in lines), strict=True)
 
 
-def _take(found: Collection, entries: Entries) -> None:
+def _take(collection: Collection, entries: ListRows) -> None:
     """Add the entries that are there and whose class is one of the part's."""
-    place, classes = found.place, found.classes
-    bases = place.bases(found.part)
-    where = _Index(place, bases, found.base)
+    place, classes = collection.place, collection.classes
+    bases = place.bases(collection.part)
+    index = _Index(place, bases, collection.base)
     for given, label in entries:
-        path = where.find(given)
+        path = index.path_of(given)
         if path is None:
-            found.notes.add("missing-file", given)
+            collection.notes.add("missing-file", given)
             continue
         position = -1
         if classes and label != "-1":
-            position = _through(found, path) if label is None else classes.find(label)
+            position = _through(collection, path) if label is None else classes.position(label)
             if position < 0:
-                found.notes.add("unlabelled", path)
+                collection.notes.add("unlabelled", path)
                 continue
-        found.paths.append(path)
-        found.labels.append(position)
+        collection.paths.append(path)
+        collection.labels.append(position)
 
 
-def _through(found: Collection, path: str) -> int:
+def _through(collection: Collection, path: str) -> int:
     """The class whose folder a path goes through; the innermost that is one."""
     *steps, _ = path.split("/")
     tails = ("/".join(steps[i:]) for i in range(len(steps)))
     heads = (step for step in reversed(steps))
-    return next((label for name in (*tails, *heads) if (label := found.classes.find(name)) >= 0), -1)
+    return next((label for name in (*tails, *heads) if (label := collection.classes.position(name)) >= 0), -1)
 
 
 class _Index:
@@ -177,7 +177,7 @@ class _Index:
                     for name in names.files:
                         self._named[name] = None if name in self._named else join(folder, name)
 
-    def find(self, given: str) -> str | None:
+    def path_of(self, given: str) -> str | None:
         """The path, from the listing's base, of the image that a list calls this; None where it is not there."""
         path = re.sub(r"^(\./|/)+", "", given)
         if ".." in path.split("/"):
@@ -185,8 +185,8 @@ class _Index:
         if self.extension and not is_image(path):
             path += self.extension
         if self.by_name:
-            found = self._named.get(path.rpartition("/")[2])
-            return None if found is None else found[self.skip :]
+            located = self._named.get(path.rpartition("/")[2])
+            return None if located is None else located[self.skip :]
         for base in self.bases:
             whole = join(base, path)
             folder, _, name = whole.rpartition("/")

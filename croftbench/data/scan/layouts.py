@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from croftbench.data.scan.folders import flat, folders, listed, split_json
-from croftbench.data.scan.listing import Found, Listing, judge
+from croftbench.data.scan.listing import Listing, Occurrence, judge
 from croftbench.data.scan.place import Absent, Place
 from croftbench.data.scan.shards import parquet, webdataset
 from croftbench.data.scan.shipped import package
@@ -24,7 +24,7 @@ SCANS: dict[Kind, Callable[[Place, Part], Listing]] = {
 }
 
 
-def find(family: Family, where: Tree | Path | None) -> list[Found]:
+def occurrences(family: Family, where: Tree | Path | None) -> list[Occurrence]:
     """Every place where the family is, the best first: most parts complete, most images, then the manifest's order.
 
     A place without a part that can be read is among them, last, where its images seem to be there: `absent` says what
@@ -38,27 +38,27 @@ def find(family: Family, where: Tree | Path | None) -> list[Found]:
         DataError: a shipped file is not the one that the manifest describes.
     """
     tree = where if isinstance(where, Tree) else Tree(where or Path())
-    found: list[Found] = []
+    met: list[Occurrence] = []
     for layout in family.layouts:
         if layout.kind == "package":
-            found.append(_look(Place(family, layout, "", tree)))
+            met.append(_look(Place(family, layout, "", tree)))
         elif where is not None:
-            found += [_look(place) for place in _places(family, layout, tree)]
-    return sorted((one for one in found if one.parts or one.near), key=_rank)
+            met += [_look(place) for place in _places(family, layout, tree)]
+    return sorted((one for one in met if one.parts or one.near), key=_rank)
 
 
 def _places(family: Family, layout: Layout, tree: Tree) -> list[Place]:
     """Where a layout may be; a folder that cannot be searched counts, for `_look` to say so."""
-    found: dict[str, None] = {}
+    matches: dict[str, None] = {}
     for pattern in layout.at:
         try:
-            found.update(dict.fromkeys(tree.match(pattern)))
+            matches.update(dict.fromkeys(tree.match(pattern)))
         except OSError:
-            found[pattern] = None
-    return [Place(family, layout, at, tree) for at in found]
+            matches[pattern] = None
+    return [Place(family, layout, at, tree) for at in matches]
 
 
-def _look(place: Place) -> Found:
+def _look(place: Place) -> Occurrence:
     """What one layout has at one place."""
     parts, absent, near = {}, {}, set()
     for part in place.family.parts:
@@ -73,10 +73,10 @@ def _look(place: Place) -> Found:
         except OSError as error:  # a folder or a list that may not be read
             absent[part.name] = f"{error.filename} cannot be read: {error.strerror}"
             near.add(part.name)
-    return Found(place.family, place.layout, place.at, parts, absent, frozenset(near))
+    return Occurrence(place.family, place.layout, place.at, parts, absent, frozenset(near))
 
 
-def _rank(found: Found) -> tuple[int, int]:
+def _rank(one: Occurrence) -> tuple[int, int]:
     """For sorting; `sorted` keeps the manifest's order among equals."""
-    usable = sum(judge(found.family, found.family.part(name), one).usable for name, one in found.parts.items())
-    return -usable, -sum(map(len, found.parts.values()))
+    usable = sum(judge(one.family, one.family.part(name), part).usable for name, part in one.parts.items())
+    return -usable, -sum(map(len, one.parts.values()))

@@ -97,10 +97,10 @@ class Listing:
     @cached_property
     def digest(self) -> str:
         """SHA-256 of the sorted paths, a line each: of which images there are, wherever they lie."""
-        found = hashlib.sha256()
+        lines = hashlib.sha256()
         for path in sorted(self.paths):
-            found.update(path.encode("utf-8", "surrogateescape") + b"\n")
-        return found.hexdigest()
+            lines.update(path.encode("utf-8", "surrogateescape") + b"\n")
+        return lines.hexdigest()
 
     def per_class(self, part: Part) -> list[int]:
         """Number of images of each of the part's classes."""
@@ -109,7 +109,7 @@ class Listing:
 
 
 @dataclass(frozen=True)
-class Found:
+class Occurrence:
     """A family met in one layout at one place.
 
     Attributes:
@@ -147,22 +147,22 @@ class Verdict:
 
 def judge(family: Family, part: Part, listing: Listing) -> Verdict:
     """Compare counts, as a whole and by class, with the manifest and the variants that it knows."""
-    found = len(listing)
+    images = len(listing)
     if not part.images and not part.counts:
-        return Verdict("uncounted", f"{found:,} images; no published count to compare with")
+        return Verdict("uncounted", f"{images:,} images; no published count to compare with")
     expected = part.images or sum(part.counts)
     differing = [
         f"{family.ids[member]} {has:,} of {wanted:,}"
         for member, has, wanted in zip(part.members, listing.per_class(part), part.counts, strict=False)
         if has != wanted
     ]
-    if found == expected and not differing:
-        return Verdict("complete", f"{found:,} images")
+    if images == expected and not differing:
+        return Verdict("complete", f"{images:,} images")
     for variant in part.variants:
-        if found == variant.images:
-            return Verdict("variant", f"{found:,} images, a known variant: {variant.note}")
+        if images == variant.images:
+            return Verdict("variant", f"{images:,} images, a known variant: {variant.note}")
     where = f"; {_some(differing)}" if differing else ""
-    return Verdict("incomplete", f"{found:,} of {expected:,} images{where}")
+    return Verdict("incomplete", f"{images:,} of {expected:,} images{where}")
 
 
 def _some(texts: Sequence[str]) -> str:

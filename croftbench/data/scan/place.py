@@ -10,8 +10,8 @@ import numpy as np
 from croftbench.data.scan.class_names import Classes
 from croftbench.data.scan.listing import Listing, Notes
 from croftbench.data.scan.tree import Tree, join
-from croftbench.suites.families import Family, Layout, Part
-from croftbench.suites.registry import SHIPPED, lines_of
+from croftbench.suites.families import SHIPPED, Family, Layout, Part
+from croftbench.suites.registry import lines_of
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm")
 """Endings, in any case, of files that are taken for images."""
@@ -46,10 +46,10 @@ class Place:
             Absent: there is none.
         """
         patterns = self.layout.folders_of(part.name)
-        found = [folder for pattern in patterns for folder in self.tree.match(pattern, self.at)]
-        if not found:
+        folders = [folder for pattern in patterns for folder in self.tree.match(pattern, self.at)]
+        if not folders:
             raise Absent(f"there is no folder {' or '.join(join(self.at, p) for p in patterns)}")
-        return list(dict.fromkeys(found))
+        return list(dict.fromkeys(folders))
 
     def shards(self, part: Part, suffix: str) -> list[str]:
         """The files of a part's images: those that its pattern means, or all in the folder that it means.
@@ -58,14 +58,14 @@ class Place:
             Absent: there is none.
         """
         patterns = self.layout.folders_of(part.name)
-        found = []
+        shards: list[str] = []
         for pattern in patterns:
             folders = [] if pattern.endswith(suffix) else self.tree.match(pattern, self.at)
             inside = [join(folder, name) for folder in folders for name in self.tree.names(folder).files]
-            found += [name for name in inside or self.tree.match_files(pattern, self.at) if name.endswith(suffix)]
-        if not found:
+            shards += [name for name in inside or self.tree.match_files(pattern, self.at) if name.endswith(suffix)]
+        if not shards:
             raise Absent(f"there is no file {' or '.join(join(self.at, p) for p in patterns)}")
-        return sorted(found, key=_by_number)
+        return sorted(shards, key=_by_number)
 
     def texts(self, part: Part) -> list[tuple[str, list[str]]]:
         """The lists that say what is in a part: the name and the lines of each.
@@ -73,15 +73,15 @@ class Place:
         Raises:
             Absent: one of them is not there.
         """
-        found = []
+        texts = []
         for name in self.layout.files_of(part.name):
             if name.startswith(SHIPPED):
-                found.append((name, lines_of(self.family.lists / name.removeprefix(SHIPPED))))
+                texts.append((name, lines_of(self.family.lists / name.removeprefix(SHIPPED))))
             else:
                 path = self.file(name)
                 text = (self.tree.root / path).read_text(encoding="utf-8", errors="surrogateescape")
-                found.append((path, [line for line in text.splitlines() if line.strip()]))
-        return found
+                texts.append((path, [line for line in text.splitlines() if line.strip()]))
+        return texts
 
     def file(self, name: str) -> str:
         """Where a file is that belongs to the layout: below `at`, or in one of the layout's further folders.

@@ -36,24 +36,24 @@ def shard_of(path: str) -> tuple[str, str]:
 
 def webdataset(place: Place, part: Part) -> Listing:
     """Tar shards of samples `key.jpg` with their class in `key.cls`, or as "label" in `key.json`."""
-    found = Collection(place, part, place.at)
+    collection = Collection(place, part, place.at)
     column = place.layout.columns.get("label", "label")
     for shard in place.shards(part, ".tar"):
         inside = shard.removeprefix(place.at).lstrip("/")
-        for image, label in _samples(place.tree.root / shard, column, labelled=bool(found.classes)):
-            _add(found, f"{inside}{MARK}{image}", label)
-    return found.listing()
+        for image, label in _samples(place.tree.root / shard, column, labelled=bool(collection.classes)):
+            _add(collection, f"{inside}{MARK}{image}", label)
+    return collection.listing()
 
 
-def _add(found: Collection, path: str, label: str | None) -> None:
+def _add(collection: Collection, path: str, label: str | None) -> None:
     position = -1
-    if found.classes and label != "-1":
-        position = -1 if label is None else found.classes.find(label)
+    if collection.classes and label != "-1":
+        position = -1 if label is None else collection.classes.position(label)
         if position < 0:
-            found.notes.add("unlabelled" if label is None else "unknown-class", path)
+            collection.notes.add("unlabelled" if label is None else "unknown-class", path)
             return
-    found.paths.append(path)
-    found.labels.append(position)
+    collection.paths.append(path)
+    collection.labels.append(position)
 
 
 def _samples(path: Path, column: str, labelled: bool) -> Iterator[tuple[str, str | None]]:
@@ -91,11 +91,11 @@ def _label(data: bytes, ending: str, column: str) -> str | None:
 
 def parquet(place: Place, part: Part) -> Listing:
     """The hub's Parquet files: a column of images, one of labels, and where parts share files, one that says which."""
-    found = Collection(place, part, place.at)
+    collection = Collection(place, part, place.at)
     columns, wanted = place.layout.columns, place.layout.take.get(part.name, part.name)
     label, which = columns.get("label", "label"), columns.get("part", "")
     for shard in place.shards(part, ".parquet"):
-        needed = [name for name in (label if found.classes else "", which) if name]
+        needed = [name for name in (label if collection.classes else "", which) if name]
         rows, table = _table(place.tree.root / shard, [*needed, columns.get("image", "image")])
         labels = table.get(label, [None] * rows)
         parts = table.get(which, [wanted] * rows)
@@ -105,8 +105,8 @@ def parquet(place: Place, part: Part) -> Listing:
         for row in range(rows):
             if part_names.get(parts[row], str(parts[row])) == wanted:
                 value = labels[row]
-                _add(found, f"{inside}{MARK}{row}", None if value is None else spelt.get(value, str(value)))
-    return found.listing()
+                _add(collection, f"{inside}{MARK}{row}", None if value is None else spelt.get(value, str(value)))
+    return collection.listing()
 
 
 def _table(path: Path, needed: list[str]) -> tuple[int, dict[str, list[Any]]]:
@@ -179,10 +179,10 @@ class Shards:
             starts = self._starts(shard)
             group = max(i for i, start in enumerate(starts) if start <= row)
             value = self._group(shard, group)[row - starts[group]].as_py()
-        found = value["bytes"] if isinstance(value, dict) else value
-        if not isinstance(found, bytes):
+        data = value["bytes"] if isinstance(value, dict) else value
+        if not isinstance(data, bytes):
             raise LookupError(f"row {row} holds no image bytes")
-        return found
+        return data
 
     def _read_starts(self, shard: str) -> list[int]:
         import pyarrow.parquet as pq

@@ -108,8 +108,8 @@ def _digits_reader(sha256: str) -> Callable[[str], bytes]:
     return read
 
 
-def _expect(found: str, expected: str, where: str) -> None:
-    if found != expected:
+def _expect(actual: str, expected: str, where: str) -> None:
+    if actual != expected:
         raise DataError(
-            f"{where} has sha256 {found[:12]}, the manifest says {expected[:12]}.", "Install croftbench again."
+            f"{where} has sha256 {actual[:12]}, the manifest says {expected[:12]}.", "Install croftbench again."
         )

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 
-class Entry(Protocol):
+class DirEntry(Protocol):
     """What is read of a directory entry: an `os.DirEntry`, or a stand-in for one."""
 
     @property
@@ -22,7 +22,7 @@ class Entry(Protocol):
     def is_symlink(self) -> bool: ...
 
 
-Scan = Callable[[str], AbstractContextManager[Iterator[Entry]]]
+Scan = Callable[[str], AbstractContextManager[Iterator[DirEntry]]]
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Tree:
     def __init__(self, root: Path, scan: Scan = os.scandir) -> None:
         self.root = root
         self._scan = scan
-        self._known: dict[str, Names] = {}
+        self._names: dict[str, Names] = {}
 
     def names(self, folder: str) -> Names:
         """What is in a folder; nothing where there is none.
@@ -55,9 +55,9 @@ class Tree:
         Raises:
             OSError: it is there and cannot be read.
         """
-        if folder not in self._known:
-            self._known[folder] = self._read(folder)
-        return self._known[folder]
+        if folder not in self._names:
+            self._names[folder] = self._read(folder)
+        return self._names[folder]
 
     def _read(self, folder: str) -> Names:
         path = f"{self.root}/{folder}" if folder else str(self.root)
@@ -83,10 +83,10 @@ class Tree:
 
     def match(self, pattern: str, within: str = "") -> list[str]:
         """Folders that a relative pattern means below the folder `within`, see `_fitting`."""
-        found = [within]
+        folders = [within]
         for part in _steps(pattern):
-            found = [join(folder, name) for folder in found for name in _fitting(self.names(folder).folders, part)]
-        return found
+            folders = [join(folder, name) for folder in folders for name in _fitting(self.names(folder).folders, part)]
+        return folders
 
     def match_files(self, pattern: str, within: str = "") -> list[str]:
         """Files that a relative pattern means below the folder `within`; ".." leads up, but not out of the root."""

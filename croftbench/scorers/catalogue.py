@@ -1,0 +1,217 @@
+"""The catalogue of detection scores, and reading what a user asks of it.
+
+A score is asked for by name, with parameters behind a colon: "energy", "knn:k=10", "neglabel:words=w.txt,share=0.2".
+Nothing here imports torch: naming, typing and listing scores is instant.
+"""
+
+from __future__ import annotations
+
+import inspect
+import typing
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Literal
+
+from croftbench.errors import UsageError, unknown
+from croftbench.files import file_digest
+from croftbench.scorers import classes, distances, logits, negatives, shaping
+from croftbench.scorers.context import Context, Scorer
+from croftbench.values import Value, convert
+
+Uses = Literal["logits", "train", "classes", "text"]
+
+
+@dataclass(frozen=True)
+class ScorerSpec:
+    """A score that can be asked for.
+
+    Attributes:
+        make: (context, **parameters) -> Scorer; its signature has the parameters, their types and defaults.
+        uses: beyond the logits: "train" images, "classes" (class features), "text" (the text tower).
+        version: raised when the same name gives other numbers.
+    """
+
+    make: Callable[..., Scorer]
+    uses: tuple[Uses, ...] = ("logits",)
+    version: int = 1
+
+    @property
+    def parameters(self) -> dict[str, inspect.Parameter]:
+        """All but `context`, in order."""
+        return {name: p for name, p in inspect.signature(self.make).parameters.items() if name != "context"}
+
+    @property
+    def summary(self) -> str:
+        """What it is, in a line."""
+        return _paragraph(self.make, 0)
+
+    @property
+    def citation(self) -> str:
+        """Title, venue and arXiv number of the paper."""
+        return _paragraph(self.make, 1)
+
+
+SCORERS: Mapping[str, ScorerSpec] = MappingProxyType(
+    {
+        "energy": ScorerSpec(logits.energy),
+        "msp": ScorerSpec(logits.msp),
+        "mcm": ScorerSpec(logits.mcm),
+        "max_logit": ScorerSpec(logits.max_logit),
+        "max_cosine": ScorerSpec(logits.max_cosine, ("classes",)),
+        "entropy": ScorerSpec(logits.entropy),
+        "margin": ScorerSpec(logits.margin),
+        "knn": ScorerSpec(distances.knn, ("train",)),
+        "mahalanobis": ScorerSpec(distances.mahalanobis, ("train",)),
+        "relative_mahalanobis": ScorerSpec(distances.relative_mahalanobis, ("train",)),
+        "vim": ScorerSpec(classes.vim, ("logits", "train", "classes")),
+        "fdbd": ScorerSpec(classes.fdbd, ("logits", "train", "classes")),
+        "nci": ScorerSpec(classes.nci, ("logits", "train", "classes")),
+        "react": ScorerSpec(shaping.react, ("train", "classes")),
+        "ash_p": ScorerSpec(shaping.ash_p, ("classes",)),
+        "ash_b": ScorerSpec(shaping.ash_b, ("classes",)),
+        "ash_s": ScorerSpec(shaping.ash_s, ("classes",)),
+        "neglabel": ScorerSpec(negatives.neglabel, ("logits", "text")),
+    }
+)
+"""Every score by the name that suites and the command line use."""
+
+ALL = tuple(name for name, spec in SCORERS.items() if all(p.default is not p.empty for p in spec.parameters.values()))
+"""What "all" stands for: every score that needs nothing from its user."""
+
+RULES: Mapping[str, tuple[Callable[[Any], bool], str]] = {
+    "T": (lambda v: v > 0, "above 0"),
+    "k": (lambda v: v >= 1, "at least 1"),
+    "p": (lambda v: 0 <= v < 100, "from 0 to below 100"),
+    "dim": (lambda v: v >= 0, "at least 0"),
+    "alpha": (lambda v: v >= 0, "at least 0"),
+    "share": (lambda v: 0 < v <= 1, "above 0, at most 1"),
+    "eta": (lambda v: 0 <= v <= 1, "from 0 to 1"),
+    "groups": (lambda v: v >= 1, "at least 1"),
+    "words": (bool, "a file"),
+}
+"""What a parameter may be; one name means one thing in every score."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A score with all its parameters."""
+
+    name: str
+    params: Mapping[str, Value]
+
+    @property
+    def label(self) -> str:
+        """The shortest name that asks for it: parameters at their default are left out."""
+        declared = SCORERS[self.name].parameters
+        shown = ",".join(f"{k}={_text(v)}" for k, v in self.params.items() if v != declared[k].default)
+        return f"{self.name}:{shown}" if shown else self.name
+
+    def file_digests(self) -> dict[str, str]:
+        """Parameter -> SHA-256 of the file that it names.
+
+        Raises:
+            DataError: one cannot be read.
+        """
+        return {k: file_digest(Path(str(v))) for k, v in self.params.items() if k == "words"}
+
+    def fit(self, context: Context) -> Scorer:
+        """The score, fitted.
+
+        Raises:
+            NotApplicableError: it has no meaning here; may also be raised by the first outputs it is given.
+        """
+        return SCORERS[self.name].make(context, **self.params)
+
+
+def fit(name: str, context: Context) -> Scorer:
+    """The score called `name`, fitted.
+
+    Raises:
+        UsageError: see `parse`. NotApplicableError: it has no meaning here.
+    """
+    return parse(name).fit(context)
+
+
+def parse(name: str) -> Asked:
+    """Read a score's name.
+
+    Raises:
+        UsageError: an unknown score or parameter (the message suggests the closest), a value of the wrong type or out
+            of its range, or a parameter that has no default and is missing.
+    """
+    kind, _, rest = name.partition(":")
+    if kind not in SCORERS:
+        raise unknown("scorer", kind, SCORERS)
+    declared = SCORERS[kind].parameters
+    given: dict[str, Value] = {}
+    for setting in filter(None, rest.split(",")):
+        key, equals, value = setting.partition("=")
+        if not declared:
+            raise UsageError(f"{kind} has no parameters.")
+        if key not in declared:
+            raise unknown(f"parameter of {kind}", key, declared)
+        if not equals:
+            raise UsageError(f"'{setting}' in {name} is not of the form parameter=value.", "Example: knn:k=10")
+        given[key] = _value(kind, key, value)
+    missing = [key for key, p in declared.items() if p.default is p.empty and key not in given]
+    if missing:
+        raise UsageError(f"{kind} needs {missing[0]}.", f"Example: {kind}:{missing[0]}=path/to/words.txt")
+    return Asked(kind, {key: given.get(key, p.default) for key, p in declared.items()})
+
+
+def split(names: str) -> list[Asked]:
+    """Read names that commas separate, "all" among them; each once.
+
+    A part with "=" and no score's name before it belongs to the score before: "knn:k=10,energy" and
+    "neglabel:words=w.txt,share=0.2,energy" are two scores each.
+
+    Raises:
+        UsageError: see `parse`; or no name.
+    """
+    whole: list[str] = []
+    for part in (part.strip() for part in names.split(",")):
+        if part and "=" in part and ":" not in part.partition("=")[0] and whole:
+            whole[-1] += f",{part}"
+        elif part:
+            whole += ALL if part == "all" else [part]
+    if not whole:
+        raise UsageError("an empty list of scorers was given.", f"Choose from: all, {', '.join(SCORERS)}.")
+    return list({asked.label: asked for asked in map(parse, whole)}.values())
+
+
+def described() -> Iterable[dict[str, str]]:
+    """Name, what it is, its citation, what it uses and its parameters, for every score."""
+    for name, spec in SCORERS.items():
+        shown = (k if p.default is p.empty else f"{k}={_text(p.default)}" for k, p in spec.parameters.items())
+        yield {
+            "name": name,
+            "what": spec.summary,
+            "citation": spec.citation,
+            "uses": ", ".join(spec.uses),
+            "parameters": ", ".join(shown) or "none",
+        }
+
+
+# ------------------------------------------------------------------------------------- parameters
+
+
+def _value(kind: str, key: str, text: str) -> Value:
+    """`text` as the parameter's type, within its range."""
+    hint = typing.get_type_hints(SCORERS[kind].make)[key]
+    choices = typing.get_args(hint) if typing.get_origin(hint) is Literal else ()
+    value = convert(f"{kind}'s {key}", text, str if choices else hint, choices)
+    if key in RULES and not RULES[key][0](value):
+        raise UsageError(f"{kind}'s {key} must be {RULES[key][1]}, not '{text}'.")
+    return value
+
+
+def _text(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) and float(f"{value:g}") == value else str(value)
+
+
+def _paragraph(make: Callable[..., Any], number: int) -> str:
+    """A paragraph of a docstring on one line."""
+    parts = inspect.cleandoc(make.__doc__ or "").split("\n\n")
+    return " ".join(parts[number].split()) if number < len(parts) else ""
