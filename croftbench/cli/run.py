@@ -89,12 +89,12 @@ def _carry_out(
         bench = execute.Workbench(
             suite, encoder, cache, environment.device(device), bars, roots, allow_incomplete=allow_incomplete
         )
-        engine.here(bench, todo, results, failed)
+        engine.run_all(bench, todo, results, failed)
         unscored = _unscored(suite, jobs, asked, results)
         gone = sum(not outputs.kept(cache, job.spec.run_id) for job, _ in unscored)
         if gone:
             note(f"{suite.name}: outputs of {gone} of {len(unscored)} runs to score are not in {cache}: fitting again.")
-        rescore.here(bench, unscored, results, failed)
+        rescore.score_all(bench, unscored, results, failed)
     return len(failures)
 
 
