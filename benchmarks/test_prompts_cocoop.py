@@ -16,7 +16,8 @@ from torch import Tensor
 
 from croftbench import draw, encoders
 from croftbench.encoders.text_tower import PromptTower
-from croftbench.methods.cocoop import CHUNK, Weights, class_logits, prompts
+from croftbench.methods.cocoop import CHUNK, Weights, class_logits
+from croftbench.prompting import Prompts
 from croftbench.suites import manifest
 from croftbench.training import unit
 
@@ -54,7 +55,8 @@ def case(request: pytest.FixtureRequest) -> Case:
 
 def padded(case: Case, weights: Weights, z: Tensor) -> Tensor:
     """The same logits by open_clip's forward pass over all positions of every image's every prompt."""
-    start, rest, end = prompts(case.tower, case.names)
+    prompts = Prompts(case.tower, case.names)
+    start, rest, end = prompts.start, prompts.rest, prompts.end
     model, (v, A, a, B, b) = case.model, weights
     context = v + (torch.relu(z @ A.T + a) @ B.T + b)[:, None]
     padding = model.token_embedding.weight[0].expand(len(rest), len(model.positional_embedding), -1)
@@ -72,10 +74,10 @@ def padded(case: Case, weights: Weights, z: Tensor) -> Tensor:
 @pytest.mark.parametrize("path", ["prompt path", "padded path"])
 def test_step(path: str, case: Case, benchmark: Any) -> None:
     weights, z = case.start()
-    around = prompts(case.tower, case.names)
+    prompts = Prompts(case.tower, case.names)
 
     def step(fast: bool) -> tuple[Tensor, ...]:
-        logits = class_logits(case.tower, weights, z, around, 30.0) if fast else padded(case, weights, z)
+        logits = class_logits(weights, z, prompts, 30.0) if fast else padded(case, weights, z)
         return logits.detach(), *torch.autograd.grad(logits.logsumexp(1).mean(), weights)
 
     rounds = 5 if path == "prompt path" else 2
@@ -89,11 +91,11 @@ def test_step(path: str, case: Case, benchmark: Any) -> None:
 def test_test_pass(case: Case, benchmark: Any) -> None:
     weights, z = case.start()
     z = z.repeat(TEST // len(z), 1)
-    around = prompts(case.tower, case.names)
+    prompts = Prompts(case.tower, case.names)
 
     @torch.inference_mode()
     def predict() -> Tensor:
-        chunks = [class_logits(case.tower, weights, chunk, around, 30.0) for chunk in torch.split(z, CHUNK)]
+        chunks = [class_logits(weights, chunk, prompts, 30.0) for chunk in torch.split(z, CHUNK)]
         return torch.cat(chunks)
 
     logits = benchmark.pedantic(predict, rounds=3, warmup_rounds=1)

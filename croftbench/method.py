@@ -75,18 +75,28 @@ class Examples:
     """Labelled images as frozen features.
 
     Attributes:
-        views: (V, N, D) raw features, or (V, N, 1 + P, D); `views[v]` are the N images under seeded augmentation v.
-            Epoch e reads view e mod V. Validation data have V = 1, without augmentation.
+        views: (V, N, D) raw features; `views[v]` are the N images under seeded augmentation v. Epoch e reads view
+            e mod V. Validation data have V = 1, without augmentation.
         labels: (N,) int64, positions in `Task.classnames`.
         domains: (N,) int64 domain of each image; all 0 where a suite has none.
+        read: with image="patches", what `batch` reads from the disk, for places do not fit in memory; else None.
     """
 
     views: Tensor
     labels: Tensor
     domains: Tensor
+    read: Callable[[int, Tensor], Tensor] | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def batch(self, view: int, rows: Tensor) -> Tensor:
+        """What `Needs.image` says of the images at positions `rows` (B,), under augmentation `view`.
+
+        Returns:
+            (B, D) raw features, or (B, 1 + P, D) with image="patches".
+        """
+        return self.views[view][rows] if self.read is None else self.read(view, rows)
 
 
 class TextTower(Protocol):

@@ -62,11 +62,11 @@ class Batch:
 
 def batches(examples: Examples, epoch: int, size: int, rng: torch.Generator) -> Iterator[Batch]:
     """Shuffled batches of an epoch's view; the last incomplete one is dropped unless it is the only one."""
-    view = examples.views[epoch % len(examples.views)]
-    order = torch.randperm(len(examples), generator=rng).to(view.device)
+    view = epoch % len(examples.views)
+    order = torch.randperm(len(examples), generator=rng).to(examples.labels.device)
     full = len(order) // size * size
     for chosen in torch.split(order[: full or None], size):
-        yield Batch(view[chosen], examples.labels[chosen], examples.domains[chosen])
+        yield Batch(examples.batch(view, chosen), examples.labels[chosen], examples.domains[chosen])
 
 
 def sgd(parameters: Iterable[Tensor], recipe: Recipe) -> torch.optim.SGD:

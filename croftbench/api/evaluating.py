@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from croftbench import plugins
 from croftbench.api.reading import SuiteLike, suite_of
 from croftbench.api.running import shown, workbench
 from croftbench.encoders.identity import EMBEDDED
 from croftbench.errors import DataError, UsageError
 from croftbench.folders import Folder, Folders
 from croftbench.progress import Progress
-from croftbench.runs import scoring
+from croftbench.runs import planning, scoring
 from croftbench.runs.per_image import SplitTable
 from croftbench.runs.results import Score
 
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from torch import Tensor
 
-    from croftbench.method import Outputs
+    from croftbench.method import Outputs, Predictor, Task
+    from croftbench.runs.execute import Workbench
 
     Predicts = Callable[[Tensor], Outputs | Tensor]
 
@@ -77,7 +79,33 @@ def evaluate(
     folders = Folders.of(cache=cache, data_root=data_root, manifests=manifests)
     with shown(progress) as sink:
         bench = workbench(suite_of(suite, folders), encoder, folders, device, sink)
-        return pd.DataFrame(list(bench.evaluate(source, seeds)))
+        return pd.DataFrame(list(_of_predictor(source, bench, seeds)))
+
+
+def _of_predictor(predict: Predicts, bench: Workbench, seeds: Sequence[int] | None) -> Iterator[dict[str, Any]]:
+    """Every score of every seed and fold; the predictor stands in for a method that learns nothing."""
+    from croftbench.method import Needs, Outputs
+    from croftbench.training import unit
+
+    def outputs(features: Tensor) -> Outputs:
+        answer = predict(features)
+        return answer if isinstance(answer, Outputs) else Outputs(answer, unit(features))
+
+    @dataclass(frozen=True)
+    class Predictions:
+        """A predictor that somebody brought."""
+
+        needs: ClassVar[Needs] = Needs(train=False)
+        version: ClassVar[int] = 1
+
+        def fit(self, task: Task) -> Predictor:
+            return outputs
+
+    info = plugins.describe(Predictions, bench.cache)
+    for job in planning.plan(bench.suite, info, bench.identity, seeds=seeds):
+        result, _ = bench.run_on(bench.fold_of(job.spec, info), job.spec, info)
+        for score in result.scores:
+            yield {"seed": job.spec.seed, "fold": job.spec.fold} | asdict(score)
 
 
 def _of_scores(

@@ -209,14 +209,14 @@ def _complete(
         progress.complain(f"{job.spec.method}, seed {job.spec.seed}, fold {job.spec.fold}: {error.message}", error.hint)
 
     bench = make()  # with torch, which nothing needs that is finished
-    engine.here(bench, todo, results, failed)
+    engine.run_all(bench, todo, results, failed)
     lacking = pending.unscored(suite, jobs, asked, results)
     gone = sum(not outputs.kept(cache, job.spec.run_id) for job, _ in lacking)
     if gone:
         progress.note(
             f"{suite.name}: outputs of {gone} of {len(lacking)} runs to score are not in {cache}: fitting again."
         )
-    rescore.here(bench, lacking, results, failed)
+    rescore.score_all(bench, lacking, results, failed)
     return failures
 
 

@@ -99,6 +99,11 @@ class Fold:
     sources: Mapping[str, Mapping[str, str | int]] = field(default_factory=dict)
 
     @property
+    def score_bank(self) -> Split:
+        """The training images that scores compare with."""
+        return self.bank or self.train
+
+    @property
     def tests(self) -> list[tuple[Shift, Split]]:
         """Every split that a classifier of the known classes is tested on, in the order of a run's tables."""
         roles: list[tuple[Shift, Split]] = [("id", self.id)]

@@ -39,13 +39,13 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from croftbench.method import Needs, Outputs, Predictor, Task, TextTower
+from croftbench.method import Needs, Outputs, Predictor, Task
+from croftbench.prompting import STD, Prompts, initial_context
 from croftbench.training import Batch, Recipe, Renaming, descend, unit
 
-__all__ = ["BayesCAL", "Context", "Names", "Terms", "irm", "orthogonality", "sample"]
+__all__ = ["BayesCAL", "Context", "Terms", "irm", "orthogonality", "sample"]
 
 EPS = 1e-6
-STD = 0.02
 SIGMA = 1e-5
 """Where sigma starts in the published code, for posterior and prior."""
 TINY = 1e-12
@@ -60,23 +60,9 @@ class Context(NamedTuple):
     mu0: Tensor
 
     @classmethod
-    def start(cls, size: tuple[int, int], sigma: float, rng: torch.Generator, like: Tensor) -> Context:
-        """A posterior around its prior's mean, which is drawn."""
-        mu0 = (STD * torch.randn(*size, generator=rng, dtype=like.dtype)).to(like.device)
+    def start(cls, mu0: Tensor, sigma: float) -> Context:
+        """A posterior around its prior's mean."""
         return cls(mu0.clone().requires_grad_(), torch.full_like(mu0, sigma).requires_grad_(), mu0)
-
-
-class Names:
-    """Names in the text tower, ready for any context."""
-
-    def __init__(self, tower: TextTower, names: tuple[str, ...]) -> None:
-        self.tower = tower
-        self.start = tower.start()
-        self.rest, self.end = tower.tokens([f"{name.replace('_', ' ')}." for name in names])
-
-    def features(self, v: Tensor) -> Tensor:
-        """t(v), one row a name."""
-        return unit(self.tower.encode(torch.cat([self.start, v]), self.rest, self.end), EPS)
 
 
 def sample(q: Context, eps: Tensor) -> Tensor:
@@ -148,15 +134,15 @@ class BayesCAL:
         """
         tower, s, rng = task.towers.text, task.logit_scale, task.generator()
         present: list[int] = task.train.domains.unique().tolist()  # type: ignore[no-untyped-call]
-        names = Names(tower, task.classnames)
+        names = Prompts(tower, task.classnames)
         # PUBLISHED CODE: names of all domains, the one that is left out too; a task does not know that one.
         shown = range(len(task.domains)) if self.variant == "official" else present
-        domains = Names(tower, tuple(task.domains[d] for d in shown))
+        domains = Prompts(tower, tuple(task.domains[d] for d in shown))
         row = {d: i for i, d in enumerate(shown)}
         where = torch.tensor([row.get(d, -1) for d in range(len(task.domains))], device=task.device)
         size = (self.n_ctx, tower.width)
         sigma = SIGMA if self.variant == "official" else math.sqrt(self.rho)
-        q, q_domain = (Context.start(size, sigma, rng, names.start) for _ in range(2))
+        q, q_domain = (Context.start(initial_context(tower, size, rng), sigma) for _ in range(2))
 
         def noise() -> tuple[Tensor, Tensor]:
             one, two = (torch.randn(size, generator=rng, dtype=q.mu.dtype).to(task.device) for _ in range(2))
@@ -171,7 +157,7 @@ class BayesCAL:
         v = (sample(q, noise()[0]) if self.variant == "official" else q.mu).detach()
 
         def texts(names: tuple[str, ...], text: Tensor) -> Tensor:
-            return Names(tower, names).features(v)
+            return Prompts(tower, names).features(v, EPS)
 
         def predict(f: Tensor, t: Tensor) -> Outputs:
             z = unit(f, EPS)
@@ -180,19 +166,19 @@ class BayesCAL:
         return Renaming(texts, predict, task.classnames, task.text)
 
     def terms(
-        self, batch: Batch, names: Names, domains: Names, q: Context, q_domain: Context, eps: tuple[Tensor, Tensor],
+        self, batch: Batch, names: Prompts, domains: Prompts, q: Context, q_domain: Context, eps: tuple[Tensor, Tensor],
         s: float,
     ) -> Terms:  # fmt: skip
         """The terms of (1) for a batch and two draws of noise; `batch.domains` count the rows of `domains`."""
         f = batch.features.detach().requires_grad_()
-        t = names.features(sample(q, eps[0]))
+        t = names.features(sample(q, eps[0]), EPS)
         z = unit(f, EPS).to(t.dtype)
         logits = s * z @ t.T
         ce, zero = cross_entropy(logits, batch.labels), logits.new_zeros(())
         penalty, kl = irm(logits, batch.labels, batch.domains), self.kl(q)
         if len(domains.end) == 1:
             return Terms(ce, zero, penalty, zero, kl)
-        ce_domain = cross_entropy(s * z @ domains.features(sample(q_domain, eps[1])).T, batch.domains)
+        ce_domain = cross_entropy(s * z @ domains.features(sample(q_domain, eps[1]), EPS).T, batch.domains)
         # PUBLISHED CODE: the gradients are not differentiable, so that this term trains nothing.
         orth = orthogonality(ce, ce_domain, f, trains=self.variant == "correct")
         return Terms(ce, ce_domain, penalty, orth, kl + self.kl(q_domain))

@@ -33,12 +33,12 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, linear
 
-from croftbench.method import Needs, Outputs, Predictor, Task, TextTower
+from croftbench.method import Needs, Outputs, Predictor, Task
+from croftbench.prompting import Prompts, initial_context
 from croftbench.training import Batch, Recipe, Renaming, descend, unit
 
-__all__ = ["CoCoOp", "Weights", "class_logits", "prompts"]
+__all__ = ["CoCoOp", "Weights", "class_logits"]
 
-STD = 0.02
 REDUCTION = 16
 CHUNK = 64
 """Images that are classified at once: their (CHUNK, C, D) class features are held together."""
@@ -66,20 +66,11 @@ class Weights(NamedTuple):
         return cls(*(x.requires_grad_() for x in (v, *layers)))
 
 
-def prompts(tower: TextTower, classnames: tuple[str, ...]) -> tuple[Tensor, Tensor, Tensor]:
-    """What stands around the context: [SOS] (1, W); "<name>. [EOS]" (C, L, W) with [EOS] at (C,)."""
-    return tower.start(), *tower.tokens([f"{name.replace('_', ' ')}." for name in classnames])
-
-
-def class_logits(
-    tower: TextTower, weights: Weights, z: Tensor, around: tuple[Tensor, Tensor, Tensor], s: float
-) -> Tensor:
+def class_logits(weights: Weights, z: Tensor, prompts: Prompts, s: float) -> Tensor:
     """The logits s t(z_i) z_i of N unit-norm image features, (N, C)."""
-    start, text, end = around
     v, A, a, B, b = weights
     p = linear(linear(z, A, a).relu(), B, b)  # (3), (N, W)
-    context = v + p[:, None]  # (N, M, W)
-    t = unit(tower.encode(torch.cat([start.expand(len(z), -1, -1), context], 1), text, end))  # (2), (N, C, D)
+    t = prompts.features(v + p[:, None])  # (2), (N, C, D)
     return s * (t @ z[:, :, None]).squeeze(-1)
 
 
@@ -104,14 +95,6 @@ class CoCoOp:
         if self.n_ctx < 1:
             raise ValueError("n_ctx must be 1 or more")
 
-    def initial(self, tower: TextTower, rng: torch.Generator) -> Tensor:
-        """The context v before training."""
-        start = tower.start()
-        if self.words:
-            embedded, end = tower.tokens([self.words])
-            return embedded[0, : int(end[0])].clone()
-        return STD * torch.randn(self.n_ctx, tower.width, generator=rng, dtype=start.dtype).to(start.device)
-
     def fit(self, task: Task, /) -> Predictor:
         """Train context and meta-net for `recipe.epochs` and return the classifier with the last epoch's.
 
@@ -120,20 +103,21 @@ class CoCoOp:
             UsageError: context and longest class name do not fit the text tower.
         """
         tower = task.towers.text
-        around = prompts(tower, task.classnames)
+        prompts = Prompts(tower, task.classnames)
         s, rng = task.logit_scale, task.generator()
-        weights = Weights.initial(self.initial(tower, rng), task.train.views.shape[-1], rng)
+        v = initial_context(tower, (self.n_ctx, tower.width), rng, self.words)
+        weights = Weights.initial(v, task.train.views.shape[-1], rng)
 
         def loss(batch: Batch) -> Tensor:
-            logits = class_logits(tower, weights, unit(batch.features), around, s)
+            logits = class_logits(weights, unit(batch.features), prompts, s)
             return cross_entropy(logits, batch.labels)  # (1)
 
         descend(task, self.recipe, weights, rng, loss)
 
         @torch.no_grad()
-        def predict(f: Tensor, around: tuple[Tensor, Tensor, Tensor]) -> Outputs:
+        def predict(f: Tensor, prompts: Prompts) -> Outputs:
             z = unit(f)
-            logits = [class_logits(tower, weights, chunk, around, s) for chunk in torch.split(z, CHUNK)]
+            logits = [class_logits(weights, chunk, prompts, s) for chunk in torch.split(z, CHUNK)]
             return Outputs(logits=torch.cat(logits), features=z)
 
-        return Renaming(lambda names, text: prompts(tower, names), predict, task.classnames, task.text)
+        return Renaming(lambda names, text: Prompts(tower, names), predict, task.classnames, task.text)

@@ -20,42 +20,20 @@ v starts as N(0, 0.02^2), or as the embeddings of given words. The authors' own 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal, NamedTuple
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from croftbench.classnames import as_words
 from croftbench.method import Needs, Outputs, Predictor, Task, TextTower
+from croftbench.prompting import Prompts, initial_context
 from croftbench.training import Batch, Recipe, Renaming, descend, unit
 
-__all__ = ["CoOp", "Prompts", "class_features", "prompts"]
-
-STD = 0.02
-
-
-class Prompts(NamedTuple):
-    """The frozen part of the prompts.
-
-    Attributes:
-        start: (1, W) embedding of [SOS].
-        text: (C, L, W) embeddings of "<name>. [EOS]", then padding.
-        end: (C,) where [EOS] stands in `text`.
-        stop: (C,) where "." stands in `text`: the number of the name's tokens.
-    """
-
-    start: Tensor
-    text: Tensor
-    end: Tensor
-    stop: Tensor
-
-
-def prompts(tower: TextTower, classnames: tuple[str, ...]) -> Prompts:
-    """What stands around the context."""
-    names = [name.replace("_", " ") for name in classnames]
-    _, stop = tower.tokens(names)
-    return Prompts(tower.start(), *tower.tokens([f"{name}." for name in names]), stop)
+__all__ = ["CoOp", "PlacedPrompts"]
 
 
 def insert(x: Tensor, text: Tensor, at: Tensor) -> Tensor:
@@ -67,15 +45,26 @@ def insert(x: Tensor, text: Tensor, at: Tensor) -> Tensor:
     return torch.cat([text, x], 1)[torch.arange(len(text), device=text.device)[:, None], source]
 
 
-def class_features(tower: TextTower, v: Tensor, h: int, around: Prompts) -> Tensor:
-    """Equation (2), (C, D)."""
-    start, text, end, stop = around
-    before, behind = v[..., :h, :], v[..., h:, :]
-    if behind.shape[-2]:
-        text, end = insert(behind.expand(len(text), -1, -1), text, stop), end + behind.shape[-2]
-    if v.ndim == 2:  # the context is computed once for all classes
-        return unit(tower.encode(torch.cat([start, before]), text, end))
-    return unit(tower.encode(start, torch.cat([before, text], 1), end + h))
+class PlacedPrompts(Prompts):
+    """Prompts whose context stands anywhere around the class names.
+
+    Attributes:
+        stop: (C,) where "." stands in `rest`: the number of the name's tokens.
+    """
+
+    def __init__(self, tower: TextTower, classnames: Sequence[str]) -> None:
+        _, self.stop = tower.tokens([as_words(name) for name in classnames])
+        super().__init__(tower, classnames)
+
+    def placed(self, v: Tensor, h: int) -> Tensor:
+        """Equation (2), (C, D)."""
+        before, behind = v[..., :h, :], v[..., h:, :]
+        text, end = self.rest, self.end
+        if behind.shape[-2]:
+            text, end = insert(behind.expand(len(text), -1, -1), text, self.stop), end + behind.shape[-2]
+        if v.ndim == 2:  # the context is computed once for all classes
+            return unit(self.tower.encode(torch.cat([self.start, before]), text, end))
+        return unit(self.tower.encode(self.start, torch.cat([before, text], 1), end + h))
 
 
 @dataclass(frozen=True)
@@ -106,13 +95,9 @@ class CoOp:
 
     def initial(self, tower: TextTower, classes: int, rng: torch.Generator) -> Tensor:
         """The context v before training."""
-        start = tower.start()
-        if self.words:
-            embedded, end = tower.tokens([self.words])
-            v = embedded[0, : int(end[0])].clone()
-            return v.repeat(classes, 1, 1) if self.class_specific else v
         shape = (classes, self.n_ctx, tower.width) if self.class_specific else (self.n_ctx, tower.width)
-        return STD * torch.randn(*shape, generator=rng, dtype=start.dtype).to(start.device)
+        v = initial_context(tower, shape, rng, self.words)
+        return v.repeat(classes, 1, 1) if self.class_specific and v.ndim == 2 else v
 
     def fit(self, task: Task, /) -> Predictor:
         """Train the context for `recipe.epochs` and return the classifier of the last epoch's prompts.
@@ -122,19 +107,18 @@ class CoOp:
             UsageError: context and longest class name do not fit the text tower.
         """
         tower = task.towers.text
-        around = prompts(tower, task.classnames)
+        prompts = PlacedPrompts(tower, task.classnames)
         s, rng = task.logit_scale, task.generator()
         v = self.initial(tower, len(task.classnames), rng).requires_grad_()
         h = {"end": v.shape[-2], "middle": v.shape[-2] // 2, "front": 0}[self.position]
 
         def loss(batch: Batch) -> Tensor:
-            t = class_features(tower, v, h, around)
-            return cross_entropy(s * unit(batch.features) @ t.T, batch.labels)  # (1)
+            return cross_entropy(s * unit(batch.features) @ prompts.placed(v, h).T, batch.labels)  # (1)
 
         descend(task, self.recipe, [v], rng, loss)
 
         def texts(names: tuple[str, ...], text: Tensor) -> Tensor:
-            return class_features(tower, v, h, prompts(tower, names))
+            return PlacedPrompts(tower, names).placed(v, h)
 
         def predict(f: Tensor, t: Tensor) -> Outputs:
             z = unit(f)

@@ -37,10 +37,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, linear
 
-from croftbench.method import Needs, Outputs, Predictor, Task, TextTower
+from croftbench.method import Needs, Outputs, Predictor, Task
+from croftbench.prompting import Prompts
 from croftbench.training import Batch, Recipe, Renaming, descend, unit
 
-__all__ = ["DPLCLIP", "Net", "Prompts", "domain_logits", "loss_of"]
+__all__ = ["DPLCLIP", "Net", "domain_logits", "loss_of"]
 
 BIAS = 0.01
 
@@ -80,19 +81,9 @@ def _dropped(x: Tensor, share: float, rng: torch.Generator | None) -> Tensor:
     return x * kept.to(x.device) / (1 - share)
 
 
-class Prompts:
-    """The class names in the text tower, ready for any context."""
-
-    def __init__(self, tower: TextTower, classnames: tuple[str, ...]) -> None:
-        self.tower = tower
-        self.start = tower.start()
-        self.rest, self.end = tower.tokens([f"{name.replace('_', ' ')}." for name in classnames])
-
-    def features(self, v: Tensor) -> Tensor:
-        """t, (G, C, D), of G contexts (G, M W)."""
-        contexts = v.reshape(len(v), -1, self.tower.width)
-        beginnings = torch.cat([self.start.expand(len(v), -1, -1), contexts], dim=1)
-        return unit(self.tower.encode(beginnings, self.rest, self.end))
+def class_features(v: Tensor, prompts: Prompts) -> Tensor:
+    """t, (G, C, D), of G contexts (G, M W)."""
+    return prompts.features(v.reshape(len(v), -1, prompts.tower.width))
 
 
 def domain_logits(h: Tensor, f: Tensor, domains: Tensor, prompts: Prompts, s: float) -> tuple[Tensor, Tensor]:
@@ -100,7 +91,7 @@ def domain_logits(h: Tensor, f: Tensor, domains: Tensor, prompts: Prompts, s: fl
     present, own = domains.unique(return_inverse=True)  # type: ignore[no-untyped-call]
     members = (own == torch.arange(len(present), device=own.device)[:, None]).to(h.dtype)  # (G, N)
     v = members @ h / members.sum(1, keepdim=True)  # (2)
-    t = prompts.features(v)
+    t = class_features(v, prompts)
     return s * torch.einsum("nd,gcd->ngc", unit(f), t), own
 
 
@@ -157,7 +148,7 @@ class DPLCLIP:
 
         @torch.no_grad()
         def predict(f: Tensor, prompts: Prompts) -> Outputs:
-            z, t = unit(f), prompts.features(h(f).mean(0, keepdim=True))[0]
+            z, t = unit(f), class_features(h(f).mean(0, keepdim=True), prompts)[0]
             return Outputs(logits=s * z @ t.T, features=z, classes=t)
 
         return Renaming(lambda names, text: Prompts(prompts.tower, names), predict, task.classnames, task.text)

@@ -24,27 +24,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from croftbench.method import Needs, Outputs, Predictor, Task, TextTower
+from croftbench.method import Needs, Outputs, Predictor, Task
+from croftbench.prompting import Prompts, initial_context
 from croftbench.training import Batch, Recipe, Renaming, descend, unit
 
-__all__ = ["KgCoOp", "class_features", "objective", "prompts"]
-
-STD = 0.02
-
-
-def prompts(tower: TextTower, classnames: tuple[str, ...]) -> tuple[Tensor, Tensor, Tensor]:
-    """What stands around the context: [SOS] (1, W); "<name>. [EOS]" (C, L, W) with [EOS] at (C,)."""
-    return tower.start(), *tower.tokens([f"{name.replace('_', ' ')}." for name in classnames])
-
-
-def class_features(tower: TextTower, v: Tensor, around: tuple[Tensor, Tensor, Tensor]) -> Tensor:
-    """Equation (2), (C, D)."""
-    start, text, end = around
-    return unit(tower.encode(torch.cat([start, v]), text, end))
+__all__ = ["KgCoOp", "objective"]
 
 
 def objective(z: Tensor, t: Tensor, e: Tensor, y: Tensor, s: float, weight: float) -> Tensor:
@@ -75,14 +62,6 @@ class KgCoOp:
         if self.n_ctx < 1:
             raise ValueError("n_ctx must be 1 or more")
 
-    def initial(self, tower: TextTower, rng: torch.Generator) -> Tensor:
-        """The context v before training."""
-        start = tower.start()
-        if self.words:
-            embedded, end = tower.tokens([self.words])
-            return embedded[0, : int(end[0])].clone()
-        return STD * torch.randn(self.n_ctx, tower.width, generator=rng, dtype=start.dtype).to(start.device)
-
     def fit(self, task: Task, /) -> Predictor:
         """Train the context for `recipe.epochs` and return the classifier of the last epoch's prompts.
 
@@ -91,19 +70,18 @@ class KgCoOp:
             UsageError: context and longest class name do not fit the text tower.
         """
         tower = task.towers.text
-        around = prompts(tower, task.classnames)
+        prompts = Prompts(tower, task.classnames)
         s, rng = task.logit_scale, task.generator()
         e = unit(task.text)
-        v = self.initial(tower, rng).requires_grad_()
+        v = initial_context(tower, (self.n_ctx, tower.width), rng, self.words).requires_grad_()
 
         def loss(batch: Batch) -> Tensor:
-            t = class_features(tower, v, around)
-            return objective(unit(batch.features), t, e, batch.labels, s, self.weight)
+            return objective(unit(batch.features), prompts.features(v), e, batch.labels, s, self.weight)
 
         descend(task, self.recipe, [v], rng, loss)
 
         def texts(names: tuple[str, ...], text: Tensor) -> Tensor:
-            return class_features(tower, v, prompts(tower, names))
+            return Prompts(tower, names).features(v)
 
         def predict(f: Tensor, t: Tensor) -> Outputs:
             z = unit(f)

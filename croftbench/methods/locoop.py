@@ -24,17 +24,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from croftbench.method import Needs, Outputs, Predictor, Task, TextTower
+from croftbench.method import Needs, Outputs, Predictor, Task
+from croftbench.prompting import Prompts, initial_context
 from croftbench.scorers.places import gl_mcm
 from croftbench.training import Batch, Recipe, Renaming, descend, unit
 
 __all__ = ["LoCoOp", "mean_entropy"]
 
-STD = 0.02
 EPS = 1e-5
 
 
@@ -45,11 +44,6 @@ def mean_entropy(logits: Tensor, y: Tensor, k: int) -> Tensor:
     if not len(q):
         return logits.new_zeros(())
     return -(q * (q + EPS).log()).sum(-1).mean()
-
-
-def prompts(tower: TextTower, classnames: tuple[str, ...]) -> tuple[Tensor, Tensor]:
-    """What stands behind the context: "<name>. [EOS]" (C, L, W) with [EOS] at (C,)."""
-    return tower.tokens([f"{name.replace('_', ' ')}." for name in classnames])
 
 
 @dataclass(frozen=True)
@@ -86,22 +80,19 @@ class LoCoOp:
             UsageError: context and longest class name do not fit the text tower.
         """
         tower, s, rng = task.towers.text, task.logit_scale, task.generator()
-        start = tower.start()
-        around = prompts(tower, task.classnames)
+        prompts = Prompts(tower, task.classnames)
         k = max(1, round(self.top * len(task.classnames)))
-        v = STD * torch.randn(self.n_ctx, tower.width, generator=rng, dtype=start.dtype)
-        v = v.to(task.device).requires_grad_()
+        v = initial_context(tower, (self.n_ctx, tower.width), rng).requires_grad_()
 
         def loss(batch: Batch) -> Tensor:
-            t = unit(tower.encode(torch.cat([start, v]), *around))
-            logits = s * unit(batch.features) @ t.T  # (B, 1 + P, C)
+            logits = s * unit(batch.features) @ prompts.features(v).T  # (B, 1 + P, C)
             entropy = mean_entropy(logits[:, 1:], batch.labels, k)
             return cross_entropy(logits[:, 0], batch.labels) - self.lambda_ood * entropy  # (1)
 
         descend(task, self.recipe, [v], rng, loss)
 
         def texts(names: tuple[str, ...], text: Tensor) -> Tensor:
-            return unit(tower.encode(torch.cat([start, v]), *prompts(tower, names)))
+            return Prompts(tower, names).features(v)
 
         def predict(f: Tensor, t: Tensor) -> Outputs:
             z, p = unit(f[:, 0]), unit(f[:, 1:])

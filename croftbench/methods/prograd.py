@@ -32,22 +32,10 @@ from torch.nn.functional import cross_entropy, kl_div
 
 from croftbench.errors import UsageError
 from croftbench.method import Needs, Outputs, Predictor, Task, TextTower
+from croftbench.prompting import Prompts, initial_context
 from croftbench.training import Recipe, Renaming, batches, mean_loss, sgd, unit
 
-__all__ = ["ProGrad", "aligned", "class_features", "divergence", "prompts"]
-
-STD = 0.02
-
-
-def prompts(tower: TextTower, classnames: tuple[str, ...]) -> tuple[Tensor, Tensor, Tensor]:
-    """What stands around the context: [SOS] (1, W); "<name>. [EOS]" (C, L, W) with [EOS] at (C,)."""
-    return tower.start(), *tower.tokens([f"{name.replace('_', ' ')}." for name in classnames])
-
-
-def class_features(tower: TextTower, v: Tensor, around: tuple[Tensor, Tensor, Tensor]) -> Tensor:
-    """Equation (4), (C, D)."""
-    start, text, end = around
-    return unit(tower.encode(torch.cat([start, v]), text, end))
+__all__ = ["ProGrad", "aligned", "divergence"]
 
 
 def divergence(logits: Tensor, zero_shot: Tensor, T: float) -> Tensor:
@@ -97,14 +85,11 @@ class ProGrad:
         Raises:
             UsageError: the words have more than `n_ctx` tokens.
         """
-        start = tower.start()
-        if not self.words:
-            return STD * torch.randn(self.n_ctx, tower.width, generator=rng, dtype=start.dtype).to(start.device)
-        embedded, end = tower.tokens([self.words])
-        n = int(end[0])
+        v = initial_context(tower, (self.n_ctx, tower.width), rng, self.words)
+        n = len(v)
         if n > self.n_ctx:
             raise UsageError(f"'{self.words}' has {n} tokens, but the context has {self.n_ctx}.", "Raise --set n_ctx=.")
-        return torch.cat([start.new_zeros(self.n_ctx - n, tower.width), embedded[0, :n]])
+        return torch.cat([v.new_zeros(self.n_ctx - n, tower.width), v])
 
     def fit(self, task: Task, /) -> Predictor:
         """Train the context for `recipe.epochs` and return the classifier of the last epoch's prompts.
@@ -114,7 +99,7 @@ class ProGrad:
             UsageError: context and longest class name do not fit the text tower.
         """
         tower = task.towers.text
-        around = prompts(tower, task.classnames)
+        prompts = Prompts(tower, task.classnames)
         s, rng = task.logit_scale, task.generator()
         e = unit(task.text)
         v = self.initial(tower, rng).requires_grad_()
@@ -124,7 +109,7 @@ class ProGrad:
             losses = []
             for batch in batches(task.train, epoch, self.recipe.batch, rng):
                 z = unit(batch.features)
-                logits = s * z @ class_features(tower, v, around).T
+                logits = s * z @ prompts.features(v).T
                 (G_g,) = torch.autograd.grad(divergence(logits, s * z @ e.T, self.temperature), v, retain_graph=True)
                 loss = cross_entropy(logits, batch.labels)
                 (G_d,) = torch.autograd.grad(loss, v)
@@ -134,7 +119,7 @@ class ProGrad:
             mean_loss(losses, epoch, task, self.recipe.epochs)
 
         def texts(names: tuple[str, ...], text: Tensor) -> Tensor:
-            return class_features(tower, v, prompts(tower, names))
+            return Prompts(tower, names).features(v)
 
         def predict(f: Tensor, t: Tensor) -> Outputs:
             z = unit(f)

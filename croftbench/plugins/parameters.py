@@ -23,8 +23,12 @@ class Parameter:
 
 
 def parameters(cls: Any, example: Any = None) -> dict[str, Parameter]:
-    """Flat name -> parameter; fields of a nested dataclass stand beside the others. Defaults are those of `example`."""
-    hints = typing.get_type_hints(cls)
+    """Flat name -> parameter; fields of a nested dataclass stand beside the others. Defaults are those of `example`.
+
+    Raises:
+        UsageError: a field without a default, two of one name, or a value that a run's record cannot hold.
+    """
+    hints = _hints(cls)
     flat: dict[str, Parameter] = {}
     for field in dataclasses.fields(cls):
         default = _default(field) if example is None else getattr(example, field.name)
@@ -33,14 +37,31 @@ def parameters(cls: Any, example: Any = None) -> dict[str, Parameter]:
         if dataclasses.is_dataclass(default):
             new = parameters(type(default), default)
         else:
-            hint = hints[field.name]
-            choices = typing.get_args(hint) if typing.get_origin(hint) is typing.Literal else ()
-            kind = hint.__name__ if hint in (bool, int, float, str) else type(default).__name__
-            new = {field.name: Parameter(default, kind, tuple(map(str, choices)))}
+            new = {field.name: _parameter(f"'{field.name}' of {cls.__name__}", hints.get(field.name), default)}
         if twice := flat.keys() & new.keys():
             raise UsageError(f"hyper-parameter '{min(twice)}' of {cls.__name__} is there twice.", "Rename one.")
         flat.update(new)
     return flat
+
+
+def _parameter(name: str, hint: Any, default: Any) -> Parameter:
+    if not isinstance(default, Value):
+        raise UsageError(
+            f"hyper-parameter {name} is a {type(default).__name__}, which a run's record cannot hold.",
+            "Use bool, int, float or str, or a dataclass of these.",
+        )
+    choices = typing.get_args(hint) if typing.get_origin(hint) is typing.Literal else ()
+    kind = hint.__name__ if hint in (bool, int, float, str) else type(default).__name__
+    whole = kind == "float" and isinstance(default, int)  # alpha=3 and alpha=3.0 are one configuration
+    return Parameter(float(default) if whole else default, kind, tuple(map(str, choices)))
+
+
+def _hints(cls: Any) -> dict[str, Any]:
+    """Types of a class's fields; none where they name what only a function knows: values then tell their types."""
+    try:
+        return typing.get_type_hints(cls)
+    except NameError:
+        return {}
 
 
 def _default(field: dataclasses.Field[Any]) -> Any:

@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     from croftbench.runs.execute import Workbench
 
 
-def here(bench: Workbench, jobs: Sequence[Job], folder: Path, failed: Callable[[Job, CroftbenchError], None]) -> int:
-    """Carry out every job that has no result yet, writing each as soon as it is finished.
+def run_all(bench: Workbench, jobs: Sequence[Job], folder: Path, failed: Callable[[Job, CroftbenchError], None]) -> int:
+    """Run every job that has no result yet, writing each result as soon as it is there.
 
     A job that fails is handed to `failed` and the others go on; a result that cannot be written ends it all.
 
     Returns:
-        How many runs were carried out.
+        How many results were written.
     """
     done = 0
     for job in jobs:

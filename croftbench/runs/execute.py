@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,14 +13,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from croftbench import draw, encoders, plugins, scorers
-from croftbench.data.pool import Pool
+from croftbench import plugins, scorers
 from croftbench.data.roots import Roots
-from croftbench.draw.build import subset
-from croftbench.draw.gather import own_pool
-from croftbench.draw.splits import UNKNOWN, Fold, Shift, Split
-from croftbench.encoders.lazy import Mapped, View
-from croftbench.encoders.store import FeatureStore
+from croftbench.draw.draws import Draws
+from croftbench.draw.splits import Fold, Shift, Split
+from croftbench.encoders.features import Features
+from croftbench.encoders.lazy import ImageFeatures, PlaceReader
 from croftbench.errors import UsageError
 from croftbench.method import Examples, Method, Outputs, Predictor, Renamable, Task, Towers
 from croftbench.plugins import MethodInfo
@@ -29,12 +27,9 @@ from croftbench.runs import environment, outputs, predict, scoring
 from croftbench.runs.per_image import SplitTable
 from croftbench.runs.results import RunResult
 from croftbench.runs.spec import RunSpec
-from croftbench.suites import suite_rules
 from croftbench.suites.language import Suite
-from croftbench.training import unit
 
 if TYPE_CHECKING:
-    from croftbench.encoders.clip import Encoder
     from croftbench.encoders.identity import Identity
 
 Keep = Callable[[str, int, Iterable[Outputs]], Iterator[Outputs]]
@@ -43,16 +38,18 @@ Keep = Callable[[str, int, Iterable[Outputs]], Iterator[Outputs]]
 
 @dataclass
 class Workbench:
-    """One suite with one encoder on one device; features, text and folds are made once and shared by all runs.
+    """One suite with one encoder on one device, for any number of runs.
 
     Attributes:
         suite: what is evaluated.
         encoder_id: the frozen encoder.
-        cache: folder of the feature store and the encoder records.
+        cache: folder of the feature store, the encoder records and kept outputs.
         device: where methods train and predict.
         progress: where stages are shown.
         roots: where images come from.
         allow_incomplete: take splits whose counts are not the manifest's.
+        draws: which image plays which role.
+        features: what the encoder makes of images and texts.
     """
 
     suite: Suite
@@ -62,234 +59,113 @@ class Workbench:
     progress: Progress = field(default_factory=Silent)
     roots: Roots = field(default_factory=Roots)
     allow_incomplete: bool = False
+    draws: Draws = field(init=False)
+    features: Features = field(init=False)
 
     def __post_init__(self) -> None:
-        self._folds: dict[tuple[int, int, str, bool], Fold] = {}
-        self._features: dict[str, Tensor] = {}
-        self._places: dict[str, View] = {}
-        self._held: tuple[tuple[str, int], Tensor] | None = None
+        self.draws = Draws(self.suite, self.roots, self.allow_incomplete)
+        self.features = Features(self.encoder_id, self.cache, self.device, self.progress, self.roots)
 
-    @cached_property
-    def encoder(self) -> Encoder:
-        """The encoder itself; touching it loads CLIP."""
-        self.progress.stage(f"loading {self.encoder_id}", 1)
-        loaded = encoders.load(self.encoder_id, self.device, self.cache)
-        self.progress.advance()
-        return loaded
-
-    @cached_property
+    @property
     def identity(self) -> Identity:
-        """What the encoder is, from its record where there is one."""
-        return encoders.identity(self.encoder_id, self.cache) or self.encoder.identity
-
-    @cached_property
-    def store(self) -> FeatureStore:
-        return FeatureStore(self.cache, self.identity, lambda: self.encoder, self.roots)
+        """What the encoder is."""
+        return self.features.identity
 
     def fold(self, spec: RunSpec, train: bool = True) -> Fold:
-        """The fold of a run, drawn from its seed; without training images for a method that needs none."""
-        key = spec.seed, spec.shots, spec.fold, train
-        if key not in self._folds:
-            self._folds[key] = draw.fold(
-                self.suite, spec.fold, spec.seed, spec.shots,
-                roots=self.roots, train=train, allow_incomplete=self.allow_incomplete,
-            )  # fmt: skip
-        return self._folds[key]
+        """The fold of a run, drawn from its seed; without training images where `train` is False."""
+        return self.draws.fold(spec.fold, spec.seed, spec.shots, train)
 
-    def draw(self, spec: RunSpec, info: MethodInfo, bank: bool = False) -> Fold:
-        """The fold of a run. A method that trains on nothing gets training images where they ship, for scores that
-        compare with them, and elsewhere only for a `bank`, if they are on this disk.
+    def fold_of(self, spec: RunSpec, info: MethodInfo, bank: bool = False) -> Fold:
+        """The fold of a method's run. A method that trains on nothing gets training images where they ship, for
+        scores that compare with them, and elsewhere only for a `bank`, if they are on this disk.
         """
-        parts = next(fold.train for fold in self.suite.folds if fold.name == spec.fold)
-        there = bank and all(self.roots.locate(part) is not None for part in parts)
-        return self.fold(spec, info.train or self._shipped or there)
+        on_disk = bank and self.draws.has_training_images(spec.fold)
+        return self.fold(spec, info.train or self.draws.shipped or on_disk)
 
-    @cached_property
-    def _shipped(self) -> bool:
-        return suite_rules.shipped(self.suite, self.roots.manifests)
-
-    def run(self, spec: RunSpec, info: MethodInfo, bank: bool = False) -> tuple[RunResult, list[SplitTable]]:
-        """Carry out one run: its numbers, and what it said of every image.
-
-        With `bank` of the training images too, even for a method that needs none.
-
-        Raises:
-            CroftbenchError: data, method or training are at fault; the message says which.
-        """
-        with outputs.keeping(self.cache, spec.run_id) as writer:
-            return self.run_on(self.draw(spec, info, bank), spec, info, keep=writer.through, bank=bank)
-
-    def run_on(
-        self, fold: Fold, spec: RunSpec, info: MethodInfo, within: Split | None = None, keep: Keep | None = None,
-        bank: bool = False,
-    ) -> tuple[RunResult, list[SplitTable]]:  # fmt: skip
-        """Carry out a run on a fold that is given: the suite's own, or one made for tuning.
-
-        `within` is a split that holds all of the fold's training images and whose views are encoded already; `keep`
-        is handed all outputs, those of the training images too.
-        """
-        created = datetime.now(UTC).isoformat(timespec="seconds")
-        timings: dict[str, float] = {}
-        clock = Clock(timings)
-        tested, protocol = fold.tests, self.suite.protocol
-        with clock("features"):
-            pictures = [self._pictures(shift, split, info.image) for shift, split in tested]
-            task = self.task(fold, spec, info, within or fold.train)
-        method = plugins.build(info, spec.params)
-        with clock("fit"):
-            predictor = method.fit(task)
-        with clock("score"):
-
-            def says(part: str, features: Tensor) -> Iterator[Outputs]:
-                found = predict.predict(predictor, features, len(fold.classnames), self.identity.logit_scale, info)
-                return keep(part, len(features), found) if keep else found
-
-            def training() -> Outputs:
-                return predict.joined(says(outputs.TRAIN, self._seen(fold.bank or fold.train, info.image)))
-
-            known = self.known(fold, training)
-            try:
-                chosen = {name: scorers.fit(name, known) for name in protocol.scorers}
-                tables = [
-                    predict.table(split, shift, says(str(i), x), chosen)
-                    for i, ((shift, split), x) in enumerate(zip(tested, pictures, strict=True))
-                ]
-                tables += self._named(fold, task, method, info, predictor, chosen)
-            except scorers.NotApplicableError as error:
-                raise UsageError(
-                    f"{self.suite.name} asks for a score that is not applicable to {info.name}: {error.message}",
-                    "Leave it out of the suite's scorers; `croftbench run --scorers` records such things.",
-                ) from error
-            if keep and len(known.labels) and (bank or info.train or self._shipped):
-                _ = known.outputs  # for scores that are asked for later
-            scores = tuple(scoring.score(tables, protocol.headline, protocol.id_filter, protocol.full_spectrum))
-        env = environment.describe(self.device) | ({"splits": fold.sources} if fold.sources else {})
-        return RunResult(spec, scores, env, timings, created, needs=_needs(info)), tables
-
-    def known(self, fold: Fold, training: Callable[[], Outputs]) -> scorers.Context:
-        """What scores may look at: the training images, once `training` is called, and the text."""
-        labels = torch.tensor((fold.bank or fold.train).labels, dtype=torch.int64, device=self.device)
-        scale = self.identity.logit_scale
-        return scorers.Context(training, labels, scale, fold.classnames, fold.templates, self._embed)
-
-    def task(self, fold: Fold, spec: RunSpec, info: MethodInfo, within: Split) -> Task:
+    def task(self, fold: Fold, spec: RunSpec, info: MethodInfo, within: Split | None = None) -> Task:
         """What the method may learn from, with the needs that it declared.
+
+        `within` is a split that holds all of the fold's training images, and whose views are encoded in their place.
 
         Raises:
             UsageError: it declared needs that this version cannot provide.
         """
         if info.image not in ("features", "patches"):
             raise UsageError(f"{info.name} needs image='{info.image}', which does not exist.", "'features', 'patches'")
-        texts = self.text(fold.classnames, fold.templates)
-        none = self._examples(texts[:0][None], _none())
+        text = self.features.text(fold.classnames, fold.templates)
+        none = torch.empty(0, dtype=torch.int64, device=self.device)
         return Task(
             classnames=fold.classnames,
             domains=fold.domains,
-            train=self._train(fold.train, spec.views, within, info.image) if info.train else none,
-            val=None if fold.val is None else self._examples(self.features(fold.val, info.image)[None], fold.val),
-            text=texts,
+            train=self._training(fold.train, within or fold.train, spec.views, info.image)
+            if info.train
+            else Examples(text[:0][None], none, none),
+            val=None if fold.val is None else self._validation(fold.val, info.image),
+            text=text,
             logit_scale=self.identity.logit_scale,
             seed=spec.seed,
-            towers=Towers(self.encoder.text_tower() if info.text == "tower" else None),
+            towers=Towers(self.features.encoder.text_tower() if info.text == "tower" else None),
             device=self.device,
-            on_epoch=self._epoch(f"{info.name}, seed {spec.seed}, fold {spec.fold}"),
+            on_epoch=self._on_epoch(f"{info.name}, seed {spec.seed}, fold {spec.fold}"),
         )
 
-    def features(self, split: Split, image: str = "features") -> Tensor:
-        """(N, D) features of a split's images under the test transform; its pool is encoded once.
-
-        Or (N, 1 + P, D) with image="patches", read from the disk where they are indexed.
-        """
-        if image == "patches":
-            places = self._with_places(split.pool)
-            return Mapped([places], torch.tensor(split.rows), self.device, single=True)
-        return self._whole(split.pool)[torch.tensor(split.rows, device=self.device)]
-
-    def text(self, classnames: Sequence[str], templates: Sequence[str]) -> Tensor:
-        """(C, D) text features as `Task.text` defines them."""
-        prompts = [template.format(name.replace("_", " ")) for template in templates for name in classnames]
-        bank = self._embed(prompts).reshape(len(templates), len(classnames), -1)  # (T, C, D)
-        if len(templates) == 1:
-            return bank[0]
-        return unit(unit(bank).mean(0))
-
-    def _embed(self, prompts: Sequence[str]) -> Tensor:
-        """(P, D) raw text features."""
-        return torch.from_numpy(np.array(self.store.text(prompts))).to(self.device)
-
-    def _seen(self, split: Split, image: str) -> Tensor:
-        """Training images under the test transform; encoded alone where their pool is not encoded whole anyway."""
-        if split.pool.digest not in (self._places if image == "patches" else self._features):
-            split = own_pool(split)
-        return self.features(split, image)
-
-    def _pictures(self, shift: Shift, split: Split, image: str) -> Tensor:
+    def test_images(self, shift: Shift, split: Split, image: str) -> ImageFeatures:
         """Features of a test split, by the transform that the protocol gives its role."""
-        if shift == "semantic" and self.suite.protocol.ood_transform == "train":
-            return self._views(split, 1, image)[0]
-        return self.features(split, image)
-
-    def _named(
-        self, fold: Fold, task: Task, method: Method, info: MethodInfo, predictor: Predictor,
-        chosen: Mapping[str, scorers.Scorer],
-    ) -> Iterator[SplitTable]:  # fmt: skip
-        """Unknown classes told apart under their own names, where the method's classifier can be given names."""
-        for one in fold.named:
-            text = self.text(one.classnames, fold.templates)
-            if not info.train:  # nothing was learnt: other names make another classifier of the same kind
-                renamed = method.fit(replace(task, classnames=one.classnames, text=text))
-            elif isinstance(predictor, Renamable):
-                renamed = predictor.with_classes(one.classnames, text)
-            else:
-                continue
-            x, scale = self._pictures("named", one.split, info.image), self.identity.logit_scale
-            said = predict.predict(renamed, x, len(one.classnames), scale, info)
-            yield predict.table(one.split, "named", said, chosen)
-
-    def _whole(self, pool: Pool) -> Tensor:
-        if pool.digest not in self._features:
-            self.progress.stage(f"encoding {pool.name}", len(pool.paths))
-            array = self.store.test(pool, self.progress.advance)
-            self._features[pool.digest] = torch.from_numpy(np.array(array)).to(self.device)
-        return self._features[pool.digest]
-
-    def _with_places(self, pool: Pool) -> View:
-        if pool.digest not in self._places:
-            self.progress.stage(f"encoding places of {pool.name}", len(pool.paths))
-            self._places[pool.digest] = self.store.test_patches(pool, self.progress.advance)
-        return self._places[pool.digest]
-
-    def _train(self, split: Split, views: int, within: Split, image: str) -> Examples:
-        """The training images' views, taken from those of `within`."""
-        where = {row: i for i, row in enumerate(within.rows)}
-        chosen = torch.tensor([where[row] for row in split.rows], device=self.device)
-        return self._examples(self._views(within, views, image)[:, chosen], split)
-
-    def _views(self, split: Split, views: int, image: str) -> Tensor:
-        """(V, N, D) training views of a split; one split's at a time, for they are large and quickly read again.
-
-        With image="patches" (V, N, 1 + P, D), read from the disk where they are indexed.
-        """
-        pool = subset(split)
+        protocol = self.suite.protocol
+        if shift != "semantic" or protocol.ood_transform != "train":
+            return self.features.images(split, image)
         if image == "patches":
-            self.progress.stage(f"encoding places in {views} views of {pool.name}", len(pool.paths))
-            found = self.store.view_patches(pool, self.suite.protocol, views, self.progress.advance)
-            return Mapped(found, torch.arange(len(split)), self.device)
-        key = pool.digest, views
-        if self._held is None or self._held[0] != key:
-            self.progress.stage(f"encoding {views} views of {pool.name}", len(pool.paths))
-            array = self.store.views(pool, self.suite.protocol, views, self.progress.advance)
-            self._held = key, torch.from_numpy(array).to(self.device)
-        return self._held[1]
+            (view,) = self.features.view_places(split, protocol, 1)
+            return PlaceReader(view, np.arange(len(split)), self.device)
+        return self.features.views(split, protocol, 1)[0]
 
-    def _examples(self, views: Tensor, split: Split) -> Examples:
+    def score_context(self, fold: Fold, training: Callable[[], Outputs]) -> scorers.Context:
+        """What scores may look at: the outputs of the training images, once `training` is called, and the text."""
+        labels = torch.tensor(fold.score_bank.labels, dtype=torch.int64, device=self.device)
+        scale, encode = self.identity.logit_scale, self.features.encode_text
+        return scorers.Context(training, labels, scale, fold.classnames, fold.templates, encode)
+
+    def run(self, spec: RunSpec, info: MethodInfo, bank: bool = False) -> tuple[RunResult, list[SplitTable]]:
+        """One run, and its outputs kept: its numbers, and its answer and scores for every image.
+
+        With `bank` the outputs of the training images too, even for a method that needs none.
+
+        Raises:
+            CroftbenchError: data, method or training are at fault; the message says which.
+        """
+        with outputs.keeping(self.cache, spec.run_id) as writer:
+            fold = self.fold_of(spec, info, bank)
+            keep_bank = bank or info.train or self.draws.shipped
+            return _Run(self, fold, spec, info, fold.train, writer.through, keep_bank).execute()
+
+    def run_on(
+        self, fold: Fold, spec: RunSpec, info: MethodInfo, within: Split | None = None
+    ) -> tuple[RunResult, list[SplitTable]]:
+        """One run on a fold that is given, such as one made for tuning; `within` as in `task`, nothing is kept."""
+        return _Run(self, fold, spec, info, within or fold.train).execute()
+
+    def _training(self, split: Split, within: Split, views: int, image: str) -> Examples:
+        """A split's training views, taken from those of `within`."""
+        protocol, position = self.suite.protocol, {row: i for i, row in enumerate(within.rows)}
+        chosen = np.array([position[row] for row in split.rows], dtype=np.int64)
+        whole = self.features.views(within, protocol, views)[:, torch.from_numpy(chosen).to(self.device)]
+        stored = self.features.view_places(within, protocol, views) if image == "patches" else []
+        return self._examples(whole, split, [PlaceReader(view, chosen, self.device) for view in stored])
+
+    def _validation(self, split: Split, image: str) -> Examples:
+        """A split under the test transform, as one view."""
+        places = [self.features.test_places(split)] if image == "patches" else []
+        return self._examples(self.features.test(split)[None], split, places)
+
+    def _examples(self, views: Tensor, split: Split, places: Sequence[PlaceReader]) -> Examples:
         return Examples(
             views,
             torch.tensor(split.labels, device=self.device),
             torch.tensor(split.domains, device=self.device),
+            (lambda view, rows: places[view][rows]) if places else None,
         )
 
-    def _epoch(self, name: str) -> Callable[[int, int, float], None]:
+    def _on_epoch(self, name: str) -> Callable[[int, int, float], None]:
         def show(epoch: int, epochs: int, loss: float) -> None:
             if epoch == 0:
                 self.progress.stage(f"training {name}", epochs)
@@ -298,19 +174,99 @@ class Workbench:
         return show
 
 
+@dataclass(frozen=True)
+class _Run:
+    """One run on one fold: features, fit, predict and score, record.
+
+    Attributes:
+        bench, fold, spec, info: what is run, and on what.
+        within: as in `Workbench.task`.
+        keep: is handed all outputs.
+        keep_bank: those of the training images too, even where no score of the suite asks for them.
+    """
+
+    bench: Workbench
+    fold: Fold
+    spec: RunSpec
+    info: MethodInfo
+    within: Split
+    keep: Keep | None = None
+    keep_bank: bool = False
+
+    def execute(self) -> tuple[RunResult, list[SplitTable]]:
+        """All steps, timed."""
+        created = datetime.now(UTC).isoformat(timespec="seconds")
+        timings: dict[str, float] = {}
+        clock, protocol = Clock(timings), self.bench.suite.protocol
+        with clock("features"):
+            images = [self.bench.test_images(shift, split, self.info.image) for shift, split in self.fold.tests]
+            task = self.bench.task(self.fold, self.spec, self.info, self.within)
+        method = plugins.build(self.info, self.spec.params)
+        with clock("fit"):
+            predictor = method.fit(task)
+        with clock("score"):
+            tables = self.tables(images, task, method, predictor)
+            scores = tuple(scoring.score(tables, protocol.headline, protocol.id_filter, protocol.full_spectrum))
+        sources = {"splits": self.fold.sources} if self.fold.sources else {}
+        env = environment.describe(self.bench.device) | sources
+        return RunResult(self.spec, scores, env, timings, created, needs=_needs(self.info)), tables
+
+    def tables(
+        self, images: Sequence[ImageFeatures], task: Task, method: Method, predictor: Predictor
+    ) -> list[SplitTable]:
+        """Answers and scores for every image of every test split.
+
+        Raises:
+            UsageError: the suite asks for a score that has no meaning for this method.
+        """
+        suite, fold = self.bench.suite, self.fold
+
+        @functools.cache
+        def training() -> Outputs:
+            """Of the training images, for scores that compare with them: predicted once, if at all."""
+            features = self.bench.features.images(fold.score_bank, self.info.image, alone=True)
+            return predict.joined(self.predict(predictor, outputs.TRAIN, features))
+
+        context = self.bench.score_context(fold, training)
+        try:
+            fitted = {name: scorers.fit(name, context) for name in suite.protocol.scorers}
+            tables = [
+                predict.table(split, shift, self.predict(predictor, str(i), features), fitted)
+                for i, ((shift, split), features) in enumerate(zip(fold.tests, images, strict=True))
+            ]
+            tables += self.named(task, method, predictor, fitted)
+        except scorers.NotApplicableError as error:
+            raise UsageError(
+                f"{suite.name} asks for a score that is not applicable to {self.info.name}: {error.message}",
+                "Leave it out of the suite's scorers; `croftbench run --scorers` records such things.",
+            ) from error
+        if self.keep and self.keep_bank and len(fold.score_bank):
+            training()  # predicting keeps them, for scores that are asked for later
+        return tables
+
+    def predict(self, predictor: Predictor, part: str, features: ImageFeatures) -> Iterator[Outputs]:
+        """A predictor's outputs for a part of the run, kept on the way."""
+        scale = self.bench.identity.logit_scale
+        predicted = predict.predict(predictor, features, len(self.fold.classnames), scale, self.info)
+        return self.keep(part, len(features), predicted) if self.keep else predicted
+
+    def named(
+        self, task: Task, method: Method, predictor: Predictor, fitted: Mapping[str, scorers.Scorer]
+    ) -> Iterator[SplitTable]:
+        """Unknown classes told apart under their own names, where the method's classifier can be given names."""
+        for one in self.fold.named:
+            text = self.bench.features.text(one.classnames, self.fold.templates)
+            if not self.info.train:  # nothing was learnt: other names make another classifier of the same kind
+                renamed = method.fit(replace(task, classnames=one.classnames, text=text))
+            elif isinstance(predictor, Renamable):
+                renamed = predictor.with_classes(one.classnames, text)
+            else:
+                continue
+            features, scale = self.bench.test_images("named", one.split, self.info.image), task.logit_scale
+            predicted = predict.predict(renamed, features, len(one.classnames), scale, self.info)
+            yield predict.table(one.split, "named", predicted, fitted)
+
+
 def _needs(info: MethodInfo) -> dict[str, str | bool]:
     """What the method declared, for the run's record."""
     return {"image": info.image, "text": info.text, "train": info.train, "transductive": info.transductive}
-
-
-def _answers(logits: Tensor, space: Sequence[int]) -> Tensor:
-    """(B,) predicted labels; in a label space (Split.space), of the best class in it, as the label it counts as."""
-    if not space:
-        return logits.argmax(1)
-    counts_as = torch.tensor(space, device=logits.device)  # (C,)
-    return counts_as[logits.masked_fill(counts_as == UNKNOWN, -torch.inf).argmax(1)]
-
-
-def _none() -> Split:
-    """A split without images."""
-    return Split("none", Pool("none", "none", (), ""), (), (), ())

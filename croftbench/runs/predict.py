@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from croftbench.draw.splits import UNKNOWN, Shift, Split
+from croftbench.encoders.lazy import ImageFeatures
 from croftbench.errors import TrainingError
 from croftbench.method import Outputs, Predictor
 from croftbench.plugins import MethodInfo
@@ -31,7 +32,9 @@ PROBED = 64
 
 
 @torch.no_grad()
-def predict(predictor: Predictor, features: Tensor, classes: int, scale: float, info: MethodInfo) -> Iterator[Outputs]:
+def predict(
+    predictor: Predictor, features: ImageFeatures, classes: int, scale: float, info: MethodInfo
+) -> Iterator[Outputs]:
     """A predictor's outputs for any number of images, in order, checked against the contract.
 
     A transductive method sees all images at once, any other one so many that memory stays bounded.
@@ -40,9 +43,14 @@ def predict(predictor: Predictor, features: Tensor, classes: int, scale: float, 
         TrainingError: outputs of the wrong shape, values that are not finite, or class features that do not give
             the logits.
     """
-    size = CHUNK if features.ndim == 2 else max(1, PLACES // features.shape[1])
-    for chunk in torch.split(features, max(1, len(features)) if info.transductive else size):
-        outputs = predictor(chunk.clone())
+    size = CHUNK if len(features.shape) == 2 else max(1, PLACES // features.shape[1])
+    if info.transductive:
+        size = max(1, len(features))
+    for start in range(0, len(features), size):
+        chunk = features[start : start + size]
+        if isinstance(features, Tensor):
+            chunk = chunk.clone()  # a predictor may write on what it is given; what was read is its own
+        outputs = predictor(chunk)
         _check(outputs, len(chunk), classes, scale, info.name)
         yield outputs
 

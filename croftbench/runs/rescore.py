@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from croftbench.runs.execute import Workbench
 
 
-def here(
+def score_all(
     bench: Workbench,
     jobs: Sequence[tuple[Job, Sequence[Asked]]],
     folder: Path,
@@ -32,8 +32,8 @@ def here(
     for job, asked in jobs:
         try:
             result = results.read(results.path_of(folder, job.spec))
-            found, world = score(bench, result, job, asked)
-            posthoc.write(folder, posthoc.read(folder, job.spec).with_more(found, world))
+            scored, world = score(bench, result, job, asked)
+            posthoc.write(folder, posthoc.read(folder, job.spec).with_more(scored, world))
         except CroftbenchError as error:
             failed(job, error)
         bench.progress.advance()
@@ -51,28 +51,29 @@ def score(
         CroftbenchError: data, method or training are at fault, or outputs cannot be kept.
     """
     created = datetime.now(UTC).isoformat(timespec="seconds")
-    how, found = "kept", _scored(bench, result, job, asked)
-    if found is None or not found[1]:
+    source, rescored = "kept", _from_kept(bench, result, job, asked)
+    if rescored is None or not rescored[1]:
         bench.run(job.spec, job.info, bank=True)
-        how, found = "fitted again", _scored(bench, result, job, asked)
-    if found is None:
+        source, rescored = "fitted again", _from_kept(bench, result, job, asked)
+    if rescored is None:
         raise DataError(f"cannot keep outputs in {bench.cache}.", "Free some space, or choose another --cache.")
-    world = environment.describe(bench.device) | {"created": created, "outputs": how, "agrees": found[1]}
-    return found[0], world
+    scored, agrees = rescored
+    return scored, environment.describe(bench.device) | {"created": created, "outputs": source, "agrees": agrees}
 
 
-def _scored(bench: Workbench, result: RunResult, job: Job, asked: Sequence[Asked]) -> tuple[list[Scored], bool] | None:
+def _from_kept(
+    bench: Workbench, result: RunResult, job: Job, asked: Sequence[Asked]
+) -> tuple[list[Scored], bool] | None:
     """Scores from kept outputs, and whether these give the run's accuracies; None where there are none."""
-    fold, kept = bench.draw(job.spec, job.info, bank=True), outputs.find(bench.cache, job.spec.run_id)
-    tested = fold.tests
-    parts = [(outputs.TRAIN, fold.bank or fold.train), *((str(i), split) for i, (_, split) in enumerate(tested))]
+    fold, kept = bench.fold_of(job.spec, job.info, bank=True), outputs.find(bench.cache, job.spec.run_id)
+    parts = [(outputs.TRAIN, fold.score_bank), *((str(i), split) for i, (_, split) in enumerate(fold.tests))]
     if kept is None or any(kept.images(part) != len(split) for part, split in parts):
         return None
     try:
-        known = bench.known(fold, lambda: predict.joined(kept.read(outputs.TRAIN, bench.device)))
-        found, tables = predict.score(kept, tested, known, asked, bench.suite.protocol.id_filter)
+        context = bench.score_context(fold, lambda: predict.joined(kept.read(outputs.TRAIN, bench.device)))
+        scored, tables = predict.score(kept, fold.tests, context, asked, bench.suite.protocol.id_filter)
     except outputs.DamagedError:
         return None
-    own = {(s.split, s.shift): s.value for s in result.scores if s.metric == "accuracy" and s.shift != "named"}
+    before = {(s.split, s.shift): s.value for s in result.scores if s.metric == "accuracy" and s.shift != "named"}
     again = {(t.name, t.shift): float(t.correct.mean()) for t in tables if t.shift != "semantic"}
-    return found, own == again
+    return scored, before == again

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from croftbench.classnames import comparable
 from croftbench.errors import DataError, UsageError
-from croftbench.scorers.context import Context, NotApplicableError, Scorer, norm
+from croftbench.scorers.context import Context, NotApplicableError, Scorer
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -69,19 +70,15 @@ def _read(path: Path) -> dict[str, str]:
     words: dict[str, str] = {}
     for line in lines:
         if line.strip():
-            words.setdefault(_plain(line), line.strip())
+            words.setdefault(comparable(line), line.strip())
     return words
-
-
-def _plain(name: str) -> str:
-    return " ".join(name.replace("_", " ").casefold().split())
 
 
 def _mined(context: Context, path: Path, share: float, eta: float) -> Tensor:
     """(M, D) unit features of the words that are farthest from the classes, farthest first."""
     import torch
 
-    words, taken = _read(path), {_plain(name) for name in context.classnames}
+    words, taken = _read(path), {comparable(name) for name in context.classnames}
     others = [i for i, word in enumerate(words) if word not in taken]
     if not others:
         raise DataError(f"the word list {path} has no word that is not a class.", "One word a line, UTF-8.")
@@ -92,9 +89,8 @@ def _mined(context: Context, path: Path, share: float, eta: float) -> Tensor:
 
 
 def _text(context: Context, names: Sequence[str]) -> Tensor:
-    """(P, D) unit features: the mean over templates of unit features, as classes have them."""
-    prompts = [template.format(name.replace("_", " ")) for template in context.templates for name in names]
-    raw = context.encode_text(prompts)
-    bank = raw / norm(raw)[:, None]
-    mean = bank.reshape(len(context.templates), len(names), -1).mean(0)
-    return mean / norm(mean)[:, None]
+    """(P, D) unit text features, as classes have them."""
+    from croftbench.prompting import class_text  # torch
+    from croftbench.training import unit
+
+    return unit(class_text(context.encode_text, names, context.templates))

@@ -99,7 +99,7 @@ def record(
 
 def _task(bench: Workbench, job: Job) -> Task:
     fold = bench.fold(job.spec)
-    return bench.task(fold, job.spec, job.info, fold.train)
+    return bench.task(fold, job.spec, job.info)
 
 
 @dataclass
@@ -123,7 +123,7 @@ class _Measured:
         yield self._finding("energy gradient", "train", "train", *self._gradient(seen))
         splits: list[tuple[Shift, Split]] = [("id", self.fold.id)]
         splits += [("covariate", s) for s in self.fold.covariate] + [("semantic", s) for s in self.fold.semantic]
-        outputs = [self._outputs(self.bench.features(split)) for _, split in splits]
+        outputs = [self._outputs(self.bench.features.test(split)) for _, split in splits]
         for (shift, split), out in zip(splits, outputs, strict=True):
             yield self._finding("energy gradient", split.name, shift, *self._gradient(out))
 

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from croftbench.classnames import comparable
 from croftbench.suites import lists, registry
 from croftbench.suites.families import Family
 from croftbench.suites.language import FoldSpec, SemanticSpec, Suite
@@ -253,19 +254,14 @@ def _overlap(
         return
     home = families[fold.train[0]][0]
     known = set(known_in(suite, fold, families, folder)[0])
-    names = {_normalised(name) for key, name in zip(home.ids, home.classnames, strict=True) if key in known}
+    names = {comparable(name) for key, name in zip(home.ids, home.classnames, strict=True) if key in known}
     for split in spec.splits:
         family, part = families[split]
         for member in family.part(part).members:
             key, name = family.ids[member], family.classnames[member]
-            if key not in spec.exclude and (key in known or _normalised(name) in names):
+            if key not in spec.exclude and (key in known or comparable(name) in names):
                 message = f"class '{key}' ({name}) of '{split}' is known in fold '{fold.name}'; list it in 'exclude'"
                 yield message, ("semantic", i, "splits")
-
-
-def _normalised(name: str) -> str:
-    """A class name without what may differ in spelling: case, underscores, repeated spaces."""
-    return " ".join(name.casefold().replace("_", " ").split())
 
 
 def _names(suite: Suite) -> Faults:

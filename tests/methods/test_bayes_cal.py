@@ -11,7 +11,8 @@ from torch import Tensor
 
 from croftbench.method import Examples, Task, Towers
 from croftbench.methods import bayes_cal
-from croftbench.methods.bayes_cal import BayesCAL, Context, Names, irm, orthogonality, sample
+from croftbench.methods.bayes_cal import BayesCAL, Context, irm, orthogonality, sample
+from croftbench.prompting import Prompts
 from croftbench.training import Batch, Recipe, sgd, unit
 
 CLASSES = ("dog", "cat", "hot_dog", "bird", "fish")
@@ -95,9 +96,9 @@ def test_a_step_matches_the_published_code(
 ) -> None:  # fmt: skip
     assert record["alphas"].tolist() == [OFFICIAL.a1, OFFICIAL.a2, OFFICIAL.a3]
     s, (q, q_domain) = float(np.exp(record["log_scale"])), contexts
-    names, domains = Names(tower, CLASSES), Names(tower, DOMAINS)
+    names, domains = Prompts(tower, CLASSES), Prompts(tower, DOMAINS)
     single = batch.features.float()  # the published code normalises image features in single precision
-    logits = s * unit(single, 1e-6).double() @ names.features(sample(q, noise[0])).T
+    logits = s * unit(single, 1e-6).double() @ names.features(sample(q, noise[0]), 1e-6).T
     close(logits, record["logits_cat"], 1e-10)
     terms = OFFICIAL.terms(replace(batch, features=single), names, domains, q, q_domain, noise, s)
     close(terms.irm, record["irm"], 1e-10)
@@ -117,7 +118,7 @@ def test_a_step_matches_the_published_code(
 def test_the_published_orthogonality_trains_nothing_and_the_correct_one_does(
     tower: ToyTower, batch: Batch, contexts: tuple[Context, Context], noise: tuple[Tensor, Tensor]
 ) -> None:
-    names, domains = Names(tower, CLASSES), Names(tower, DOMAINS)
+    names, domains = Prompts(tower, CLASSES), Prompts(tower, DOMAINS)
     q, q_domain = contexts
     for variant in ("official", "correct"):
         orth = BayesCAL(variant=variant, n_ctx=4).terms(batch, names, domains, q, q_domain, noise, 100.0).orth
@@ -179,7 +180,7 @@ def test_kl_is_that_of_two_gaussians() -> None:
 
 
 def test_the_posterior_starts_as_the_prior() -> None:
-    q = Context.start((50, 40), math.sqrt(0.02), torch.Generator().manual_seed(0), torch.zeros(()))
+    q = Context.start(0.02 * torch.randn(50, 40, generator=torch.Generator().manual_seed(0)), math.sqrt(0.02))
     assert torch.equal(q.mu, q.mu0)
     assert q.mu0.std() == pytest.approx(0.02, rel=0.05)
     assert BayesCAL(beta=1.0).kl(q).item() == pytest.approx(0, abs=1e-3)
@@ -208,13 +209,13 @@ def test_only_names_of_domains_with_training_images_are_used(task: Task, tower: 
 
 def test_the_class_is_told_with_the_posterior_s_mean(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[Tensor] = []
-    plain = Names.features
+    plain = Prompts.features
 
-    def watched(self: Names, v: Tensor) -> Tensor:
+    def watched(self: Prompts, v: Tensor, eps: float) -> Tensor:
         seen.append(v.detach().clone())
-        return plain(self, v)
+        return plain(self, v, eps)
 
-    monkeypatch.setattr(Names, "features", watched)
+    monkeypatch.setattr(Prompts, "features", watched)
     made: list[Context] = []
     start = Context.start
     monkeypatch.setattr(bayes_cal.Context, "start", lambda *a: made.append(start(*a)) or made[-1])
@@ -229,7 +230,9 @@ def test_with_one_domain_its_terms_vanish_and_irm_remains(
     tower: ToyTower, batch: Batch, contexts: tuple[Context, Context], noise: tuple[Tensor, Tensor]
 ) -> None:
     alone = Batch(batch.features, batch.labels, torch.zeros(8, dtype=torch.long))
-    terms = BayesCAL(n_ctx=4).terms(alone, Names(tower, CLASSES), Names(tower, DOMAINS[:1]), *contexts, noise, 100.0)
+    terms = BayesCAL(n_ctx=4).terms(
+        alone, Prompts(tower, CLASSES), Prompts(tower, DOMAINS[:1]), *contexts, noise, 100.0
+    )
     assert terms.ce_domain == terms.orth == 0
     assert terms.irm > 0
 
@@ -238,7 +241,7 @@ def test_gradients_reach_both_contexts_and_nothing_else(
     tower: ToyTower, batch: Batch, contexts: tuple[Context, Context], noise: tuple[Tensor, Tensor]
 ) -> None:
     method = BayesCAL(n_ctx=4)
-    terms = method.terms(batch, Names(tower, CLASSES), Names(tower, DOMAINS), *contexts, noise, 100.0)
+    terms = method.terms(batch, Prompts(tower, CLASSES), Prompts(tower, DOMAINS), *contexts, noise, 100.0)
     method.loss(terms).backward()
     for context in contexts:
         assert context.mu.grad.abs().max() > 0

@@ -14,9 +14,9 @@ from croftbench.encoders import text_tower
 from croftbench.errors import UsageError
 from croftbench.method import Examples, Task
 from croftbench.methods import cocoop
-from croftbench.methods.cocoop import CoCoOp, Weights, class_logits, prompts
-from croftbench.methods.coop import CoOp, class_features
-from croftbench.methods.coop import prompts as coop_prompts
+from croftbench.methods.cocoop import CoCoOp, Weights, class_logits
+from croftbench.methods.coop import CoOp
+from croftbench.prompting import Prompts, initial_context
 from croftbench.training import Recipe, unit
 
 NAMES = ("dog", "hot_dog", "hook and loop fastener (tape)")
@@ -51,7 +51,7 @@ def test_forward_matches_the_published_code(
     tower = ToyTower(record)
     weights = Weights(*(torch.from_numpy(record[name]) for name in ("ctx", "l1_w", "l1_b", "l2_w", "l2_b")))
     z = unit(torch.from_numpy(record["image"]))
-    logits = class_logits(tower, weights, z, prompts(tower, ("x",) * 5), float(np.exp(record["log_scale"])))
+    logits = class_logits(weights, z, Prompts(tower, ("x",) * 5), float(np.exp(record["log_scale"])))
     close(z, record["z"], 1e-10)
     close(logits, record["logits"], 1e-10)
     close(logits.logsumexp(1), record["energy"], 1e-10)
@@ -88,7 +88,7 @@ def test_logits_and_all_gradients_are_those_of_the_prompts_spelt_out(
     monkeypatch.setattr(text_tower, "KEPT", kept)
     weights = random_weights()
     images = torch.randn(4, 16, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
-    fast = class_logits(tiny.tower, weights, unit(images), prompts(tiny.tower, NAMES), 20.0)
+    fast = class_logits(weights, unit(images), Prompts(tiny.tower, NAMES), 20.0)
     slow = torch.stack([torch.stack(spelt_out(tiny, weights, image)) for image in images])
     assert torch.allclose(fast, slow, atol=1e-11)
     weight = torch.randn(fast.shape, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
@@ -106,7 +106,7 @@ def test_the_loss_is_the_mean_cross_entropy(tiny: Any, tiny_task: Callable[..., 
     method = CoCoOp(n_ctx=5, recipe=Recipe(epochs=1, batch=4))
     method.fit(task)
     rng = task.generator()
-    weights = Weights.initial(method.initial(tiny.tower, rng), 16, rng)
+    weights = Weights.initial(initial_context(tiny.tower, (5, 32), rng), 16, rng)
     total = 0.0
     for image, label in zip(few.views[0], few.labels.tolist(), strict=True):
         odds = [math.exp(logit.item()) for logit in spelt_out(tiny, weights, image)]
@@ -118,15 +118,14 @@ def test_a_meta_net_of_zeros_leaves_coop(tiny: Any) -> None:
     weights = random_weights()
     still = weights._replace(B=torch.zeros_like(weights.B), b=torch.zeros_like(weights.b))
     z = unit(torch.randn(6, 16, generator=torch.Generator().manual_seed(1), dtype=torch.float64))
-    t = class_features(tiny.tower, weights.v, 5, coop_prompts(tiny.tower, NAMES))
-    logits = class_logits(tiny.tower, still, z, prompts(tiny.tower, NAMES), 20.0)
+    t = Prompts(tiny.tower, NAMES).features(weights.v)
+    logits = class_logits(still, z, Prompts(tiny.tower, NAMES), 20.0)
     assert torch.allclose(logits, 20 * z @ t.T, atol=1e-12)
 
 
 def test_it_starts_as_the_published_code_does(tiny: Any, tiny_task: Callable[..., Task]) -> None:
     rng = tiny_task().generator()
-    method = CoCoOp()
-    v, A, a, B, b = Weights.initial(method.initial(tiny.tower, rng), 512, rng)
+    v, A, a, B, b = Weights.initial(initial_context(tiny.tower, (16, 32), rng), 512, rng)
     assert v.shape == (16, 32)
     assert 0.015 < v.std() < 0.025
     assert (A.shape, a.shape, B.shape, b.shape) == ((32, 512), (32,), (32, 32), (32,))
@@ -134,8 +133,6 @@ def test_it_starts_as_the_published_code_does(tiny: Any, tiny_task: Callable[...
         bound = inputs**-0.5
         assert 0.8 * bound < weight.abs().max() <= bound
         assert 0.4 * bound < weight.std() < 0.8 * bound
-    words = CoCoOp(words="a photo of a").initial(tiny.tower, rng)
-    assert torch.equal(words, tiny.embed("a photo of a")[1:5])
 
 
 def test_every_batch_size_sees_the_same_prompts(

@@ -13,7 +13,7 @@ from torch.nn.functional import cross_entropy
 
 from croftbench.errors import UsageError
 from croftbench.method import Examples, Renamable, Task, Towers
-from croftbench.methods.coop import CoOp, class_features, prompts
+from croftbench.methods.coop import CoOp, PlacedPrompts
 from croftbench.training import Recipe, sgd, unit
 
 NAMES = ("dog", "cat", "hot_dog", "bird", "fish")
@@ -63,7 +63,7 @@ def task(record: dict[str, np.ndarray]) -> Task:
 
 def test_forward_matches_the_published_code(record: dict[str, np.ndarray], close: Callable[..., None]) -> None:
     tower = ToyTower(record)
-    t = class_features(tower, torch.from_numpy(record["ctx"]), 4, prompts(tower, NAMES))
+    t = PlacedPrompts(tower, NAMES).placed(torch.from_numpy(record["ctx"]), 4)
     z = unit(torch.from_numpy(record["image"]))
     logits = float(np.exp(record["log_scale"])) * z @ t.T
     close(z, record["z"], 1e-10)
@@ -75,7 +75,7 @@ def test_step_matches_the_published_code(record: dict[str, np.ndarray], close: C
     tower = ToyTower(record)
     v = torch.from_numpy(record["ctx"].copy()).requires_grad_()
     z, s = unit(torch.from_numpy(record["image"])), float(np.exp(record["log_scale"]))
-    t = class_features(tower, v, 4, prompts(tower, NAMES))
+    t = PlacedPrompts(tower, NAMES).placed(v, 4)
     loss = cross_entropy(s * z @ t.T, torch.from_numpy(record["label"]))
     loss.backward()
     close(loss, record["step_loss"], 1e-10)
@@ -98,7 +98,7 @@ def test_fit_takes_the_published_step_from_its_own_draw(
     assert drawn["size"] == (4, 8)
     assert isinstance(drawn["generator"], torch.Generator)
     tower = ToyTower(record)
-    t = class_features(tower, torch.from_numpy(record["step_ctx"]), 4, prompts(tower, NAMES))
+    t = PlacedPrompts(tower, NAMES).placed(torch.from_numpy(record["step_ctx"]), 4)
     image = torch.from_numpy(record["image"])
     close(predict(image).logits, (task.logit_scale * unit(image) @ t.T).numpy(), 1e-10)
     close(predict(image).features, record["z"], 1e-10)
@@ -106,7 +106,7 @@ def test_fit_takes_the_published_step_from_its_own_draw(
 
 def test_prompts_are_names_with_spaces_and_a_full_stop(record: dict[str, np.ndarray]) -> None:
     tower = ToyTower(record)
-    prompts(tower, NAMES)
+    PlacedPrompts(tower, NAMES)
     assert tower.asked == ["dog.", "cat.", "hot dog.", "bird.", "fish."]
 
 
@@ -153,7 +153,7 @@ def test_every_prompt_is_the_one_spelt_out(tiny: Any, position: str, specific: b
     shape = (len(names), m, 32) if specific else (m, 32)
     v = torch.randn(shape, generator=torch.Generator().manual_seed(2), dtype=torch.float64).requires_grad_()
     h = {"end": m, "middle": m // 2, "front": 0}[position]
-    t = class_features(tiny.tower, v, h, prompts(tiny.tower, names))
+    t = PlacedPrompts(tiny.tower, names).placed(v, h)
     written = [name.replace("_", " ") for name in names]
     slow = torch.stack([spelt_out(tiny, v[c] if specific else v, name, position) for c, name in enumerate(written)])
     slow = slow / slow.norm(dim=1, keepdim=True)
@@ -202,7 +202,7 @@ def test_permuting_classes_permutes_logits(
 
 def test_a_class_specific_context_moves_by_its_own_prompt_alone(tiny: Any) -> None:
     v = torch.randn(3, 4, 32, dtype=torch.float64, requires_grad=True)
-    t = class_features(tiny.tower, v, 2, prompts(tiny.tower, ("dog", "cat", "hot dog")))
+    t = PlacedPrompts(tiny.tower, ("dog", "cat", "hot dog")).placed(v, 2)
     (gradient,) = torch.autograd.grad(t[1].sum(), v)
     assert gradient[[0, 2]].abs().max() == 0
     assert (gradient[1].abs().amax(1) > 0).all()

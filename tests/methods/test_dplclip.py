@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from croftbench.method import Examples, Task, Towers
-from croftbench.methods.dplclip import DPLCLIP, Net, Prompts, domain_logits, loss_of
+from croftbench.methods.dplclip import DPLCLIP, Net, domain_logits, loss_of
+from croftbench.prompting import Prompts
 from croftbench.training import Recipe, unit
 
 NAMES = ("dog", "hot_dog", "bird")

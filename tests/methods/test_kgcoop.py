@@ -3,7 +3,6 @@
 import math
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import pytest
 import torch
@@ -80,14 +79,6 @@ def test_permuting_classes_permutes_logits(tiny_task: Callable[..., Task]) -> No
     image = tiny_task().train.views[1]
     one, other = method.fit(tiny_task())(image).logits, method.fit(tiny_task(order))(image).logits
     assert torch.allclose(other, one[:, order], atol=1e-9)
-
-
-def test_the_context_starts_as_words_or_at_random(tiny: Any, tiny_task: Callable[..., Task]) -> None:
-    rng = tiny_task().generator()
-    assert torch.equal(KgCoOp().initial(tiny.tower, rng), tiny.embed("a photo of a")[1:5])
-    v = KgCoOp(words="", n_ctx=9).initial(tiny.tower, rng)
-    assert v.shape == (9, 32)
-    assert 0.015 < v.std() < 0.025
 
 
 def test_an_unusable_context_is_one_clear_line(tiny_task: Callable[..., Task]) -> None:

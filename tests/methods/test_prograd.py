@@ -11,7 +11,8 @@ import torch
 from croftbench.errors import UsageError
 from croftbench.method import Examples, Task
 from croftbench.methods.coop import CoOp
-from croftbench.methods.prograd import ProGrad, aligned, class_features, divergence, prompts
+from croftbench.methods.prograd import ProGrad, aligned, divergence
+from croftbench.prompting import Prompts
 from croftbench.training import Recipe, unit
 
 
@@ -70,10 +71,10 @@ def test_a_step_descends_the_projected_gradient(tiny: Any, tiny_task: Callable[.
     task = replace(task, train=few, on_epoch=lambda epoch, epochs, loss: reported.append(loss))
     recipe = Recipe(epochs=1, warmup_lr=0.05, weight_decay=0.1)
     method = ProGrad(n_ctx=5, projection=0.9, temperature=2.0, recipe=recipe)
-    around = prompts(tiny.tower, task.classnames)
+    prompts = Prompts(tiny.tower, task.classnames)
 
     v = method.initial(tiny.tower, task.generator()).requires_grad_()
-    t = class_features(tiny.tower, v, around)
+    t = prompts.features(v)
     ce = kl = torch.zeros((), dtype=torch.float64)
     for image, label in zip(unit(few.views[0]), few.labels.tolist(), strict=True):
         odds = [(20 * image @ row).exp() for row in t]
@@ -93,7 +94,7 @@ def test_a_step_descends_the_projected_gradient(tiny: Any, tiny_task: Callable[.
     outputs = method.fit(task)(few.views[0])
     assert reported == [pytest.approx(ce.item(), rel=1e-10)]
     assert outputs.classes is not None
-    assert torch.allclose(outputs.classes, class_features(tiny.tower, moved, around), atol=1e-10)
+    assert torch.allclose(outputs.classes, prompts.features(moved), atol=1e-10)
 
 
 def test_without_projection_it_is_coop(tiny_task: Callable[..., Task], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,6 @@ from croftbench import encoders, plugins
 from croftbench.data.pool import Pool
 from croftbench.data.roots import Roots
 from croftbench.draw.splits import Fold, Split
-from croftbench.encoders.lazy import Mapped
 from croftbench.errors import UsageError
 from croftbench.runs.execute import Workbench
 from croftbench.runs.spec import RunSpec
@@ -52,28 +51,32 @@ def spec(info, **changed):
 
 def test_row_zero_is_the_feature_itself(bench, fold):
     for split in (fold.id, fold.semantic[0]):
-        found = bench.features(split, "patches")
-        assert isinstance(found, Mapped)
-        assert found.shape == (3, 5, 256)
-        assert torch.equal(found[:, 0], bench.features(split))
+        places = bench.features.images(split, "patches")
+        assert places.shape == (3, 5, 256)
+        assert torch.equal(places[:][:, 0], bench.features.test(split))
 
 
 def test_a_task_with_places(bench, fold, cache):
     info = plugins.describe("locoop", cache)
-    task = bench.task(fold, spec(info), info, fold.train)
+    task = bench.task(fold, spec(info), info)
     plain = plugins.describe("coop", cache)
-    without = bench.task(fold, spec(plain), plain, fold.train)
-    assert isinstance(task.train.views, Mapped)
-    assert task.train.views.shape == (2, 9, 5, 256)
-    assert torch.equal(task.train.views[:, :, 0], without.train.views)
-    assert torch.equal(task.val.views[:, :, 0], without.val.views)
+    without = bench.task(fold, spec(plain), plain)
+    assert task.train.views.shape == (2, 9, 256)
+    for examples, whole in ((task.train, without.train), (task.val, without.val)):
+        assert torch.equal(examples.views, whole.views)
+        rows = torch.tensor([2, 0, 2])
+        for view in range(len(whole.views)):
+            batch = examples.batch(view, rows)
+            assert batch.shape == (3, 5, 256)
+            assert torch.equal(batch[:, 0], whole.batch(view, rows))
+    assert not torch.equal(task.train.batch(0, rows), task.train.batch(1, rows))
     assert task.domains == without.domains == ("ink", "paint")
     assert task.train.domains.tolist() == [row % 2 for row in range(3, 12)]
     fewer = replace(
         fold, train=replace(fold.train, **{k: getattr(fold.train, k)[::2] for k in ("rows", "labels", "domains")})
     )
     tuned = bench.task(fewer, spec(info), info, fold.train)
-    assert torch.equal(tuned.train.views[1], task.train.views[1][torch.arange(0, 9, 2)])
+    assert torch.equal(tuned.train.batch(1, torch.arange(5)), task.train.batch(1, torch.arange(0, 9, 2)))
 
 
 @pytest.mark.parametrize(("name", "changed"), [("gl-mcm", {}), ("locoop", {"epochs": 2, "batch": 4})])
@@ -87,4 +90,4 @@ def test_methods_with_places_run(bench, fold, cache, name, changed):
 def test_another_kind_of_image_is_refused(bench, fold, cache):
     info = replace(plugins.describe("coop", cache), image="pixels")
     with pytest.raises(UsageError, match="image='pixels', which does not exist"):
-        bench.task(fold, spec(info), info, fold.train)
+        bench.task(fold, spec(info), info)

@@ -89,7 +89,7 @@ def test_an_incomplete_split_is_refused_with_the_next_command(manifests, tmp_pat
     job = planning.plan(suite, info, bench.identity, seeds=(1,))[0]
     with pytest.raises(DataError, match=r"pacs/photo is incomplete: .*croftbench data verify pacs/photo"):
         bench.run(job.spec, info)
-    bench.allow_incomplete = True
+    bench.draws.allow_incomplete = True
     run, _ = bench.run(job.spec, info)
     assert run.env["splits"]["pacs/photo"]["state"] == "incomplete"
 

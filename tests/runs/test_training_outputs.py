@@ -14,8 +14,9 @@ def test_training_images_are_encoded_alone_or_taken_from_their_pool(cache, suite
     bench = execute.Workbench(suite, encoders.EMBEDDED, cache, torch.device("cpu"))
     (job,) = planning.plan(suite, plugins.describe("zero-shot", cache), bench.identity)
     split = bench.fold(job.spec).train
-    alone = bench._seen(split, "features")
-    assert split.pool.digest not in bench._features
-    assert torch.equal(bench.features(split), alone)
-    assert torch.equal(bench._seen(split, "features"), alone)
+    features = bench.features
+    alone = features.images(split, "features", alone=True)
+    assert split.pool.digest not in features._pools
+    assert torch.equal(features.test(split), alone)
+    assert torch.equal(features.images(split, "features", alone=True), alone)
     assert len(alone) == len(draw.folds(suite, 1)[0].train)

@@ -1,0 +1,120 @@
+"""Features of one encoder on one device: pools, training views, places and text, each made once for all runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from croftbench import encoders
+from croftbench.data.pool import Pool
+from croftbench.data.roots import Roots
+from croftbench.draw.build import subset
+from croftbench.draw.gather import own_pool
+from croftbench.draw.splits import Split
+from croftbench.encoders.lazy import ImageFeatures, PlaceReader, View
+from croftbench.encoders.store import FeatureStore
+from croftbench.progress import Progress, Silent
+from croftbench.prompting import class_text
+from croftbench.suites.language import Protocol
+
+if TYPE_CHECKING:
+    from croftbench.encoders.clip import Encoder
+    from croftbench.encoders.identity import Identity
+
+
+class Features:
+    """What a frozen encoder makes of images and texts.
+
+    Args:
+        encoder_id: the encoder; CLIP is loaded when something is not in the cache.
+        cache: folder of the feature store and the encoder records.
+        device: where tensors go, and the encoder when it is loaded.
+        progress: where stages are shown.
+        roots: where images come from; only those that ship when None.
+    """
+
+    def __init__(
+        self, encoder_id: str, cache: Path, device: torch.device, progress: Progress | None = None,
+        roots: Roots | None = None,
+    ) -> None:  # fmt: skip
+        self.encoder_id, self.cache, self.device = encoder_id, cache, device
+        self.progress = progress or Silent()
+        self.roots = roots or Roots()
+        self._pools: dict[str, Tensor] = {}
+        self._places: dict[str, View] = {}
+        self._last_views: tuple[tuple[str, int], Tensor] | None = None
+
+    @cached_property
+    def encoder(self) -> Encoder:
+        """The encoder itself; touching it loads CLIP."""
+        self.progress.stage(f"loading {self.encoder_id}", 1)
+        encoder = encoders.load(self.encoder_id, self.device, self.cache)
+        self.progress.advance()
+        return encoder
+
+    @cached_property
+    def identity(self) -> Identity:
+        """What the encoder is, from its record where there is one."""
+        return encoders.identity(self.encoder_id, self.cache) or self.encoder.identity
+
+    def test(self, split: Split) -> Tensor:
+        """(N, D) features of a split's images under the test transform; its pool is encoded once."""
+        return self._pool(split.pool)[torch.tensor(split.rows, device=self.device)]
+
+    def test_places(self, split: Split) -> PlaceReader:
+        """(N, 1 + P, D) the same, with the features of places, on disk."""
+        return PlaceReader(self._pool_places(split.pool), np.array(split.rows, dtype=np.int64), self.device)
+
+    def images(self, split: Split, image: str, alone: bool = False) -> ImageFeatures:
+        """One or the other, as `Needs.image` says; `alone`, the rest of a pool that is not in use is not encoded."""
+        in_use = self._places if image == "patches" else self._pools
+        if alone and split.pool.digest not in in_use:
+            split = own_pool(split)
+        return self.test_places(split) if image == "patches" else self.test(split)
+
+    def views(self, split: Split, protocol: Protocol, count: int) -> Tensor:
+        """(V, N, D) training views of a split's images; the last split's are kept in memory."""
+        pool = subset(split)
+        key = pool.digest, count
+        if self._last_views is None or self._last_views[0] != key:
+            self.progress.stage(f"encoding {count} views of {pool.name}", len(pool.paths))
+            array = self._store.views(pool, protocol, count, self.progress.advance)
+            self._last_views = key, torch.from_numpy(array).to(self.device)
+        return self._last_views[1]
+
+    def view_places(self, split: Split, protocol: Protocol, count: int) -> list[View]:
+        """The same with the features of places, on disk, view by view."""
+        pool = subset(split)
+        self.progress.stage(f"encoding places in {count} views of {pool.name}", len(pool.paths))
+        return self._store.view_patches(pool, protocol, count, self.progress.advance)
+
+    def text(self, classnames: Sequence[str], templates: Sequence[str]) -> Tensor:
+        """(C, D) text features as `Task.text` defines them."""
+        return class_text(self.encode_text, classnames, templates)
+
+    def encode_text(self, prompts: Sequence[str]) -> Tensor:
+        """(P, D) raw text features."""
+        return torch.from_numpy(np.array(self._store.text(prompts))).to(self.device)
+
+    @cached_property
+    def _store(self) -> FeatureStore:
+        return FeatureStore(self.cache, self.identity, lambda: self.encoder, self.roots)
+
+    def _pool(self, pool: Pool) -> Tensor:
+        if pool.digest not in self._pools:
+            self.progress.stage(f"encoding {pool.name}", len(pool.paths))
+            array = self._store.test(pool, self.progress.advance)
+            self._pools[pool.digest] = torch.from_numpy(np.array(array)).to(self.device)
+        return self._pools[pool.digest]
+
+    def _pool_places(self, pool: Pool) -> View:
+        if pool.digest not in self._places:
+            self.progress.stage(f"encoding places of {pool.name}", len(pool.paths))
+            self._places[pool.digest] = self._store.test_patches(pool, self.progress.advance)
+        return self._places[pool.digest]
