@@ -52,8 +52,9 @@ def _parameter(name: str, hint: Any, default: Any) -> Parameter:
         )
     choices = typing.get_args(hint) if typing.get_origin(hint) is typing.Literal else ()
     kind = hint.__name__ if hint in (bool, int, float, str) else type(default).__name__
-    whole = kind == "float" and isinstance(default, int)  # alpha=3 and alpha=3.0 are one configuration
-    return Parameter(float(default) if whole else default, kind, tuple(map(str, choices)))
+    if kind == "float" and isinstance(default, int):  # alpha=3 and alpha=3.0 are one configuration
+        default = float(default)
+    return Parameter(default, kind, tuple(map(str, choices)))
 
 
 def _hints(cls: Any) -> dict[str, Any]:

@@ -5,13 +5,14 @@ The only place where fractions become rounded percentages.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import pandas as pd
 
 from croftbench.report.rows import marked
-from croftbench.report.tables import DETECTION, ID, MEAN, SHIFTED, Leaderboard
+from croftbench.report.tables import DETECTION, ID, MEAN, SHIFTED, Board
 from croftbench.suites.language import Suite
 
 PARETO = "◆"
@@ -66,10 +67,11 @@ class Line:
         return ", ".join(part for part in (self.encoder, f"{self.shots} shots" if self.shots else "") if part)
 
 
-def lines(board: Leaderboard) -> list[Line]:
+def lines(board: Board) -> list[Line]:
     """Measured rows in the table's order, then published ones."""
     table = board.table
-    columns = {name: column(table, name) for name in board.metrics}
+    rows = table.to_dict("records")
+    columns = {name: column(rows, name) for name in board.metrics}
     several = int(table["ranked"].sum()) > 1  # a front of one says nothing
     measured = [
         Line(
@@ -82,12 +84,12 @@ def lines(board: Leaderboard) -> list[Line]:
             published=False,
             cells=tuple(columns[name][i] for name in board.metrics),
         )
-        for i, row in enumerate(table.to_dict("records"))
+        for i, row in enumerate(rows)
     ]
     return measured + [_published(board, row) for row in board.reported]
 
 
-def _published(board: Leaderboard, row: Any) -> Line:
+def _published(board: Board, row: Any) -> Line:
     values = [row.value(name, board.suite.protocol.headline) for name in board.metrics]
     head = row.head
     return Line(
@@ -96,14 +98,14 @@ def _published(board: Leaderboard, row: Any) -> Line:
     )  # fmt: skip
 
 
-def column(table: pd.DataFrame, name: str) -> list[Cell]:
+def column(rows: Sequence[Mapping[Any, Any]], name: str) -> list[Cell]:
     """One metric's cells. Values are compared as they are shown, so that rows that look equal are marked alike."""
     lower = name.startswith("fpr95/")
-    ranked = table.loc[table["ranked"], name].dropna()
-    distinct = list(dict.fromkeys(percent(value) for value in ranked.sort_values(ascending=lower)))
-    best = (ranked.min() if lower else ranked.max()) if len(ranked) > 1 else None
+    ranked = sorted((row[name] for row in rows if row["ranked"] and pd.notna(row[name])), reverse=not lower)
+    distinct = list(dict.fromkeys(map(percent, ranked)))
+    best = ranked[0] if len(ranked) > 1 else None
     cells = []
-    for row in table.to_dict("records"):
+    for row in rows:
         value, shown = row[name], percent(row[name])
         mark: Literal["best", "second", ""] = ""
         tie = False
@@ -117,7 +119,7 @@ def column(table: pd.DataFrame, name: str) -> list[Cell]:
     return cells
 
 
-def _detail(row: dict[Any, Any], name: str) -> str:
+def _detail(row: Mapping[Any, Any], name: str) -> str:
     interval, span = (
         f"{percent(row[f'{name}{low}'])} to {percent(row[f'{name}{high}'])}"
         for low, high in (("_low", "_high"), ("_min", "_max"))
@@ -133,7 +135,7 @@ def percent(fraction: float) -> str:
 # ------------------------------------------------------------------------------------- labels and small print
 
 
-def label(board: Leaderboard, name: str) -> tuple[str, str, str]:
+def label(board: Board, name: str) -> tuple[str, str, str]:
     """A metric column's measure and population for people, and its number of images ("" for means over several)."""
     metric, split = name.split("/", 1)
     if name in OVER_SEVERAL:
@@ -141,13 +143,13 @@ def label(board: Leaderboard, name: str) -> tuple[str, str, str]:
     return MEASURES[metric], "ID" if name == ID else split, images(board, split)
 
 
-def header(board: Leaderboard, name: str) -> str:
+def header(board: Board, name: str) -> str:
     """A metric column's heading in one line."""
     measure, split, count = label(board, name)
     return f"{measure} {split} (n = {count})" if count else f"{measure} {split}"
 
 
-def images(board: Leaderboard, split: str) -> str:
+def images(board: Board, split: str) -> str:
     """How many images a seed, or the range over rows where they differ; complete rows speak for the table."""
     table = board.table[board.table["ranked"]] if board.table["ranked"].any() else board.table
     counts = table[f"n/{split}"].dropna()
@@ -167,17 +169,17 @@ def _positives(suite: Suite) -> str:
     return f"{which} {of} images{limit}"
 
 
-def settings_differ(board: Leaderboard) -> bool:
+def settings_differ(board: Board) -> bool:
     """Whether a row's encoder and shots must stand beside its method; the caption has them otherwise."""
     return bool(board.reported) or len(board.table[["encoder", "shots"]].drop_duplicates()) > 1
 
 
-def title(board: Leaderboard) -> str:
+def title(board: Board) -> str:
     """The suite's name and title."""
     return f"{board.suite.name}: {board.suite.title}"
 
 
-def caption(board: Leaderboard) -> list[str]:
+def caption(board: Board) -> list[str]:
     """What the numbers are, one paragraph each: the suite, the populations and n, the conventions, what is missing."""
     suite, protocol = board.suite, board.suite.protocol
     encoders = ", ".join(dict.fromkeys(board.table["encoder"]))

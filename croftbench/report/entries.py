@@ -4,20 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from croftbench.errors import unknown
-from croftbench.report.rows import configuration, labels, marked
-from croftbench.report.tables import Leaderboard, leaderboard
-from croftbench.runs import per_image, results
+from croftbench.report.rows import marked
+from croftbench.report.tables import Board
 from croftbench.runs.per_image import SplitTable
 from croftbench.runs.results import RunResult
 from croftbench.runs.spec import RunSpec
-from croftbench.suites.language import Suite
 
 
 @dataclass(frozen=True)
@@ -54,36 +51,21 @@ class Entry:
         return np.concatenate([np.asarray(values, dtype=np.float64) for values in wanted] or [np.empty(0)])
 
 
-def collect(results_dir: Path, suite: Suite) -> tuple[Leaderboard, list[Entry]]:
-    """The suite's leaderboard and an entry for each of its rows, in the order of the table.
+def collect(board: Board) -> list[Entry]:
+    """An entry for each row of a leaderboard, in its order, with per-image tables where they are kept.
 
     Raises:
-        DataError: see `tables.leaderboard`; or a per-image table that is there is damaged.
+        DataError: a per-image table that is there is damaged.
     """
-    board = leaderboard(results_dir, suite)
-    groups: dict[str, list[RunResult]] = {}
-    for run in results.read_all(results_dir, suite.name):
-        if run.spec.suite_digest == suite.digest and run.spec.seed in board.seeds:
-            groups.setdefault(configuration(run.spec), []).append(run)
-    named = labels([group[0].spec for group in groups.values()])
-    by_row = {
-        (label["method"], label["encoder"], group[0].spec.shots): group
-        for group, label in zip(groups.values(), named, strict=True)
-    }
-    rows = board.table.to_dict("records")
     several = {name: board.table[name].nunique() > 1 for name in ("encoder", "shots")}
-    found = []
-    for row in rows:
-        runs = sorted(
-            by_row[row["method"], row["encoder"], row["shots"]], key=lambda run: (run.spec.seed, run.spec.fold)
-        )
-        parts = [marked(row["method"], row), row["encoder"] if several["encoder"] else ""]
-        parts.append(f"{row['shots']} shots" if several["shots"] else "")
-        tables = _tables(results_dir, [run.spec for run in runs])
-        found.append(
-            Entry(", ".join(filter(None, parts)), {str(k): v for k, v in row.items()}, tuple(runs), tuple(tables))
-        )
-    return board, found
+    entries = []
+    for of, row in zip(board.rows, board.table.to_dict("records"), strict=True):
+        parts = [marked(of.method, row), of.encoder if several["encoder"] else ""]
+        parts.append(f"{of.spec.shots} shots" if several["shots"] else "")
+        runs = of.by_seed
+        tables = board.source.per_image(runs) if board.source else ()
+        entries.append(Entry(", ".join(filter(None, parts)), {str(k): v for k, v in row.items()}, runs, tables))
+    return entries
 
 
 def choose(entries: Sequence[Entry], methods: Iterable[str]) -> list[Entry]:
@@ -97,9 +79,3 @@ def choose(entries: Sequence[Entry], methods: Iterable[str]) -> list[Entry]:
         if not any(name in (entry.name, entry.spec.method) for entry in entries):
             raise unknown("method in the results", name, {entry.spec.method for entry in entries})
     return [e for e in entries if not wanted or e.name in wanted or e.spec.method in wanted]
-
-
-def _tables(results_dir: Path, specs: list[RunSpec]) -> list[tuple[SplitTable, ...]]:
-    """Per-image tables may be deleted: without all of them, pictures that need them leave the row out."""
-    paths = [per_image.path_of(results_dir, spec) for spec in specs]
-    return [tuple(per_image.read(path)) for path in paths] if all(path.is_file() for path in paths) else []

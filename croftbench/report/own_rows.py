@@ -13,8 +13,8 @@ from pydantic import TypeAdapter
 
 from croftbench import __version__
 from croftbench.files import write_atomically
-from croftbench.report.published import COLUMNS, FPR, Entry, Reported, read
-from croftbench.report.tables import Leaderboard
+from croftbench.report.published import COLUMNS, FPR, PublishedNumber, Reported, read
+from croftbench.report.tables import Board
 
 BAND = 0.5
 """Points that a repetition of our own rows may differ by: machines and library versions differ in the last bits, and
@@ -44,7 +44,7 @@ def record(results_dir: Path, rows: list[Reported]) -> Path:
     return path
 
 
-def own(board: Leaderboard, method: str, encoder: str, weights_digest: str, band: float = BAND) -> Reported:
+def own(board: Board, method: str, encoder: str, weights_digest: str, band: float = BAND) -> Reported:
     """The leaderboard's only row as a published one: what other machines should find again."""
     suite, row = board.suite, board.table.iloc[0]
     backbone, _, weights = encoder.rpartition("/")
@@ -71,5 +71,5 @@ def own(board: Leaderboard, method: str, encoder: str, weights_digest: str, band
         scorer = "" if metric == "accuracy" else suite.protocol.headline
         number = {"metric": metric, "split": split, "scorer": scorer, "value": 100 * float(row[column])}
         fpr = {"fpr_convention": FPR.get(metric, "")}
-        entries.append(TypeAdapter(Entry).validate_python(shared | number | fpr))
+        entries.append(TypeAdapter(PublishedNumber).validate_python(shared | number | fpr))
     return Reported(tuple(entries))

@@ -13,7 +13,7 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
@@ -23,13 +23,11 @@ from croftbench.files import write_atomically
 from croftbench.report import cells, entries, plots, published, style
 from croftbench.report.cells import Cell, Line
 from croftbench.report.entries import Entry
-from croftbench.report.tables import MEAN, Leaderboard
+from croftbench.report.tables import MEAN, Board, leaderboard
+from croftbench.report.templates import environment
 from croftbench.runs.results import RunResult, Score
 from croftbench.stats import calibration
 from croftbench.suites.language import Suite
-
-if TYPE_CHECKING:
-    from jinja2 import Environment
 
 RATES = (0.2, 0.4, 0.6, 0.8, 1.0)
 """Acceptance rates of the selection table."""
@@ -106,40 +104,36 @@ def render(results_dir: Path, suites: Sequence[Suite]) -> str:
     Raises:
         DataError: see `tables.leaderboard`.
     """
-    environment = _environment()
-    script = _source(environment, "page.js")
+    script = _source("page.js")
     sections = [_section(results_dir, suite, number) for number, suite in enumerate(suites)]
-    return environment.get_template("page.html").render(
-        sections=sections,
-        version=__version__,
-        style=_source(environment, "page.css"),
-        script=script,
-        script_digest=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+    return (
+        environment()
+        .get_template("page.html")
+        .render(
+            sections=sections,
+            version=__version__,
+            style=_source("page.css"),
+            script=script,
+            script_digest=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        )
     )
 
 
-def _environment() -> Environment:
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    return Environment(
-        loader=PackageLoader("croftbench.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
-        lstrip_blocks=True,
-    )  # fmt: skip
-
-
-def _source(environment: Environment, name: str) -> str:
+def _source(name: str) -> str:
     """A file of ours that goes into the page as it is."""
     from markupsafe import Markup
 
-    assert environment.loader is not None
-    return Markup(environment.loader.get_source(environment, name)[0])
+    loader = environment().loader
+    assert loader is not None  # templates has one
+    return Markup(loader.get_source(environment(), name)[0])
 
 
 # ------------------------------------------------------------------------------------- suites
 
 
 def _section(results_dir: Path, suite: Suite, number: int) -> dict[str, Any]:
-    board, found = entries.collect(results_dir, suite)
+    board = leaderboard(results_dir, suite)
+    found = entries.collect(board)
     elsewhere = [row for row in published.read_all(results_dir) if not row.head.weights_digest]  # ours stand above
     board = replace(board, reported=published.matching(elsewhere, board))
     lines = cells.lines(board)
@@ -170,19 +164,19 @@ def _section(results_dir: Path, suite: Suite, number: int) -> dict[str, Any]:
     }
 
 
-def _head(board: Leaderboard, name: str) -> Head:
+def _head(board: Board, name: str) -> Head:
     measure, split, images = cells.label(board, name)
     group = name.split("/")[0]
     return Head(measure, split, images, group, group == "fpr95", name == MEAN)
 
 
-def _row(board: Leaderboard, line: Line, position: int, card: str, entry: Entry) -> Row:
+def _row(board: Board, line: Line, position: int, card: str, entry: Entry) -> Row:
     values = [board.table[name].iloc[position] for name in board.metrics]
     keys = ["" if pd.isna(value) else repr(float(value)) for value in values]
     return Row(line, tuple(zip(line.cells, keys, strict=True)), card)
 
 
-def _figure(board: Leaderboard, found: Sequence[Entry], kind: str, prefix: str) -> Figure:
+def _figure(board: Board, found: Sequence[Entry], kind: str, prefix: str) -> Figure:
     from markupsafe import Markup
 
     try:
@@ -230,7 +224,7 @@ def _accepted(entry: Entry, suite: Suite) -> list[Cell]:
 # ------------------------------------------------------------------------------------- cards
 
 
-def _card(board: Leaderboard, entry: Entry, identifier: str) -> Card:
+def _card(board: Board, entry: Entry, identifier: str) -> Card:
     spec = asdict(entry.spec)
     return Card(
         identifier,
@@ -265,7 +259,7 @@ def _environments(runs: Sequence[RunResult]) -> dict[str, str]:
     return {name: " / ".join(dict.fromkeys(str(run.env.get(name, "–")) for run in runs)) for name in names}
 
 
-def _numbers(board: Leaderboard, entry: Entry) -> list[tuple[str, tuple[str, ...]]]:
+def _numbers(board: Board, entry: Entry) -> list[tuple[str, tuple[str, ...]]]:
     """Every accuracy and headline detection score, run by run, with its interval."""
     found: dict[str, dict[int, Score]] = {}
     for i, run in enumerate(entry.runs):

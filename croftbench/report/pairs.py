@@ -14,7 +14,7 @@ from croftbench.data.roots import Roots
 from croftbench.draw.splits import Fold, Split
 from croftbench.errors import DataError, UsageError, unknown
 from croftbench.files import canonical
-from croftbench.report.rows import configuration
+from croftbench.report.rows import differences, grouped
 from croftbench.runs import per_image, results
 from croftbench.runs.per_image import SplitTable
 from croftbench.runs.results import RunResult
@@ -61,13 +61,9 @@ def choose(runs: Iterable[RunResult], a: str, b: str) -> tuple[Contender, Conten
     Raises:
         UsageError: a name fits nothing, or several configurations; both mean the same; or they share no encoder.
     """
-    groups: dict[str, dict[Key, RunResult]] = {}
-    for run in runs:
-        groups.setdefault(configuration(run.spec) + run.spec.transform + run.spec.precision, {})[
-            run.spec.seed, run.spec.fold
-        ] = run
-    known = [Contender(group) for group in groups.values()]
-    first, second = _named(known, a), _named(known, b)
+    groups = grouped(runs, "transform", "precision")
+    contenders = [Contender({(run.spec.seed, run.spec.fold): run for run in group}) for group in groups]
+    first, second = _named(contenders, a), _named(contenders, b)
     fitting = [(x, y) for x in first for y in second if x is not y and _setting(x.spec) == _setting(y.spec)]
     if len(fitting) == 1:
         return fitting[0]
@@ -85,13 +81,8 @@ def choose(runs: Iterable[RunResult], a: str, b: str) -> tuple[Contender, Conten
 
 def labels(specs: Sequence[RunSpec]) -> list[str]:
     """Names that `choose` takes: the method, and whatever tells it from the other configurations of that method."""
-    found = []
-    for spec in specs:
-        same = [_described(other) for other in specs if other.method == spec.method]
-        own = _described(spec)
-        shown = [f"{name}={value}" for name, value in own.items() if len({one.get(name) for one in same}) > 1]
-        found.append(" ".join([spec.method, *shown]))
-    return found
+    told = differences([spec.method for spec in specs], [_described(spec) for spec in specs])
+    return [" ".join([spec.method, *own]) for spec, own in zip(specs, told, strict=True)]
 
 
 def paired(

@@ -24,7 +24,7 @@ from croftbench.report.style import (
     short,
     style,
 )
-from croftbench.report.tables import DETECTION, MEAN, Leaderboard
+from croftbench.report.tables import DETECTION, MEAN, Board
 from croftbench.runs.per_image import SplitTable
 from croftbench.stats import calibration, metrics
 
@@ -37,7 +37,7 @@ SHIFTS = (
 )
 
 
-def draw(kind: str, board: Leaderboard, entries: Sequence[Entry]) -> Picture:
+def draw(kind: str, board: Board, entries: Sequence[Entry]) -> Picture:
     """Draw one kind of picture of these rows.
 
     Raises:
@@ -53,7 +53,7 @@ def draw(kind: str, board: Leaderboard, entries: Sequence[Entry]) -> Picture:
 # ------------------------------------------------------------------------------------- the kinds
 
 
-def _energy(board: Leaderboard, entries: Sequence[Entry]) -> Picture:
+def _energy(board: Board, entries: Sequence[Entry]) -> Picture:
     shown, left_out = _with_images(board, entries)
     scorer = board.suite.protocol.headline
     figure, plane = panels(len(shown), 3, (3.3, 2.4) if len(shown) > 1 else (5.5, 3.2))
@@ -82,7 +82,7 @@ def _energy(board: Leaderboard, entries: Sequence[Entry]) -> Picture:
     )
 
 
-def _roc(board: Leaderboard, entries: Sequence[Entry]) -> Picture:
+def _roc(board: Board, entries: Sequence[Entry]) -> Picture:
     shown, left_out = _with_images(board, entries)
     scorer, unknowns = board.suite.protocol.headline, [split.name for split in board.suite.semantic]
     if not unknowns:
@@ -111,7 +111,7 @@ def _roc(board: Leaderboard, entries: Sequence[Entry]) -> Picture:
     )
 
 
-def _pareto(board: Leaderboard, entries: Sequence[Entry]) -> Picture:
+def _pareto(board: Board, entries: Sequence[Entry]) -> Picture:
     figure, (axes,) = panels(1, 1, (6.6, 4.2))
     points = [entry for entry in entries if not np.isnan([entry.row[MEAN], entry.row[DETECTION]]).any()]
     for i, entry in enumerate(points):
@@ -143,7 +143,7 @@ def _pareto(board: Leaderboard, entries: Sequence[Entry]) -> Picture:
     )
 
 
-def _shots(board: Leaderboard, entries: Sequence[Entry]) -> Picture:
+def _shots(board: Board, entries: Sequence[Entry]) -> Picture:
     lines: dict[tuple[str, str], list[Entry]] = {}
     for entry in entries:
         lines.setdefault((marked(entry.row["method"], entry.row), entry.row["encoder"]), []).append(entry)
@@ -180,7 +180,7 @@ def _shots(board: Leaderboard, entries: Sequence[Entry]) -> Picture:
     )
 
 
-def _calibration(board: Leaderboard, entries: Sequence[Entry]) -> Picture:
+def _calibration(board: Board, entries: Sequence[Entry]) -> Picture:
     shown, left_out = _with_images(board, entries, "msp")
     scorer = board.suite.protocol.headline
     figure, plane = panels(3, 3, (3.5, 3.6 + 0.16 * len(shown)))
@@ -215,7 +215,7 @@ def _calibration(board: Leaderboard, entries: Sequence[Entry]) -> Picture:
     )
 
 
-KINDS: dict[str, Callable[[Leaderboard, Sequence[Entry]], Picture]] = {
+KINDS: dict[str, Callable[[Board, Sequence[Entry]], Picture]] = {
     "energy": _energy,
     "roc": _roc,
     "pareto": _pareto,
@@ -227,7 +227,7 @@ KINDS: dict[str, Callable[[Leaderboard, Sequence[Entry]], Picture]] = {
 # ------------------------------------------------------------------------------------- parts
 
 
-def _with_images(board: Leaderboard, entries: Sequence[Entry], also: str = "") -> tuple[list[Entry], str]:
+def _with_images(board: Board, entries: Sequence[Entry], also: str = "") -> tuple[list[Entry], str]:
     """Rows with per-image tables that hold the scores needed, and a sentence about the others."""
     wanted = {board.suite.protocol.headline, also} - {""}
     shown = [entry for entry in entries if entry.tables and wanted <= set(entry.tables[0][0].scores)]
@@ -251,13 +251,13 @@ def _fpr(id_scores: Vector, ood_scores: Vector) -> Vector:
     return 1 - np.searchsorted(np.sort(ood_scores), thresholds, side="right") / len(ood_scores)
 
 
-def _populations(board: Leaderboard) -> str:
+def _populations(board: Board) -> str:
     covariate = dict.fromkeys(name for fold in board.suite.folds for name in fold.covariate)
     shifts = ", ".join(f"{name} {images(board, name)}" for name in covariate)
     semantic = ", ".join(f"{split.name} {images(board, split.name)}" for split in board.suite.semantic)
     return f"Images a seed: ID {images(board, 'id')}; covariate shift: {shifts}; semantic shift: {semantic}."
 
 
-def _runs(board: Leaderboard) -> str:
+def _runs(board: Board) -> str:
     seeds = ", ".join(map(str, board.seeds))
     return f"seeds {seeds}" + (f" and {len(board.suite.folds)} folds" if len(board.suite.folds) > 1 else "")

@@ -12,7 +12,7 @@ import pandas as pd
 from pydantic import Field, TypeAdapter, ValidationError
 
 from croftbench.errors import DataError, UsageError, unknown
-from croftbench.report.tables import Leaderboard
+from croftbench.report.tables import Board
 from croftbench.suites.language import FORBID
 
 FPR = {"fpr95": "id-positive", "fpr95_ood_positive": "ood-positive"}
@@ -20,7 +20,7 @@ FPR = {"fpr95": "id-positive", "fpr95_ood_positive": "ood-positive"}
 
 
 @dataclass(frozen=True)
-class Entry:
+class PublishedNumber:
     """One line of a file: one number, as printed at its source.
 
     Attributes:
@@ -73,7 +73,7 @@ class Entry:
         return "/".join(part for part in (self.backbone, self.weights) if part)
 
 
-COLUMNS = tuple(field.name for field in fields(Entry))
+COLUMNS = tuple(field.name for field in fields(PublishedNumber))
 OWN = ("metric", "split", "scorer", "value", "fpr_convention", "band", "note")
 """What the lines of one row may differ in."""
 
@@ -82,10 +82,10 @@ OWN = ("metric", "split", "scorer", "value", "fpr_convention", "band", "note")
 class Reported:
     """A published row: at least one entry, alike in everything but `OWN`."""
 
-    entries: tuple[Entry, ...]
+    entries: tuple[PublishedNumber, ...]
 
     @property
-    def head(self) -> Entry:
+    def head(self) -> PublishedNumber:
         """The first entry, for what all share."""
         return self.entries[0]
 
@@ -125,7 +125,7 @@ def read(path: Path) -> list[Reported]:
         if odd := sorted(set(header) ^ set(COLUMNS)) or (header if len(header) != len(COLUMNS) else []):
             state = "unknown or repeated" if odd[0] in header else "missing"
             raise _broken(path, 1, f"column '{odd[0]}' is {state}")
-        rows: dict[str, list[Entry]] = {}
+        rows: dict[str, list[PublishedNumber]] = {}
         for cells in lines:
             if len(cells) != len(header):
                 raise _broken(path, lines.line_num, f"{len(cells)} cells under {len(header)} columns")
@@ -137,9 +137,9 @@ def read(path: Path) -> list[Reported]:
     return [Reported(tuple(entries)) for entries in rows.values()]
 
 
-def _entry(path: Path, line: int, cells: dict[str, str]) -> Entry:
+def _entry(path: Path, line: int, cells: dict[str, str]) -> PublishedNumber:
     try:
-        entry = TypeAdapter(Entry).validate_python(cells | {"band": cells["band"] or None})
+        entry = TypeAdapter(PublishedNumber).validate_python(cells | {"band": cells["band"] or None})
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
@@ -149,7 +149,7 @@ def _entry(path: Path, line: int, cells: dict[str, str]) -> Entry:
     return entry
 
 
-def _check_fits(path: Path, line: int, entry: Entry, before: list[Entry]) -> None:
+def _check_fits(path: Path, line: int, entry: PublishedNumber, before: list[PublishedNumber]) -> None:
     """Same description as the row's earlier lines, another number."""
     if any((one.column, one.scorer) == (entry.column, entry.scorer) for one in before):
         raise _broken(path, line, f"row {entry.row} has {entry.column} twice")
@@ -159,7 +159,7 @@ def _check_fits(path: Path, line: int, entry: Entry, before: list[Entry]) -> Non
 
 
 def _broken(path: Path, line: int, what: str) -> DataError:
-    return DataError(f"{path}:{line}: {what}.", f"Columns and rules: {__name__}.Entry.")
+    return DataError(f"{path}:{line}: {what}.", f"Columns and rules: {__name__}.PublishedNumber.")
 
 
 # ------------------------------------------------------------------------------------- use
@@ -179,7 +179,7 @@ def find(rows: list[Reported], name: str) -> Reported:
     return found[0]
 
 
-def matching(rows: list[Reported], board: Leaderboard) -> tuple[Reported, ...]:
+def matching(rows: list[Reported], board: Board) -> tuple[Reported, ...]:
     """The rows that can stand below a leaderboard: of its suite (and digest, where they say), with a column of it."""
     scorer, suite = board.suite.protocol.headline, board.suite
     return tuple(
@@ -206,7 +206,7 @@ class Check:
         return abs(self.measured - self.stated) <= self.band + 1e-9
 
 
-def banded(row: Reported) -> list[Entry]:
+def banded(row: Reported) -> list[PublishedNumber]:
     """The numbers that can pass or fail.
 
     Raises:
@@ -218,7 +218,7 @@ def banded(row: Reported) -> list[Entry]:
     return found
 
 
-def checks(row: Reported, board: Leaderboard, method: str) -> list[Check]:
+def checks(row: Reported, board: Board, method: str) -> list[Check]:
     """Every number of the row that states a band, against the leaderboard's only row.
 
     Raises:

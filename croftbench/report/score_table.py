@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import product
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from croftbench.errors import UsageError
 from croftbench.files import canonical, digest
-from croftbench.report import tables
-from croftbench.report.rows import configuration, labels, transductive
-from croftbench.report.tables import DETECTION, STATISTICS, Leaderboard
-from croftbench.runs import posthoc, results
+from croftbench.report.rows import Row, configuration
+from croftbench.report.tables import DETECTION, STATISTICS, Board
 from croftbench.runs.bundle import imported
 from croftbench.runs.posthoc import Posthoc
 from croftbench.runs.results import RunResult, Score
@@ -24,6 +21,7 @@ from croftbench.scorers import SCORERS, parse
 from croftbench.suites.language import Suite
 
 FPR_MEAN = "fpr95/semantic-mean"
+FIELDS = ("metric", "split", "value", "low", "high", "n_id", "n_ood")
 
 
 @dataclass(frozen=True)
@@ -40,7 +38,7 @@ class ScoreBoard:
         other_fits: runs with post-hoc scores of a later fit that does not give the run's own accuracies.
     """
 
-    main: Leaderboard
+    main: Board
     table: pd.DataFrame
     metrics: tuple[str, ...]
     other_fits: int = 0
@@ -51,72 +49,62 @@ class ScoreBoard:
         return next((s.name for s in self.main.suite.semantic if s.source == "unknown-classes"), "")
 
 
-def board(
-    results_dir: Path, suite: Suite, seeds: tuple[int, ...] | None = None, only: Sequence[RunSpec] = ()
-) -> ScoreBoard:
-    """The suite's table from the runs and post-hoc records on disk.
+def board(main: Board, only: Sequence[RunSpec] = ()) -> ScoreBoard:
+    """The table by score of a leaderboard that was read from a results folder.
 
     Args:
-        results_dir: the results folder.
-        suite: runs on any other digest of it are left out.
-        seeds: the seeds to average over; the suite's own where None.
+        main: the leaderboard: its runs, seeds and order of methods are taken.
         only: show the configurations of these runs alone; all where empty.
 
     Raises:
-        DataError: see `tables.leaderboard`; or a damaged post-hoc record.
+        DataError: a damaged post-hoc record.
     """
-    main = tables.leaderboard(results_dir, suite, seeds)
-    groups: dict[str, list[RunResult]] = {}
-    for run in results.read_all(results_dir, suite.name):
-        if run.spec.suite_digest == suite.digest and run.spec.seed in main.seeds:
-            groups.setdefault(configuration(run.spec), []).append(run)
-    named = labels([group[0].spec for group in groups.values()])
-    place = {(row["method"], row["encoder"], row["shots"]): i for i, row in enumerate(main.table.to_dict("records"))}
-    wanted = {configuration(spec) for spec in only} or set(groups)
+    wanted = {configuration(spec) for spec in only}
     other_fits = 0
     about: list[dict[str, Any]] = []
     scores: list[dict[str, Any]] = []
-    for (name, runs), label in zip(groups.items(), named, strict=True):
-        if name in wanted:
-            head = {"place": place[label["method"], label["encoder"], runs[0].spec.shots], **label}
-            records = [posthoc.read(results_dir, run.spec) for run in runs]
-            other_fits += sum(any(not world.get("agrees", True) for world in one.environments) for one in records)
-            for row in _rows(runs, records, suite, main.seeds):
-                scores += [{"row": len(about), **score} for score in row.pop("scores")]
-                about.append(head | row)
-    metrics = _metrics(suite)
-    table = pd.concat([pd.DataFrame(about), _numbers(scores, len(about), suite, metrics)], axis=1)
+    for place, row in enumerate(main.rows):
+        if wanted and row.configuration not in wanted:
+            continue
+        head = {"place": place, "method": row.method, "encoder": row.encoder}
+        records = [main.source.posthoc(run.spec) if main.source else Posthoc(run.spec) for run in row.runs]
+        other_fits += sum(any(not world.get("agrees", True) for world in one.environments) for one in records)
+        for line in _rows(row, records, main.suite, main.seeds):
+            scores += [{"row": len(about), **score} for score in line.pop("scores")]
+            about.append(head | line)
+    metrics = _metrics(main.suite)
+    table = pd.concat([pd.DataFrame(about), _numbers(scores, len(about), main.suite, metrics)], axis=1)
     table = table.sort_values(
         ["place", "ranked", DETECTION, "scorer"], ascending=[True, False, False, True], kind="stable"
     )
-    return ScoreBoard(main, table[_columns(suite, metrics)].reset_index(drop=True), metrics, other_fits)
+    return ScoreBoard(main, table[_columns(main.suite, metrics)].reset_index(drop=True), metrics, other_fits)
 
 
-def _rows(
-    runs: list[RunResult], records: list[Posthoc], suite: Suite, seeds: tuple[int, ...]
-) -> Iterator[dict[str, Any]]:
+def _rows(row: Row, records: list[Posthoc], suite: Suite, seeds: tuple[int, ...]) -> Iterator[dict[str, Any]]:
     """What one method's rows are, a score each, with all their numbers under "scores"."""
-    found: dict[str, list[dict[str, Any]]] = {}
+    by_scorer: dict[str, list[dict[str, Any]]] = {}
     sources: dict[str, str] = {}
     reasons: dict[str, dict[str, None]] = {}
-    for run, record in zip(runs, records, strict=True):
+    for run, record in zip(row.runs, records, strict=True):
         for scorer, source, scores, reason in _scored(run, record):
             sources.setdefault(scorer, source)
             where = {"seed": run.spec.seed, "fold": run.spec.fold}
-            found.setdefault(scorer, []).extend(where | asdict(s) for s in scores if s.metric in ("auroc", "fpr95"))
+            by_scorer.setdefault(scorer, []).extend(
+                where | {name: getattr(s, name) for name in FIELDS} for s in scores if s.metric in ("auroc", "fpr95")
+            )
             if reason:
                 reasons.setdefault(scorer, {})[reason] = None
     expected = set(product(seeds, [fold.name for fold in suite.folds]))
-    spec = runs[0].spec
-    for scorer, rows in found.items():
+    spec = row.spec
+    for scorer, rows in by_scorer.items():
         pairs = {(row["seed"], row["fold"]) for row in rows}
         yield {
             "shots": spec.shots,
             "scorer": scorer,
             "source": sources[scorer],
             "ranked": pairs >= expected,
-            "imported": any(map(imported, runs)),
-            "transductive": transductive(runs),
+            "imported": any(map(imported, row.runs)),
+            "transductive": row.transductive,
             "runs": len(pairs),
             "runs_expected": len(expected),
             "seeds": len({seed for seed, _ in pairs}),
@@ -149,8 +137,7 @@ def _label(name: str) -> str:
 
 def _numbers(scores: list[dict[str, Any]], rows: int, suite: Suite, metrics: tuple[str, ...]) -> pd.DataFrame:
     """Each metric with each suffix of `STATISTICS`, and the numbers of images, by row."""
-    fields = ["row", "seed", "fold", "metric", "split", "value", "low", "high", "n_id", "n_ood"]
-    tidy = pd.DataFrame(scores, columns=fields)
+    tidy = pd.DataFrame(scores, columns=["row", "seed", "fold", *FIELDS])
     value, low, high = (
         _by_seed(tidy, of, suite).reindex(columns=metrics).groupby(level="row") for of in ("value", "low", "high")
     )

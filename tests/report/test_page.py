@@ -111,7 +111,7 @@ def test_the_command_reads_back_as_it_was_asked(filled, measure):
     suite, folder = filled
     for seed in (1, 2, 3):
         measure(suite, seed, params={"note": "it's $HOME; rm *", "flag": False}, method="My Method")
-    _, found = entries.collect(folder, suite)
+    found = entries.collect(tables.leaderboard(folder, suite))
     words = shlex.split(page.command(next(entry for entry in found if entry.spec.method == "My Method")))
     assert words[:2] == ["croftbench", "run"]
     options = dict(zip(words[2::2], words[3::2], strict=True))
@@ -123,7 +123,7 @@ def test_the_command_reads_back_as_it_was_asked(filled, measure):
 def test_accuracy_of_what_is_accepted(filled):
     suite, folder = filled
     html = Elements(page.render(folder, [suite]))
-    _, found = entries.collect(folder, suite)
+    found = entries.collect(tables.leaderboard(folder, suite))
     rows = [text for _, text in html.all("tr") if text.startswith("zero-shot ") and "±" not in text]
     values = []
     for splits in next(e for e in found if e.name == "zero-shot").tables:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from croftbench.errors import DataError, UsageError
-from croftbench.report import entries, plots, style
+from croftbench.report import entries, plots, style, tables
 from croftbench.runs import per_image
 from croftbench.stats import calibration, metrics
 
@@ -30,7 +30,8 @@ def filled(measure, tiny, tmp_path):
 
 
 def picture(folder, suite, kind, *methods):
-    board, found = entries.collect(folder, suite)
+    board = tables.leaderboard(folder, suite)
+    found = entries.collect(board)
     return plots.draw(kind, board, entries.choose(found, methods)), board, found
 
 

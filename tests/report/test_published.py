@@ -11,8 +11,8 @@ import pandas as pd
 import pytest
 
 from croftbench.errors import DataError, UsageError
-from croftbench.report import cells, own_rows, published
-from croftbench.report.formats import data, latex, render
+from croftbench.report import cells, committed, own_rows, published, rows
+from croftbench.report.formats import data, html, latex, markdown
 from croftbench.report.tables import leaderboard
 
 SHIPPED = Path(__file__).parents[2] / "results"
@@ -147,13 +147,13 @@ def test_published_rows_stand_below_and_are_never_ranked(board, tmp_path):
     assert (values["accuracy/id"].text, values["fpr95/near"].text) == ("99.99", "0.01")
     assert {cell.mark for cell in shown[2].cells} == {""}
     assert {name for name, cell in values.items() if cell.text} == {"accuracy/id", "fpr95/near"}
-    assert "paper/ours: A paper, table 1" in render.to_markdown(board)
-    assert '<tr class="published">' in render.to_html(board)
+    assert "paper/ours: A paper, table 1" in markdown.to_markdown(board)
+    assert '<tr class="published">' in html.to_html(board)
     assert latex.to_latex(board).count(r"\midrule") == 2
     tidy = data.tidy(board)
     assert tidy.loc[tidy["source"] == "paper/ours", "ranked"].tolist() == [False, False]
     assert data.to_wide(board) == data.to_wide(bare)
-    assert "A paper" not in (render.write_leaderboards(tmp_path, board.suite)[1]).read_text()
+    assert "A paper" not in (committed.write(rows.read(tmp_path, board.suite))[1]).read_text()
 
 
 def test_bands(board):

@@ -1,4 +1,4 @@
-"""Leaderboards for programs: CSV, wide and tidy, and JSON. Fractions in full precision.
+"""Boards for programs: CSV, wide and tidy, and JSON. Fractions in full precision.
 
 Read the CSV back with `pandas.read_csv(file, engine="python")`: in older versions of pandas the default parser may be
 off by the last bit.
@@ -11,7 +11,8 @@ from typing import Any
 
 import pandas as pd
 
-from croftbench.report.tables import DETECTION, ID, SHIFTED, STATISTICS, Leaderboard
+from croftbench.report.score_table import ScoreBoard
+from croftbench.report.tables import DETECTION, ID, SHIFTED, STATISTICS, Board
 
 SCHEMA = 1
 """Of the JSON. Top level: schema, leaderboards. A leaderboard: suite (name, version, digest, title), seeds, precision,
@@ -34,17 +35,22 @@ TIDY = (
 for accuracy, `n` for means over several populations, and what a published row does not state is empty too."""
 
 
-def to_wide(board: Leaderboard) -> str:
-    """CSV with one line a row of the leaderboard; its columns are those of `Leaderboard.table`."""
+def to_wide(board: Board) -> str:
+    """CSV with one line a row of the leaderboard; its columns are those of `Board.table`."""
     return str(board.table.to_csv(index=False, lineterminator="\n"))
 
 
-def to_tidy(boards: list[Leaderboard]) -> str:
+def to_tidy(boards: list[Board]) -> str:
     """CSV with one line a row and metric, columns `TIDY`; suites below one another."""
     return str(pd.concat([tidy(board) for board in boards]).to_csv(index=False, lineterminator="\n"))
 
 
-def tidy(board: Leaderboard) -> pd.DataFrame:
+def scores_to_csv(board: ScoreBoard) -> str:
+    """CSV with one line a method and score; its columns are those of `ScoreBoard.table`."""
+    return str(board.table.to_csv(index=False, lineterminator="\n"))
+
+
+def tidy(board: Board) -> pd.DataFrame:
     """What `to_tidy` writes for one suite; whole numbers are nullable."""
     suite = {
         "suite": board.suite.name,
@@ -71,13 +77,13 @@ def tidy(board: Leaderboard) -> pd.DataFrame:
     return table.astype(dict.fromkeys(("position", "shots", *COVERAGE), "Int64"))
 
 
-def to_json(boards: list[Leaderboard]) -> str:
+def to_json(boards: list[Board]) -> str:
     """JSON as `SCHEMA` says."""
     content = {"schema": SCHEMA, "leaderboards": [_board(board) for board in boards]}
     return json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def _board(board: Leaderboard) -> dict[str, Any]:
+def _board(board: Board) -> dict[str, Any]:
     suite = board.suite
     rows = []
     for position, row in enumerate(board.table.to_dict("records"), start=1):
@@ -113,7 +119,7 @@ def _board(board: Leaderboard) -> dict[str, Any]:
     }
 
 
-def _values(board: Leaderboard, row: dict[Any, Any]) -> list[dict[str, Any]]:
+def _values(board: Board, row: dict[Any, Any]) -> list[dict[str, Any]]:
     """A row's numbers, one dictionary a metric; None where there is no number."""
     return [
         _kind(board, name)
@@ -123,7 +129,7 @@ def _values(board: Leaderboard, row: dict[Any, Any]) -> list[dict[str, Any]]:
     ]
 
 
-def _kind(board: Leaderboard, name: str) -> dict[str, str | None]:
+def _kind(board: Board, name: str) -> dict[str, str | None]:
     """What a metric column is: metric, split, the split's shift, the positives' shift."""
     metric, split = name.split("/", 1)
     if metric == "accuracy":
