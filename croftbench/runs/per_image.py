@@ -26,7 +26,7 @@ class SplitTable:
 
     Attributes:
         name, shift: of the split.
-        labels: (N,) int64 class, or specs.UNKNOWN.
+        labels: (N,) int64 class, or splits.UNKNOWN.
         predicted: (N,) int64 arg-max class.
         scores: scorer -> (N,) float32, higher = more in-distribution.
     """

@@ -157,7 +157,7 @@ def accepted(
         DataError: also for a rate outside (0, 1].
     """
     known, right = _pairs(id_scores, id_correct, "ID scores")
-    unknown = metrics._vector(ood_scores, "OOD scores")
+    unknown = metrics.vector(ood_scores, "OOD scores")
     if not all(0 < rate <= 1 for rate in rates):
         raise DataError(f"acceptance rates {list(rates)} are not all in (0, 1].", "Example: 0.5")
     scores = np.concatenate([known, unknown])
@@ -174,7 +174,7 @@ def accepted(
 
 
 def _pairs(values: ArrayLike, correct: ArrayLike, name: str) -> tuple[Vector, Vector]:
-    first, second = metrics._vector(values, name), metrics._vector(correct, "right-or-wrong marks")
+    first, second = metrics.vector(values, name), metrics.vector(correct, "right-or-wrong marks")
     if len(first) != len(second):
         raise DataError(f"got {len(first)} {name} and {len(second)} right-or-wrong marks.", "Give one per image.")
     return first, second

@@ -39,7 +39,7 @@ def accuracy(predicted: ArrayLike, labels: ArrayLike) -> Estimate:
     Raises:
         DataError: empty, or not two vectors of the same length.
     """
-    guess, truth = _vector(predicted, "predicted labels"), _vector(labels, "labels")
+    guess, truth = vector(predicted, "predicted labels"), vector(labels, "labels")
     if len(guess) != len(truth):
         raise DataError(f"accuracy got {len(guess)} predictions for {len(truth)} labels.", "Give one per image.")
     value = float((guess == truth).mean())
@@ -167,7 +167,12 @@ def fpr_at_nearest_recall(id_scores: ArrayLike, ood_scores: ArrayLike, recall: f
 # ------------------------------------------------------------------------------------- parts
 
 
-def _vector(values: ArrayLike, name: str) -> Vector:
+def vector(values: ArrayLike, name: str) -> Vector:
+    """(N,) float64; `name` says in messages what it holds.
+
+    Raises:
+        DataError: it is empty, no vector, or not finite.
+    """
     array = np.asarray(values, dtype=np.float64)
     if array.ndim != 1:
         raise DataError(f"{name} must be a vector, not of shape {array.shape}.", "Give one number per image.")
@@ -180,7 +185,7 @@ def _vector(values: ArrayLike, name: str) -> Vector:
 
 
 def _populations(id_scores: ArrayLike, ood_scores: ArrayLike) -> tuple[Vector, Vector]:
-    return _vector(id_scores, "ID scores"), _vector(ood_scores, "OOD scores")
+    return vector(id_scores, "ID scores"), vector(ood_scores, "OOD scores")
 
 
 def _check_share(share: float) -> None:
