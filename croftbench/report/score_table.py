@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import product
 from typing import Any
 
@@ -127,6 +128,7 @@ def _scored(run: RunResult, record: Posthoc) -> Iterator[tuple[str, str, list[Sc
             yield one.label, source, [s for s in one.scores if s.reference in inside], one.not_applicable
 
 
+@cache
 def _label(name: str) -> str:
     """A suite's score under the name that a post-hoc one would have."""
     try:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
+from sys import intern
 from typing import Any
 
 from croftbench.draw.splits import Shift
@@ -16,7 +17,7 @@ from croftbench.runs.spec import RunSpec
 SCHEMA = 1
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Score:
     """One number, as a fraction in full precision, with its populations.
 
@@ -71,9 +72,7 @@ def path_of(results: Path, spec: RunSpec) -> Path:
     Raises:
         DataError: a suite's or method's name that is no plain file name (they may come from packages and bundles).
     """
-    for name in (spec.suite, spec.method):
-        if not name or Path(name).name != name or name.startswith(".") or not name.isprintable():
-            raise DataError(f"'{name}' cannot name a folder.", "Use letters, digits, spaces and .+-_ in names.")
+    _check_names(spec)
     return results / "runs" / spec.suite / spec.method / f"{spec.run_id}.json"
 
 
@@ -101,15 +100,34 @@ def read(path: Path) -> RunResult:
         if data["schema"] != SCHEMA:
             raise DataError(f"{path} has schema {data['schema']}, this version reads {SCHEMA}.", "Update croftbench.")
         spec = RunSpec(**data["spec"])
-        scores = tuple(Score(**row) for row in data["scores"])
+        scores = tuple(map(_score, data["scores"]))
         rest = {f.name: data[f.name] for f in fields(RunResult)[2:] if f.name != "needs"}
         result = RunResult(spec, scores, **rest, needs=dict(data.get("needs", {})))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{path} is not a readable run: {error}.", "Delete it and run again.") from error
-    path_of(path.parent, spec)  # refuses names that lead out of the folder
+    _check_names(spec)
     if spec.run_id != path.stem:
         raise DataError(f"{path} was changed: its content is run {spec.run_id}.", "Delete it and run again.")
     return result
+
+
+def _score(row: dict[str, Any]) -> Score:
+    """A score of a file. Thousands of runs repeat the same few words: each is held once."""
+    held: dict[str, Any] = {name: intern(value) if type(value) is str else value for name, value in row.items()}
+    return Score(**held)
+
+
+def _check_names(spec: RunSpec) -> None:
+    """Refuse names that lead out of the folder."""
+    for name in (spec.suite, spec.method):
+        if (
+            not name
+            or name in (".", "..")
+            or name[0] == "."
+            or not name.isprintable()
+            or "/" in name
+        ):
+            raise DataError(f"'{name}' cannot name a folder.", "Use letters, digits, spaces and .+-_ in names.")
 
 
 def read_all(results: Path, suite: str | None = None) -> Iterator[RunResult]:

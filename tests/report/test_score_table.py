@@ -11,7 +11,7 @@ from pandas.testing import assert_frame_equal
 from rich.console import Console
 
 from croftbench.errors import DataError
-from croftbench.report import cells, compare, entries, score_table, tables
+from croftbench.report import cells, compare, entries, score_cells, score_table, tables
 from croftbench.report.formats import data, html, markdown, terminal
 from croftbench.runs import posthoc, results
 from croftbench.runs.posthoc import Posthoc, Scored
@@ -153,7 +153,7 @@ def test_a_suite_without_unknown_classes_has_means_only(add, post, tiny, tmp_pat
     post(add(suite, 1, 0.5), 0.7)
     board = score_table.board(tables.leaderboard(tmp_path, suite))
     assert board.near == ""
-    assert scores.shown(board) == ("auroc/semantic-mean", "fpr95/semantic-mean")
+    assert score_cells.shown(board) == ("auroc/semantic-mean", "fpr95/semantic-mean")
 
 
 def make_transductive(folder, spec):
