@@ -45,10 +45,10 @@ def import_bundle(
     """Check a bundle's runs, compute their numbers again, and add them, marked as imported; all or none."""
     from croftbench.runs import bundle
 
-    done = bundle.bring_in(results, file)
+    done = bundle.import_runs(results, file)
     for spec in done.new:
         typer.echo(runs.path_of(results, spec))
-    known = f" {len(done.known)} were there already, with the same numbers." if done.known else ""
+    known = f" {len(done.present)} were there already, with the same numbers." if done.present else ""
     note(f"{len(done.new)} run(s) imported, every number computed again.{known}")
     if done.new:
         note("`croftbench leaderboard` puts them in the tables.")
