@@ -207,7 +207,7 @@ def import_runs(file: str | Path, *, results: Folder = None) -> Imported:
     """
     from croftbench.runs import bundle
 
-    return bundle.bring_in(Folders.of(results).results, Path(file))
+    return bundle.import_runs(Folders.of(results).results, Path(file))
 
 
 # ------------------------------------------------------------------------------------------- suites

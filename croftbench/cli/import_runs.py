@@ -26,7 +26,7 @@ def import_runs(
     done = reading.import_runs(file, results=results)
     for spec in done.new:
         typer.echo(run_files.path_of(Folders.of(results).results, spec))
-    known = f" {len(done.known)} were there already, with the same numbers." if done.known else ""
-    note(f"{len(done.new)} run(s) imported, every number computed again.{known}")
+    present = f" {len(done.present)} were there already, with the same numbers." if done.present else ""
+    note(f"{len(done.new)} run(s) imported, every number computed again.{present}")
     if done.new:
         note("`croftbench leaderboard` puts them in the tables.")

@@ -1,6 +1,6 @@
 """From a suite and a seed to the images of every role: the one place where folds are built.
 
-Draws of classes are in `known`, of objects and shares in `shares`, of images in `shots`. Every role has a stream of
+Draws of classes are in `classes`, of objects and shares in `shares`, of images in `shots`. Every role has a stream of
 its own, so leaving one out (training images, for a method that needs none) changes no other.
 """
 
@@ -115,15 +115,15 @@ class _Builder:
 
     def _sources(self) -> dict[str, dict[str, str | int]]:
         """What the fold's splits are on this disk; of those that are shared out, which images do not train."""
-        found = {split: dict(self.gatherer.met[split]) for split in sorted(self._used & set(self.gatherer.met))}
+        sources = {split: dict(self.gatherer.met[split]) for split in sorted(self._used & set(self.gatherer.met))}
         if self.suite.shares and self.suite.shares.unit == "image":
             images, parts = self._home(self.spec.train)
             roles, domains = self.labels.roles(images), images.domains(parts)
             for domain, split in enumerate(self.spec.train):
                 rows = np.flatnonzero((domains == domain) & (roles != TRAIN)).tolist()
                 names = sorted(f"{images.class_of(row)}/{images.name_of(row)}" for row in rows)
-                found.setdefault(split, {})["held_out"] = digest(names)
-        return found
+                sources.setdefault(split, {})["held_out"] = digest(names)
+        return sources
 
     # ------------------------------------------------------------------------------ splits
 
@@ -170,8 +170,8 @@ class _Builder:
                 taken = {train.pool.paths[row] for row in train.rows}
                 rows = np.array([row for row in rows if images.pool.paths[row] not in taken], dtype=np.int64)
         rows = rows[shots.limited(self.labels.of(images)[rows], limit, 0, self._stream(VALIDATION))]
-        found = images.split("val", rows, self.labels.of(images)[rows], images.domains(parts)[rows])
-        return self._kept(images, self._filled(found))
+        val = images.split("val", rows, self.labels.of(images)[rows], images.domains(parts)[rows])
+        return self._kept(images, self._filled(val))
 
     def _tested(self, name: str, spec: Shifted) -> Split:
         """All test images of known classes in these splits."""
@@ -184,13 +184,13 @@ class _Builder:
             space = self.labels.own_space(images.family, parts)
         domains = images.domains(parts)
         rows = np.flatnonzero((domains >= 0) & (known_as >= 0) & np.isin(self.labels.roles(images), (-1, TEST)))
-        found = images.split(name, rows, known_as[rows], domains[rows])
-        return self._filled(Split(name, found.pool, found.rows, found.labels, found.domains, space))
+        split = images.split(name, rows, known_as[rows], domains[rows])
+        return self._filled(Split(name, split.pool, split.rows, split.labels, split.domains, space))
 
     def _semantic(self, spec: SemanticSpec) -> Split:
         images, rows = self._chosen(spec)
-        found = self._filled(images.split(spec.name, rows, np.full(len(rows), UNKNOWN)))
-        return own_pool(found) if spec.limit or spec.per_class else found  # else all of a large set were encoded
+        split = self._filled(images.split(spec.name, rows, np.full(len(rows), UNKNOWN)))
+        return own_pool(split) if spec.limit or spec.per_class else split  # else all of a large set were encoded
 
     def _chosen(self, spec: SemanticSpec) -> tuple[Images, Ints]:
         """The images of a semantic split."""
@@ -221,14 +221,14 @@ class _Builder:
         spec = self.suite.reference
         if spec is None:
             return None
-        found = covariate[0] if spec.role == "covariate" else val
-        if found is None:  # the method needs no training images, so none were drawn
-            found = self._val(self._empty())
-        if found is None:
+        source = covariate[0] if spec.role == "covariate" else val
+        if source is None:  # the method needs no training images, so none were drawn
+            source = self._val(self._empty())
+        if source is None:
             raise DataError(f"suite '{self.suite.name}' has no images for its reference.", "`croftbench check`")
-        chosen = shots.limited(found.labels, spec.per_class, 0, self._stream(REFERENCE)).tolist()
-        same = {label: label for label in found.labels}
-        return found.keep(chosen, same, "positives")
+        chosen = shots.limited(source.labels, spec.per_class, 0, self._stream(REFERENCE)).tolist()
+        same = {label: label for label in source.labels}
+        return source.keep(chosen, same, "positives")
 
     def _bank(self) -> Split:
         images, parts = self._home(self.spec.train)
@@ -242,13 +242,13 @@ class _Builder:
     @cached_property
     def _pooled(self) -> dict[str, list[str]]:
         """Family -> the parts that any fold tests on: they are encoded together, once for all folds and seeds."""
-        found: dict[str, list[str]] = {}
+        parts: dict[str, list[str]] = {}
         for spec in self.suite.folds:
             for split in (*spec.tested, *(s for semantic in self.suite.semantic for s in semantic.splits)):
                 family, part = self.labels.resolve(split)
-                if part not in found.setdefault(family.name, []):
-                    found[family.name].append(part)
-        return found
+                if part not in parts.setdefault(family.name, []):
+                    parts[family.name].append(part)
+        return parts
 
     @property
     def _used(self) -> set[str]:

@@ -50,8 +50,8 @@ class Classes:
 
     def labels_of(self, family: Family) -> Ints:
         """(classes + 1,) label of each class of a family; the last, which -1 finds, is for images without one."""
-        found = [self.label(key, name) for key, name in zip(family.ids, family.classnames, strict=True)]
-        return np.array([*found, OUTSIDE], dtype=np.int64)
+        labels = [self.label(key, name) for key, name in zip(family.ids, family.classnames, strict=True)]
+        return np.array([*labels, OUTSIDE], dtype=np.int64)
 
     def labels_in(self, table: Sequence[Row], by: str) -> Ints:
         """(N,) label of each row of a shipped table."""
@@ -63,10 +63,10 @@ class Classes:
 
     @cached_property
     def _by_name(self) -> dict[str, int]:
-        found = dict.fromkeys(self.named(self.unknown), UNKNOWN)
+        labels = dict.fromkeys(self.named(self.unknown), UNKNOWN)
         for label, name in reversed([*enumerate(self.named(self.known))]):
-            found[name] = label  # of two known classes with one name, the first
-        return found
+            labels[name] = label  # of two known classes with one name, the first
+        return labels
 
 
 def choose(

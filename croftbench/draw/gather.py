@@ -18,9 +18,11 @@ from croftbench.suites.families import Family
 Ints = npt.NDArray[np.int64]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Images:
     """Images of one family that are pooled together; row i of every column is image i of the pool.
+
+    Each is equal to itself alone, and so can be looked up by.
 
     Attributes:
         pool: all of them.

@@ -34,15 +34,15 @@ def tuning_folds(fold: Fold, seed: int) -> list[Fold]:
         )
     if count < 2:
         return [_held_out(fold, known, train.keep(_of(train, labels), labels, "train"), fold.val or train, "val")]
-    found = []
+    folds = []
     for left_out, domain in enumerate(fold.domains):
         inside = [i for i in _of(train, labels) if train.domains[i] != left_out]
         outside = [i for i, d in enumerate(train.domains) if d == left_out]
         every = {label: label for label in train.labels}
-        found.append(
+        folds.append(
             _held_out(fold, known, train.keep(inside, labels, "train"), train.keep(outside, every, domain), domain)
         )
-    return found
+    return folds
 
 
 def _held_out(fold: Fold, known: list[int], train: Split, outside: Split, name: str) -> Fold:

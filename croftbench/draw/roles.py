@@ -7,9 +7,8 @@ from functools import cached_property
 
 import numpy as np
 
-from croftbench.draw import classes as known
 from croftbench.draw import shares
-from croftbench.draw.classes import OUTSIDE, Classes
+from croftbench.draw.classes import OUTSIDE, Classes, of_family, of_table
 from croftbench.draw.gather import Gatherer, Images, Ints
 from croftbench.draw.splits import UNKNOWN
 from croftbench.suites import lists, registry
@@ -33,8 +32,8 @@ class Labels:
     spec: FoldSpec
     seed: int
     gatherer: Gatherer
-    _made: dict[int, Ints] = field(default_factory=dict)
-    _roles: dict[int, Ints] = field(default_factory=dict)
+    _labels: dict[Images, Ints] = field(default_factory=dict)
+    _roles: dict[Images, Ints] = field(default_factory=dict)
     _resolved: dict[str, tuple[Family, str]] = field(default_factory=dict)
 
     def resolve(self, split_id: str) -> tuple[Family, str]:
@@ -65,34 +64,34 @@ class Labels:
         draw, dealt = self.suite.classes, self.suite.shares
         if draw.by == "class":
             listed = lists.ids(draw.list, self.gatherer.roots.manifests) if draw.list else ()
-            return known.of_family(draw, self.family, self.training, listed, self.seed), {}
+            return of_family(draw, self.family, self.training, listed, self.seed), {}
         stream = np.random.RandomState(self.seed)
         table = self.gatherer.images(self.family, ()).table
-        classes, objects = known.of_table(draw, table, self.suite.name, stream)
+        classes, objects = of_table(draw, table, self.suite.name, stream)
         if dealt is None or dealt.unit != "object":
             return classes, {}
         return classes, shares.of_objects(objects, classes.known, dealt, stream)
 
     def of(self, images: Images) -> Ints:
         """(N,) label of each image: of a known class, UNKNOWN, or OUTSIDE."""
-        if id(images) not in self._made:
+        if images not in self._labels:
             if images.table and self.suite.classes.by != "class":
-                found = self.classes.labels_in(images.table, self.suite.classes.by)
+                labels = self.classes.labels_in(images.table, self.suite.classes.by)
             else:
-                found = self.classes.labels_of(images.family)[images.labels]
-            self._made[id(images)] = found
-        return self._made[id(images)]
+                labels = self.classes.labels_of(images.family)[images.labels]
+            self._labels[images] = labels
+        return self._labels[images]
 
     def roles(self, images: Images) -> Ints:
         """(N,) role of each image that plays only one; -1 for images that are not shared out."""
-        if id(images) not in self._roles:
-            self._roles[id(images)] = self._dealt(images)
-        return self._roles[id(images)]
+        if images not in self._roles:
+            self._roles[images] = self._dealt(images)
+        return self._roles[images]
 
     def _dealt(self, images: Images) -> Ints:
-        dealt, found = self.suite.shares, np.full(len(images.parts), -1, dtype=np.int64)
+        dealt, roles = self.suite.shares, np.full(len(images.parts), -1, dtype=np.int64)
         if dealt is None or images.family.name != self.family.name:
-            return found
+            return roles
         if dealt.unit == "object":
             objects = self._drawn[1]
             return np.array([objects.get(row.name, -1) for row in images.table], dtype=np.int64)
@@ -101,8 +100,8 @@ class Labels:
             for label in np.unique(images.labels[images.parts == code]).tolist():
                 rows = np.flatnonzero((images.parts == code) & (images.labels == label))
                 names = [images.name_of(row) for row in rows.tolist()]
-                found[rows] = shares.of_images(part, images.family.ids[label], names, dealt)
-        return found
+                roles[rows] = shares.of_images(part, images.family.ids[label], names, dealt)
+        return roles
 
     def own_space(self, family: Family, parts: list[str]) -> tuple[int, ...]:
         """The label space of the known classes that these parts have (see Split.space)."""

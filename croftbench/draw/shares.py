@@ -57,8 +57,8 @@ def of_objects(
     objects: Mapping[str, Sequence[str]], known: Sequence[str], shares: Shares, stream: np.random.RandomState
 ) -> dict[str, int]:
     """Object -> role, for the objects of each known class."""
-    found: dict[str, int] = {}
+    roles: dict[str, int] = {}
     for key in sorted(known):
         names = sorted(objects[key])
-        found |= zip(names, deal(len(names), shares, stream).tolist(), strict=True)
-    return found
+        roles |= zip(names, deal(len(names), shares, stream).tolist(), strict=True)
+    return roles

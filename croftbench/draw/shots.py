@@ -19,8 +19,8 @@ def by_value(values: npt.ArrayLike) -> dict[int, Positions]:
     """Value -> positions that hold it, ascending; the keys in order of first appearance."""
     array = np.asarray(values)
     order = np.argsort(array, kind="stable")
-    found, starts = np.unique(array[order], return_index=True)
-    groups = dict(zip(found.tolist(), np.split(order, starts[1:]), strict=True)) if len(array) else {}
+    distinct, starts = np.unique(array[order], return_index=True)
+    groups = dict(zip(distinct.tolist(), np.split(order, starts[1:]), strict=True)) if len(array) else {}
     return dict(sorted(groups.items(), key=lambda item: int(item[1][0])))
 
 

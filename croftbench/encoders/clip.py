@@ -109,7 +109,7 @@ def load(encoder_id: str, device: torch.device | str = "cpu", cache: Path | None
         model, tokenizer = _build(source, torch.device(device))
     preprocess = model.visual.preprocess_cfg
     size = preprocess["size"]
-    known = Identity(
+    identity = Identity(
         id=encoder_id,
         weights=str(source.weights),
         size=stat.st_size,
@@ -126,8 +126,8 @@ def load(encoder_id: str, device: torch.device | str = "cpu", cache: Path | None
         open_clip=open_clip_version(),
     )
     if cache is not None:
-        write(known, cache)
-    return Encoder(known, model, tokenizer, torch.device(device))
+        write(identity, cache)
+    return Encoder(identity, model, tokenizer, torch.device(device))
 
 
 def _build(source: Source, device: torch.device) -> tuple[Any, Callable[[list[str]], Tensor]]:

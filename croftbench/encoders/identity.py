@@ -87,30 +87,29 @@ def identity(encoder_id: str, cache: Path) -> Identity | None:
     try:
         fields = json.loads(_record(encoder_id, cache).read_text(encoding="utf-8"))
         values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()}
-        known = Identity(**values)
-        stat = Path(known.weights).stat()
+        recorded = Identity(**values)
+        stat = Path(recorded.weights).stat()
     except (OSError, ValueError, TypeError, AttributeError):
         return None
     if (
-        known.id != encoder_id
-        or known.open_clip != open_clip_version()
-        or known.size != stat.st_size
-        or not _is_current(known)
+        recorded.id != encoder_id
+        or recorded.open_clip != open_clip_version()
+        or recorded.size != stat.st_size
+        or not _is_current(recorded)
     ):
         return None
-    if known.mtime_ns != stat.st_mtime_ns:
-        if file_digest(Path(known.weights)) != known.weights_digest:
+    if recorded.mtime_ns != stat.st_mtime_ns:
+        if file_digest(Path(recorded.weights)) != recorded.weights_digest:
             return None
-        known = dataclasses.replace(known, mtime_ns=stat.st_mtime_ns)
-        write(known, cache)
-    return known
+        recorded = dataclasses.replace(recorded, mtime_ns=stat.st_mtime_ns)
+        write(recorded, cache)
+    return recorded
 
 
-def write(known: Identity, cache: Path) -> None:
+def write(identity: Identity, cache: Path) -> None:
     """Record an identity in `cache`, in one step; a cache that cannot be written only makes the next run slower."""
-    path = _record(known.id, cache)
     with contextlib.suppress(DataError):
-        write_atomically(path, json.dumps(dataclasses.asdict(known), indent=1))
+        write_atomically(_record(identity.id, cache), json.dumps(dataclasses.asdict(identity), indent=1))
 
 
 def config_digest(config: dict[str, object], folder: Path | None = None) -> str:
@@ -126,13 +125,13 @@ def open_clip_version() -> str:
     return metadata.version("open_clip_torch")
 
 
-def _is_current(known: Identity) -> bool:
+def _is_current(recorded: Identity) -> bool:
     """Whether the id still means the file in the record."""
-    if known.id == EMBEDDED:
+    if recorded.id == EMBEDDED:
         weights = EMBEDDED_FOLDER / "open_clip_model.safetensors"
-        return known.weights == str(weights) and known.config_digest == config_digest({}, EMBEDDED_FOLDER)
-    _, at, path = known.id.partition("@")
-    return not at or known.weights == str(Path(path).expanduser().resolve())
+        return recorded.weights == str(weights) and recorded.config_digest == config_digest({}, EMBEDDED_FOLDER)
+    _, at, path = recorded.id.partition("@")
+    return not at or recorded.weights == str(Path(path).expanduser().resolve())
 
 
 def _record(encoder_id: str, cache: Path) -> Path:

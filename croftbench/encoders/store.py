@@ -1,10 +1,10 @@
 """The feature store: what a frozen encoder gave, kept for good.
 
 An entry is a NumPy file named by the hash of everything that changes its bytes: encoder weights, transform, the
-images' content and order, the view. Shipped images are known by their digest, files on the user's disk by path, size
-and time of change, looked at whenever an entry is asked for. Blocks are written as they are encoded and joined when
-all are there, each step by one atomic rename, so a kill at any moment loses at most a block, and two processes filling
-one entry only help each other. Entries are read memory-mapped; a full hit never loads CLIP.
+images' content and order, the view. Shipped images are identified by their digest, files on the user's disk by path,
+size and time of change, looked at whenever an entry is asked for. Blocks are written as they are encoded and joined
+when all are there, each step by one atomic rename, so a kill at any moment loses at most a block, and two processes
+filling one entry only help each other. Entries are read memory-mapped; a full hit never loads CLIP.
 
 Features of images and texts are float32. Those of an image's places are float16, beside the float32 feature of the
 image, which is never rounded: they are nearly all of the bytes, only cosines are made of them, and the authors of the
@@ -28,6 +28,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from croftbench import npy
 from croftbench.data import images
 from croftbench.data.pool import Pool
 from croftbench.data.roots import Roots
@@ -171,15 +172,13 @@ class FeatureStore:
 
     def _save(self, path: Path, parts: Sequence[npt.NDArray[Any]]) -> None:
         """Write one array from its parts along the first axis, one part in memory at a time."""
-        shape = sum(map(len, parts)), *parts[0].shape[1:]
-        header = {"descr": parts[0].dtype.str, "fortran_order": False, "shape": shape}
         temporary = path.with_name(f"{path.stem}.{os.getpid()}.tmp")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with temporary.open("wb") as file:
-                np.lib.format.write_array_header_1_0(file, header)
+                npy.write_header(file, sum(map(len, parts)), parts[0])
                 for part in parts:
-                    file.write(np.ascontiguousarray(part).data)
+                    npy.write_rows(file, part)
                 file.flush()
                 os.fsync(file.fileno())
             temporary.replace(path)

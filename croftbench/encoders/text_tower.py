@@ -224,8 +224,8 @@ def _residual(block: Any, x: Tensor, mixed: Tensor) -> Tensor:
 
 def _heads(attention: torch.nn.MultiheadAttention, x: Tensor, part: int) -> Tensor:
     """Queries (part 0), keys (1) or values (2) of x (B, n, W): (B, H, n, W / H)."""
-    here = slice(part * x.shape[-1], (part + 1) * x.shape[-1])
-    y = F.linear(x, attention.in_proj_weight[here], attention.in_proj_bias[here])
+    rows = slice(part * x.shape[-1], (part + 1) * x.shape[-1])
+    y = F.linear(x, attention.in_proj_weight[rows], attention.in_proj_bias[rows])
     return y.view(*y.shape[:2], attention.num_heads, -1).transpose(1, 2)
 
 
@@ -252,11 +252,11 @@ def _attend(
     out, at = [], 0
     for run in runs:
         asked = 1 if ends_only else run.length  # queries a text
-        here = q[:, :, at : at + run.count * asked]
+        own_q = q[:, :, at : at + run.count * asked]
         at += run.count * asked
         k, v = (x[:, :, run.start : run.stop].view(-1, heads, run.count, run.length, width) for x in (own_k, own_v))
-        to_first = here @ first_k.mT  # (B, H, count * asked, S)
-        to_own = here.view(-1, heads, run.count, asked, width) @ k.mT  # (B or 1, H, count, asked, length)
+        to_first = own_q @ first_k.mT  # (B, H, count * asked, S)
+        to_own = own_q.view(-1, heads, run.count, asked, width) @ k.mT  # (B or 1, H, count, asked, length)
         if not ends_only:
             to_own = _masked(to_own)
         to_own = to_own.flatten(2, 3).expand(len(to_first), -1, -1, -1)

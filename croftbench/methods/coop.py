@@ -39,9 +39,9 @@ __all__ = ["CoOp", "PlacedPrompts"]
 def insert(x: Tensor, text: Tensor, at: Tensor) -> Tensor:
     """(C, n, W) put into (C, L, W), before token at[c] of row c: (C, L + n, W)."""
     n, length = x.shape[1], text.shape[1]
-    here = torch.arange(length + n, device=text.device).expand(len(text), -1)
-    after = here - at[:, None]
-    source = torch.where(after < 0, here, torch.where(after < n, length + after, here - n))
+    position = torch.arange(length + n, device=text.device).expand(len(text), -1)
+    after = position - at[:, None]
+    source = torch.where(after < 0, position, torch.where(after < n, length + after, position - n))
     return torch.cat([text, x], 1)[torch.arange(len(text), device=text.device)[:, None], source]
 
 

@@ -44,7 +44,7 @@ class Imported:
     """What an import did: runs that are new, and those that were there already with the same numbers."""
 
     new: tuple[RunSpec, ...]
-    known: tuple[RunSpec, ...]
+    present: tuple[RunSpec, ...]
 
 
 def imported(result: RunResult) -> bool:
@@ -100,7 +100,7 @@ def _bytes(path: Path, spec: RunSpec) -> bytes:
 # ------------------------------------------------------------------------------------- import
 
 
-def bring_in(folder: Path, file: Path) -> Imported:
+def import_runs(folder: Path, file: Path) -> Imported:
     """Import a bundle: every run in it, verified and marked, or none.
 
     Each run's JSON gains `env["imported"]` with the bundle's digest and the exporter's version; its specification,
@@ -122,11 +122,11 @@ def bring_in(folder: Path, file: Path) -> Imported:
         raise DataError(f"cannot write {folder}: {error.strerror}.", "Choose another folder with --results.") from error
     try:
         new: list[RunResult] = []
-        known: list[RunResult] = []
+        present: list[RunResult] = []
         for name in sorted(files):
             if name.endswith(".json"):
                 result = _checked(staging, name, files)
-                (known if _is_there(folder, result) else new).append(result)
+                (present if _is_there(folder, result) else new).append(result)
         for result in new:
             marked = replace(result, env={**result.env, "imported": origin})
             results.path_of(staging, result.spec).unlink()
@@ -134,7 +134,7 @@ def bring_in(folder: Path, file: Path) -> Imported:
         _move(staging, folder, [result.spec for result in new])
     finally:
         shutil.rmtree(staging, ignore_errors=True)
-    return Imported(tuple(run.spec for run in new), tuple(run.spec for run in known))
+    return Imported(tuple(run.spec for run in new), tuple(run.spec for run in present))
 
 
 def _open(file: Path) -> tuple[dict[str, bytes], dict[str, str]]:
@@ -146,7 +146,7 @@ def _open(file: Path) -> tuple[dict[str, bytes], dict[str, str]]:
             files = {member.filename: archive.read(member) for member in members}
         origin = file_digest(file)
     except (OSError, zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
-        raise DataError(f"{file} is not a readable bundle: {_plain(error)}.", "Ask for it again.") from error
+        raise DataError(f"{file} is not a readable bundle: {_one_line(error)}.", "Ask for it again.") from error
     try:
         manifest = json.loads(files.pop(MANIFEST))
         schema, version, listing = manifest["schema"], str(manifest["croftbench"]), manifest["files"]
@@ -154,7 +154,7 @@ def _open(file: Path) -> tuple[dict[str, bytes], dict[str, str]]:
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise _bad(file, f"{MANIFEST} is missing or broken") from error
     if schema != SCHEMA:
-        raise DataError(f"{file} has schema {_plain(schema)}, this version reads {SCHEMA}.", "Update croftbench.")
+        raise DataError(f"{file} has schema {_one_line(schema)}, this version reads {SCHEMA}.", "Update croftbench.")
     if listed.keys() != files.keys():
         raise _bad(file, f"files and {MANIFEST} differ at {min(listed.keys() ^ files.keys())!a}")
     for name, data in files.items():
@@ -163,11 +163,11 @@ def _open(file: Path) -> tuple[dict[str, bytes], dict[str, str]]:
         partner = name.removesuffix(".json") + ".parquet" if name.endswith(".json") else name[:-7] + "json"
         if partner not in files:
             raise _bad(file, f"{name} comes without {partner}")
-    return files, {"bundle": origin, "croftbench": _plain(version)[:40]}
+    return files, {"bundle": origin, "croftbench": _one_line(version)[:40]}
 
 
 def _check_members(file: Path, members: list[zipfile.ZipInfo]) -> None:
-    """Nothing is unpacked before its name, kind and size are known to be harmless."""
+    """Nothing is unpacked before its name, kind and size have been found harmless."""
     names = [member.filename for member in members]
     if len(set(names)) < len(names):
         raise _bad(file, "a file is in it twice")
@@ -200,8 +200,8 @@ def _checked(staging: Path, name: str, files: dict[str, bytes]) -> RunResult:
         recheck.check(result, table)
     except (CroftbenchError, ValidationError, LookupError, TypeError, ValueError, RuntimeError) as error:
         reason = error.message if isinstance(error, CroftbenchError) else f"{type(error).__name__}: {error}"
-        said = _plain(reason.replace(str(staging) + os.sep, ""))
-        raise DataError(f"{name} of the bundle: {said}", "Nothing was imported; ask for the bundle again.") from error
+        reason = _one_line(reason.replace(str(staging) + os.sep, ""))
+        raise DataError(f"{name} of the bundle: {reason}", "Nothing was imported; ask for the bundle again.") from error
     return result
 
 
@@ -257,7 +257,7 @@ def _texts(value: object) -> Iterator[str]:
             yield from _texts(inside)
 
 
-def _plain(value: object) -> str:
+def _one_line(value: object) -> str:
     """Text that somebody else wrote, on one line and without control characters."""
     return "".join(c if c.isprintable() else " " for c in str(value))[:300]
 

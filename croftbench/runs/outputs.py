@@ -1,4 +1,4 @@
-"""A run's outputs, kept: what its predictor said of every image, so that scoring it again trains nothing.
+"""A run's outputs, kept: what its predictor returned for every image, so that scoring it again trains nothing.
 
 One folder a run in the cache, `outputs/<run id>/`: float32 NumPy files, read memory-mapped, and `meta.json`. It
 appears in one rename, complete. It is never needed: a run whose folder is gone is fitted again when a score asks.
@@ -18,6 +18,7 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from croftbench import npy
 from croftbench.errors import DataError
 
 if TYPE_CHECKING:
@@ -79,9 +80,8 @@ class Writer:
             if name not in files:
                 files[name] = (self.folder / name).open("wb")
                 stack.callback(self._close, files[name])
-                header = {"descr": block.dtype.str, "fortran_order": False, "shape": (rows, *block.shape[1:])}
-                np.lib.format.write_array_header_1_0(files[name], header)
-            files[name].write(np.ascontiguousarray(block).data)
+                npy.write_header(files[name], rows, block)
+            npy.write_rows(files[name], block)
         except OSError:
             self.failed = True
 
@@ -168,8 +168,10 @@ class Kept:
         arrays = [self._open(name, about["images"]) for name in _names(part, len(about["scores"]))]
         classes = torch.from_numpy(np.array(self._open(about["classes"]))).to(device) if about["classes"] else None
         for start in range(0, about["images"], block):
-            found = [torch.from_numpy(np.array(array[start : start + block])).to(device) for array in arrays]
-            yield Outputs(found[0], found[1], classes, dict(zip(about["scores"], found[2:], strict=True)))
+            logits, features, *own = (
+                torch.from_numpy(np.array(array[start : start + block])).to(device) for array in arrays
+            )
+            yield Outputs(logits, features, classes, dict(zip(about["scores"], own, strict=True)))
 
     def _open(self, name: str, rows: int | None = None) -> npt.NDArray[np.float32]:
         try:

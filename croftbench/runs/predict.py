@@ -1,4 +1,4 @@
-"""A predictor meets images: its outputs chunk by chunk, checked, and what scores say of them."""
+"""A predictor meets images: its outputs chunk by chunk, checked, and scored."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def joined(parts: Iterable[Outputs]) -> Outputs:
 
 @torch.no_grad()
 def table(split: Split, shift: Shift, outputs: Iterable[Outputs], chosen: Mapping[str, Scorer]) -> SplitTable:
-    """What the predictor said of each image of a split, and what each score makes of it."""
+    """The predicted label of each image of a split, and its scores."""
     predicted: list[Tensor] = []
     scored: dict[str, list[Tensor]] = {name: [] for name in chosen}
     for chunk in outputs:
@@ -105,15 +105,15 @@ def score(
     for row in scoring.score(tables, "", id_filter):
         if row.scorer:
             rows[row.scorer].append(row)
-    found = [Scored(name, "own", seconds=round(seconds[name], 3), scores=tuple(rows[name])) for name in kept.own]
-    found += [
+    scored = [Scored(name, "own", seconds=round(seconds[name], 3), scores=tuple(rows[name])) for name in kept.own]
+    scored += [
         Scored(
             one.label, one.name, one.params, SCORERS[one.name].version, one.file_digests(), reasons.get(one.label, ""),
             round(seconds[one.label], 3), scores=tuple(rows[one.label]),
         )
         for one in asked
     ]  # fmt: skip
-    return found, tables
+    return scored, tables
 
 
 def answers(logits: Tensor, space: Sequence[int]) -> Tensor:
@@ -127,17 +127,17 @@ def answers(logits: Tensor, space: Sequence[int]) -> Tensor:
 def _timed(scorer: Scorer, seconds: dict[str, float], label: str) -> Scorer:
     def timed(outputs: Outputs) -> Tensor:
         start = time.perf_counter()
-        found = scorer(outputs).cpu()
+        scores = scorer(outputs).cpu()
         seconds[label] += time.perf_counter() - start
-        return found
+        return scores
 
     return timed
 
 
 def _check(outputs: Outputs, images: int, classes: int, scale: float, name: str) -> None:
-    expected, found = (images, classes), tuple(outputs.logits.shape)
-    if found != expected:
-        raise TrainingError(f"{name} returned logits of shape {found}, not {expected}.")
+    expected, shape = (images, classes), tuple(outputs.logits.shape)
+    if shape != expected:
+        raise TrainingError(f"{name} returned logits of shape {shape}, not {expected}.")
     if len(outputs.features) != images:
         raise TrainingError(f"{name} returned {len(outputs.features)} features for {images} images.")
     values = [outputs.logits, outputs.features, *outputs.scores.values()]

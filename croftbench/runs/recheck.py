@@ -26,14 +26,14 @@ def check(result: RunResult, table: Path) -> None:
         LookupError, TypeError, ValueError, RuntimeError: the table has other columns or types than a run's.
     """
     again = _again(result, table)
-    stored, found = ({_what(score): score for score in scores} for scores in (result.scores, again))
-    if stored.keys() != found.keys() or len(result.scores) != len(again):
-        odd = sorted(map(str, stored.keys() ^ found.keys())) or ["one that is there twice"]
+    stored, recomputed = ({_what(score): score for score in scores} for scores in (result.scores, again))
+    if stored.keys() != recomputed.keys() or len(result.scores) != len(again):
+        odd = sorted(map(str, stored.keys() ^ recomputed.keys())) or ["one that is there twice"]
         raise DataError(f"its scores are not those that its per-image table gives: {odd[0]}.")
     for what, score in stored.items():
         for field in ("value", "low", "high"):
             drawn = field != "value" and score.metric.startswith("fpr95")
-            one, two = float(getattr(score, field)), float(getattr(found[what], field))
+            one, two = float(getattr(score, field)), float(getattr(recomputed[what], field))
             if not abs(one - two) <= (DRAWN_TOLERANCE if drawn else TOLERANCE):  # NaN is never within
                 label = " ".join(part for part in (score.metric, score.split, score.scorer) if part)
                 raise DataError(f"{field} of {label} is {one:.6f}, its per-image table gives {two:.6f}.")

@@ -32,8 +32,8 @@ def score_all(
     for job, asked in jobs:
         try:
             result = results.read(results.path_of(folder, job.spec))
-            scored, world = score(bench, result, job, asked)
-            posthoc.write(folder, posthoc.read(folder, job.spec).with_more(scored, world))
+            scored, env = score(bench, result, job, asked)
+            posthoc.write(folder, posthoc.read(folder, job.spec).with_more(scored, env))
         except CroftbenchError as error:
             failed(job, error)
         bench.progress.advance()
@@ -42,7 +42,7 @@ def score_all(
 def score(
     bench: Workbench, result: RunResult, job: Job, asked: Sequence[Asked]
 ) -> tuple[list[Scored], Mapping[str, Any]]:
-    """One run's scores, and the world they were computed in.
+    """One run's scores, and the environment they were computed in.
 
     From the outputs that the run left in the cache; where they are gone, or do not give the run's accuracies, the
     method is fitted again.

@@ -120,13 +120,7 @@ def _score(row: dict[str, Any]) -> Score:
 def _check_names(spec: RunSpec) -> None:
     """Refuse names that lead out of the folder."""
     for name in (spec.suite, spec.method):
-        if (
-            not name
-            or name in (".", "..")
-            or name[0] == "."
-            or not name.isprintable()
-            or "/" in name
-        ):
+        if not name or name in (".", "..") or name[0] == "." or not name.isprintable() or "/" in name:
             raise DataError(f"'{name}' cannot name a folder.", "Use letters, digits, spaces and .+-_ in names.")
 
 

@@ -242,6 +242,6 @@ def test_a_row_with_imported_runs_says_so(made, tmp_path):
         made(tmp_path / "theirs", "croft", seed)
         made(tmp_path / "ours", "zero-shot", seed)
     bundle.export(tmp_path / "theirs", list(results.read_all(tmp_path / "theirs")), tmp_path / "theirs.zip")
-    bundle.bring_in(tmp_path / "ours", tmp_path / "theirs.zip")
+    bundle.import_runs(tmp_path / "ours", tmp_path / "theirs.zip")
     board = leaderboard(tmp_path / "ours", manifest.suite("emoji-open"))
     assert {line.method for line in cells.lines(board)} == {"croft (imported)", "zero-shot"}

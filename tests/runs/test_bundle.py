@@ -66,7 +66,7 @@ def test_the_same_runs_give_the_same_bytes(shared, tmp_path):
 
 def test_what_goes_in_comes_out_and_says_so(shared, tmp_path):
     mine, runs, file = shared
-    done = bundle.bring_in(tmp_path / "theirs", file)
+    done = bundle.import_runs(tmp_path / "theirs", file)
     assert {spec.run_id for spec in done.new} == {run.spec.run_id for run in runs}
     for run in runs:
         copy = results.read(results.path_of(tmp_path / "theirs", run.spec))
@@ -77,7 +77,7 @@ def test_what_goes_in_comes_out_and_says_so(shared, tmp_path):
         tables = [per_image.path_of(folder, run.spec).read_bytes() for folder in (mine, tmp_path / "theirs")]
         assert tables[0] == tables[1]
     before = files(tmp_path / "theirs")
-    assert bundle.bring_in(tmp_path / "theirs", file) == bundle.Imported((), done.new)
+    assert bundle.import_runs(tmp_path / "theirs", file) == bundle.Imported((), done.new)
     assert files(tmp_path / "theirs") == before
     assert list((tmp_path / "theirs").iterdir()) == [tmp_path / "theirs" / "runs"]
 
@@ -85,7 +85,7 @@ def test_what_goes_in_comes_out_and_says_so(shared, tmp_path):
 def test_own_runs_stay_own(shared):
     mine, _, file = shared
     before = files(mine)
-    assert len(bundle.bring_in(mine, file).known) == 2
+    assert len(bundle.import_runs(mine, file).present) == 2
     assert files(mine) == before
 
 
@@ -94,7 +94,7 @@ def test_a_run_with_other_numbers_is_never_replaced(shared, made, tmp_path):
     made(tmp_path / "theirs", "zero-shot", 1, skill=0.7)
     before = files(tmp_path / "theirs")
     with pytest.raises(DataError, match=f"run {runs[1].spec.run_id} .* already, with other numbers"):
-        bundle.bring_in(tmp_path / "theirs", file)
+        bundle.import_runs(tmp_path / "theirs", file)
     assert files(tmp_path / "theirs") == before  # croft, which is new, stayed out too
 
 
@@ -113,7 +113,7 @@ def test_a_run_without_its_table_cannot_be_shared(shared, tmp_path):
 
 def refused(file: Path, folder: Path, message: str) -> None:
     with pytest.raises(DataError, match=message) as caught:
-        bundle.bring_in(folder, file)
+        bundle.import_runs(folder, file)
     assert "\n" not in str(caught.value)
     assert "\x1b" not in str(caught.value)
     assert files(folder) == {} if folder.exists() else True
@@ -252,7 +252,7 @@ def test_a_failure_half_way_takes_everything_back(shared, tmp_path, monkeypatch)
 
     monkeypatch.setattr(Path, "replace", failing)
     with pytest.raises(DataError, match="No space left on device"):
-        bundle.bring_in(tmp_path / "theirs", shared[2])
+        bundle.import_runs(tmp_path / "theirs", shared[2])
     assert len(moved) == 4
     assert files(tmp_path / "theirs") == {}
 
@@ -265,6 +265,6 @@ def test_rounding_in_the_last_digit_is_not_fraud(shared, tmp_path):
         auroc["value"] = float(np.nextafter(auroc["value"], 1))
 
     rewrite(shared[2], lambda members: edit(members, nudge))
-    done = bundle.bring_in(tmp_path / "theirs", shared[2])
+    done = bundle.import_runs(tmp_path / "theirs", shared[2])
     assert len(done.new) == 2
     assert asdict(results.read(results.path_of(tmp_path / "theirs", done.new[0])))["scores"]
