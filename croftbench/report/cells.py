@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import isnan
 from typing import Any, Literal
-
-import pandas as pd
 
 from croftbench.report.rows import marked
 from croftbench.report.tables import DETECTION, ID, MEAN, SHIFTED, Board
@@ -101,7 +100,7 @@ def _published(board: Board, row: Any) -> Line:
 def column(rows: Sequence[Mapping[Any, Any]], name: str) -> list[Cell]:
     """One metric's cells. Values are compared as they are shown, so that rows that look equal are marked alike."""
     lower = name.startswith("fpr95/")
-    ranked = sorted((row[name] for row in rows if row["ranked"] and pd.notna(row[name])), reverse=not lower)
+    ranked = sorted((row[name] for row in rows if row["ranked"] and not isnan(row[name])), reverse=not lower)
     distinct = list(dict.fromkeys(map(percent, ranked)))
     best = ranked[0] if len(ranked) > 1 else None
     cells = []
@@ -114,8 +113,8 @@ def column(rows: Sequence[Mapping[Any, Any]], name: str) -> list[Cell]:
             # Of two rows the other one needs no mark.
             mark = "second" if len(ranked) > 2 and shown in distinct[1:2] else mark
             tie = mark != "best" and bool(row[f"{name}_low"] <= best <= row[f"{name}_high"])
-        text = shown if pd.isna(row[f"{name}_std"]) else f"{shown} ± {percent(row[f'{name}_std'])}"
-        cells.append(Cell(text, mark, tie, _detail(row, name) if pd.notna(value) else ""))
+        text = shown if isnan(row[f"{name}_std"]) else f"{shown} ± {percent(row[f'{name}_std'])}"
+        cells.append(Cell(text, mark, tie, _detail(row, name) if not isnan(value) else ""))
     return cells
 
 
@@ -129,7 +128,7 @@ def _detail(row: Mapping[Any, Any], name: str) -> str:
 
 def percent(fraction: float) -> str:
     """Two decimals, "" for no number."""
-    return "" if pd.isna(fraction) else f"{100 * fraction:.2f}"
+    return "" if isnan(fraction) else f"{100 * fraction:.2f}"
 
 
 # ------------------------------------------------------------------------------------- labels and small print

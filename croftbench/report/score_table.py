@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import product
+from operator import attrgetter
 from typing import Any
 
 import pandas as pd
@@ -63,7 +64,7 @@ def board(main: Board, only: Sequence[RunSpec] = ()) -> ScoreBoard:
     wanted = {configuration(spec) for spec in only}
     other_fits = 0
     about: list[dict[str, Any]] = []
-    scores: list[dict[str, Any]] = []
+    scores: list[tuple[Any, ...]] = []
     for place, row in enumerate(main.rows):
         if wanted and row.configuration not in wanted:
             continue
@@ -71,7 +72,7 @@ def board(main: Board, only: Sequence[RunSpec] = ()) -> ScoreBoard:
         records = [main.source.posthoc(run.spec) if main.source else Posthoc(run.spec) for run in row.runs]
         other_fits += sum(any(not world.get("agrees", True) for world in one.environments) for one in records)
         for line in _rows(row, records, main.suite, main.seeds):
-            scores += [{"row": len(about), **score} for score in line.pop("scores")]
+            scores += [(len(about), *score) for score in line.pop("scores")]
             about.append(head | line)
     metrics = _metrics(main.suite)
     table = pd.concat([pd.DataFrame(about), _numbers(scores, len(about), main.suite, metrics)], axis=1)
@@ -83,22 +84,21 @@ def board(main: Board, only: Sequence[RunSpec] = ()) -> ScoreBoard:
 
 def _rows(row: Row, records: list[Posthoc], suite: Suite, seeds: tuple[int, ...]) -> Iterator[dict[str, Any]]:
     """What one method's rows are, a score each, with all their numbers under "scores"."""
-    by_scorer: dict[str, list[dict[str, Any]]] = {}
+    by_scorer: dict[str, list[tuple[Any, ...]]] = {}
+    of = attrgetter(*FIELDS)
     sources: dict[str, str] = {}
     reasons: dict[str, dict[str, None]] = {}
     for run, record in zip(row.runs, records, strict=True):
         for scorer, source, scores, reason in _scored(run, record):
             sources.setdefault(scorer, source)
-            where = {"seed": run.spec.seed, "fold": run.spec.fold}
-            by_scorer.setdefault(scorer, []).extend(
-                where | {name: getattr(s, name) for name in FIELDS} for s in scores if s.metric in ("auroc", "fpr95")
-            )
+            where = run.spec.seed, run.spec.fold
+            by_scorer.setdefault(scorer, []).extend((*where, *of(s)) for s in scores if s.metric in ("auroc", "fpr95"))
             if reason:
                 reasons.setdefault(scorer, {})[reason] = None
     expected = set(product(seeds, [fold.name for fold in suite.folds]))
     spec = row.spec
     for scorer, rows in by_scorer.items():
-        pairs = {(row["seed"], row["fold"]) for row in rows}
+        pairs = {row[:2] for row in rows}
         yield {
             "shots": spec.shots,
             "scorer": scorer,
@@ -137,7 +137,7 @@ def _label(name: str) -> str:
         return name
 
 
-def _numbers(scores: list[dict[str, Any]], rows: int, suite: Suite, metrics: tuple[str, ...]) -> pd.DataFrame:
+def _numbers(scores: list[tuple[Any, ...]], rows: int, suite: Suite, metrics: tuple[str, ...]) -> pd.DataFrame:
     """Each metric with each suffix of `STATISTICS`, and the numbers of images, by row."""
     tidy = pd.DataFrame(scores, columns=["row", "seed", "fold", *FIELDS])
     value, low, high = (

@@ -6,8 +6,9 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from sys import intern
 from typing import Any
+
+from pydantic_core import from_json
 
 from croftbench.draw.splits import Shift
 from croftbench.errors import DataError
@@ -96,11 +97,12 @@ def read(path: Path) -> RunResult:
         DataError: not a run of this schema, or its content does not have the hash that its name says.
     """
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        # Twice as fast as the standard library's, refuses NaN, and holds a word that thousands of runs repeat once.
+        data = from_json(path.read_bytes(), allow_inf_nan=False)
         if data["schema"] != SCHEMA:
             raise DataError(f"{path} has schema {data['schema']}, this version reads {SCHEMA}.", "Update croftbench.")
         spec = RunSpec(**data["spec"])
-        scores = tuple(map(_score, data["scores"]))
+        scores = tuple(Score(**row) for row in data["scores"])
         rest = {f.name: data[f.name] for f in fields(RunResult)[2:] if f.name != "needs"}
         result = RunResult(spec, scores, **rest, needs=dict(data.get("needs", {})))
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -109,12 +111,6 @@ def read(path: Path) -> RunResult:
     if spec.run_id != path.stem:
         raise DataError(f"{path} was changed: its content is run {spec.run_id}.", "Delete it and run again.")
     return result
-
-
-def _score(row: dict[str, Any]) -> Score:
-    """A score of a file. Thousands of runs repeat the same few words: each is held once."""
-    held: dict[str, Any] = {name: intern(value) if type(value) is str else value for name, value in row.items()}
-    return Score(**held)
 
 
 def _check_names(spec: RunSpec) -> None:

@@ -11,17 +11,24 @@ from croftbench.report.cells import TIE, Cell, caption, label, lines, settings_d
 from croftbench.report.score_table import ScoreBoard
 from croftbench.report.tables import Board
 
+LIMIT = 40
+"""Rows of a leaderboard that a terminal is shown: each takes a column, and nobody reads more."""
+
 
 def to_rich(board: Board) -> Table:
     """The table for a terminal, turned: one line a metric and one column a row of the leaderboard, best first.
 
     Fits 80 columns for up to three methods. Names are never read as markup.
     """
-    table = Table(title=Text(title(board)), caption=Text("\n".join(caption(board)), justify="left"))
+    every = lines(board)
+    shown, others = every[:LIMIT], len(every) - LIMIT
+    small_print = caption(board)
+    if others > 0:
+        small_print.append(f"The first {LIMIT} rows; {others:,} more are in every other --format, and in the files.")
+    several = settings_differ(board)
+    table = Table(title=Text(title(board)), caption=Text("\n".join(small_print), justify="left"))
     table.add_column("%")
     table.add_column("n", justify="right")
-    shown = lines(board)
-    several = settings_differ(board)
     for line in shown:
         name = f"{line.title}\n{line.setting}" if several else line.title
         table.add_column(Text(name), justify="right", overflow="fold")
