@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from croftbench.api.board import Leaderboard as Leaderboard
     from croftbench.api.checking import check as check
     from croftbench.api.evaluating import evaluate as evaluate
-    from croftbench.api.names import describe as describe
-    from croftbench.api.names import load_suite as load_suite
-    from croftbench.api.names import splits as splits
+    from croftbench.api.inventory import describe as describe
+    from croftbench.api.inventory import load_suite as load_suite
+    from croftbench.api.inventory import splits as splits
     from croftbench.api.reading import compare as compare
     from croftbench.api.reading import export_runs as export_runs
     from croftbench.api.reading import import_runs as import_runs
@@ -39,7 +39,7 @@ __version__ = "0.3.0"
 HOMES = {
     "board": ("Leaderboard",),
     "checking": ("check",),
-    "names": ("describe", "load_suite", "splits"),
+    "inventory": ("describe", "load_suite", "splits"),
     "reading": (
         "compare", "export_runs", "import_runs", "leaderboard", "load_run", "load_runs", "plot", "stale_tables",
         "write_page",

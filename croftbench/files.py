@@ -95,23 +95,35 @@ def replacing_folder(path: Path, option: str = "") -> Iterator[Path]:
         DataError: it cannot be written; the older one is there again.
     """
     target = path.resolve()
-    temporary, old = _beside(target), _beside(target)
+    temporary = _beside(target)
     with _explained(path, option):
         try:
             temporary.mkdir(parents=True)
             yield temporary
-            for inside in sorted(temporary.rglob("*"), reverse=True):  # a folder after what is in it
-                sync(inside)
-            sync(temporary)
-            if target.exists():
-                target.replace(old)
-            temporary.replace(target)
-            sync(target.parent)
+            put_folder(temporary, target)
         finally:
-            if old.exists() and not target.exists():
-                old.replace(target)
-            for rest in (temporary, old):
-                shutil.rmtree(rest, ignore_errors=True)
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def put_folder(finished: Path, target: Path) -> None:
+    """Put a finished folder in the place of `target`, on the same disk, once all of it has reached the disk.
+
+    Raises:
+        OSError: it cannot be moved; what was there before is there again.
+    """
+    old = _beside(target)
+    try:
+        for inside in sorted(finished.rglob("*"), reverse=True):  # a folder after what is in it
+            sync(inside)
+        sync(finished)
+        if target.exists():
+            target.replace(old)
+        finished.replace(target)
+        sync(target.parent)
+    finally:
+        if old.exists() and not target.exists():
+            old.replace(target)
+        shutil.rmtree(old, ignore_errors=True)
 
 
 def sync(path: Path) -> None:

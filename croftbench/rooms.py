@@ -9,10 +9,10 @@ from typing import Any
 
 
 class Room(ModuleType):
-    """A package whose call lists what is in it, as `croftbench.api.names` does under its name."""
+    """A package whose call lists what is in it, as `croftbench.api.inventory` does under its name."""
 
     def __call__(self, **options: Any) -> list[dict[str, Any]]:
-        listed = getattr(import_module("croftbench.api.names"), self.__name__.rpartition(".")[2])
+        listed = getattr(import_module("croftbench.api.inventory"), self.__name__.rpartition(".")[2])
         rows: list[dict[str, Any]] = listed(**options)
         return rows
 

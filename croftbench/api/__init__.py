@@ -4,7 +4,7 @@
 `manifests`) are taken by every function that reads or writes there; None means the folder's variable,
 CROFTBENCH_RESULTS and its kind, and its default where that is not set.
 
-    names       what there is, by name: suites, methods, scorers, splits, encoders
+    inventory   what there is, by name: suites, methods, scorers, splits, encoders
     checking    whether manifests keep their rules
     running     methods on a suite
     evaluating  predictions that somebody made

@@ -9,7 +9,7 @@ from pathlib import Path
 from croftbench import draw, plugins, scorers
 from croftbench.draw import shares
 from croftbench.errors import CroftbenchError, ManifestError, UsageError
-from croftbench.folders import Folder, Folders
+from croftbench.locations import Folder, Folders
 from croftbench.suites import manifest, registry, suite_rules, toml
 from croftbench.suites.language import Suite
 

@@ -13,7 +13,7 @@ from croftbench.api.reading import SuiteLike, suite_of
 from croftbench.api.running import shown, workbench
 from croftbench.encoders.identity import EMBEDDED
 from croftbench.errors import DataError, UsageError
-from croftbench.folders import Folder, Folders
+from croftbench.locations import Folder, Folders
 from croftbench.progress import Progress
 from croftbench.runs import planning, scoring
 from croftbench.runs.per_image import SplitTable

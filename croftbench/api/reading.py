@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from croftbench.api.board import Leaderboard
 from croftbench.errors import UsageError, unknown
-from croftbench.folders import Folder, Folders
+from croftbench.locations import Folder, Folders
 from croftbench.runs import results as run_files
 from croftbench.suites import manifest
 from croftbench.suites.language import Suite

@@ -14,7 +14,7 @@ from croftbench import plugins, scorers
 from croftbench.api.board import Leaderboard
 from croftbench.encoders.identity import EMBEDDED, Identity
 from croftbench.errors import CroftbenchError, UsageError
-from croftbench.folders import Folder, Folders
+from croftbench.locations import Folder, Folders
 from croftbench.plugins.parameters import Value
 from croftbench.progress import Bars, Progress, Silent
 from croftbench.runs import outputs, pending, planning

@@ -16,7 +16,7 @@ from croftbench.api.running import identity_of, shown
 from croftbench.encoders.identity import EMBEDDED
 from croftbench.errors import DataError
 from croftbench.files import write_atomically
-from croftbench.folders import Folder, Folders
+from croftbench.locations import Folder, Folders
 from croftbench.plugins.parameters import Value
 from croftbench.progress import Progress
 from croftbench.runs import planning, results

@@ -9,7 +9,7 @@ import typer
 from croftbench.cli.console import out
 from croftbench.cli.help import epilog, group
 from croftbench.cli.options import Cache
-from croftbench.folders import Folders
+from croftbench.locations import Folders
 from croftbench.runs import cached
 
 app = group("Cached features and outputs: list, size, prune.")

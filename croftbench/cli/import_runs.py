@@ -10,7 +10,7 @@ import typer
 from croftbench.api import reading
 from croftbench.cli.console import note
 from croftbench.cli.options import Results
-from croftbench.folders import Folders
+from croftbench.locations import Folders
 from croftbench.runs import results as run_files
 
 EXAMPLES = """

@@ -13,7 +13,7 @@ from croftbench.api.reading import suites_of
 from croftbench.cli.console import note, out
 from croftbench.cli.options import Manifests, Results, SuiteNames
 from croftbench.errors import CroftbenchError, UsageError
-from croftbench.folders import Folders
+from croftbench.locations import Folders
 
 EXAMPLES = """
 croftbench leaderboard

@@ -10,7 +10,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from croftbench.api import names
+from croftbench.api import inventory
 from croftbench.cli.console import out
 from croftbench.cli.options import Json, Manifests
 
@@ -39,7 +39,7 @@ def list_names(
 ) -> None:
     """List methods, suites, splits, scorers or encoders."""
     options = {"manifests": manifests} if kind in (Kind.suites, Kind.splits) else {}
-    rows = getattr(names, kind)(**options)
+    rows = getattr(inventory, kind)(**options)
     if as_json:
         typer.echo(json.dumps(rows, indent=1, ensure_ascii=False))
         return

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from croftbench.errors import UsageError
-from croftbench.folders import CACHE, DATA, MANIFESTS, RESULTS
+from croftbench.locations import CACHE, DATA, MANIFESTS, RESULTS
 
 # ------------------------------------------------------------------------------------------- folders
 

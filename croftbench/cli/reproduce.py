@@ -8,7 +8,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from croftbench.api import names, studying
+from croftbench.api import inventory, studying
 from croftbench.cli.console import note, out
 from croftbench.cli.options import Cache, DataRoot, Device, Manifests, Results
 from croftbench.errors import CroftbenchError, UsageError
@@ -65,7 +65,7 @@ def _judge(done: Reproduction) -> None:
 
 
 def _list(results: Results, manifests: Manifests) -> None:
-    there = {suite["name"] for suite in names.suites(manifests=manifests)}
+    there = {suite["name"] for suite in inventory.suites(manifests=manifests)}
     table = Table(box=None, pad_edge=False)
     for column in ("row", "provenance", "method", "suite", "here"):
         table.add_column(column, overflow="fold", no_wrap=column in ("row", "suite"))

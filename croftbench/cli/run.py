@@ -25,7 +25,7 @@ from croftbench.cli.options import (
 )  # fmt: skip
 from croftbench.encoders.identity import EMBEDDED
 from croftbench.errors import CroftbenchError
-from croftbench.folders import Folders
+from croftbench.locations import Folders
 from croftbench.progress import Bars
 from croftbench.suites import manifest
 from croftbench.suites.language import Suite

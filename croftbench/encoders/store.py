@@ -16,7 +16,6 @@ while entries are joined from their blocks.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
 from collections.abc import Callable, Sequence
@@ -36,7 +35,7 @@ from croftbench.encoders import transforms
 from croftbench.encoders.identity import Identity
 from croftbench.encoders.lazy import View
 from croftbench.errors import DataError
-from croftbench.files import digest
+from croftbench.files import digest, replacing
 from croftbench.suites.language import Protocol
 
 if TYPE_CHECKING:
@@ -172,24 +171,10 @@ class FeatureStore:
 
     def _save(self, path: Path, parts: Sequence[npt.NDArray[Any]]) -> None:
         """Write one array from its parts along the first axis, one part in memory at a time."""
-        temporary = path.with_name(f"{path.stem}.{os.getpid()}.tmp")
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with temporary.open("wb") as file:
-                npy.write_header(file, sum(map(len, parts)), parts[0])
-                for part in parts:
-                    npy.write_rows(file, part)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
-        except OSError as error:
-            raise DataError(
-                f"cannot write the cache {path.parent}: {error.strerror}.",
-                "Free some space, or choose another folder with --cache.",
-            ) from error
-        finally:
-            with contextlib.suppress(OSError):
-                temporary.unlink(missing_ok=True)  # gone already, unless something went wrong
+        with replacing(path, "--cache") as temporary, temporary.open("wb") as file:
+            npy.write_header(file, sum(map(len, parts)), parts[0])
+            for part in parts:
+                npy.write_rows(file, part)
 
     def _open(self, key: str) -> npt.NDArray[Any]:
         """The entry, memory-mapped."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ast
 import functools
-import hashlib
 import json
 import re
 from collections.abc import Mapping
@@ -18,7 +17,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from croftbench import __version__
 from croftbench.errors import UsageError, unknown
-from croftbench.files import digest, write_atomically
+from croftbench.files import digest, file_digest, write_atomically
 from croftbench.plugins.in_memory import name_of, source_of
 from croftbench.plugins.load import check_contract, defining_files, imported_files, load
 from croftbench.plugins.names import BUILT_IN, WRAPPERS, registered, unwrap
@@ -97,17 +96,17 @@ def _by_name(name: str, cache: Path) -> MethodInfo:
     target = prefix + methods.get(inside, inside)
     files = defining_files(target)
     sources = {*files, *(path for file in files for path in imported_files(file))}
-    key = digest([__version__, target, *(_sha(path) for path in sorted(sources))])
+    key = digest([__version__, target, *map(file_digest, sorted(sources))])
     kept = cache / "methods" / f"{key[:16]}.json"
     if kept.is_file():
         data = json.loads(kept.read_text(encoding="utf-8"))
         params = {k: Parameter(v["default"], v["kind"], tuple(v["choices"])) for k, v in data.pop("params").items()}
         return MethodInfo(**data, params=params)
     shown = prefix + (inside if inside in methods else target.rpartition(":")[2])
-    source = "" if inside in BUILT_IN else _sha(files[-1])[:12]
+    source = "" if inside in BUILT_IN else file_digest(files[-1])[:12]
     info = _described(load(target), shown, target, source, summary(target))
     fields = {name: value for name, value in asdict(info).items() if name not in ("cls", "fixed")}
-    write_atomically(kept, json.dumps(fields))
+    write_atomically(kept, json.dumps(fields), "--cache")
     return info
 
 
@@ -178,7 +177,3 @@ def build(info: MethodInfo, params: Mapping[str, Any]) -> Method:
         raise UsageError(
             f"{info.name} refuses its hyper-parameters: {error}.", "See `croftbench list methods`."
         ) from error
-
-
-def _sha(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()

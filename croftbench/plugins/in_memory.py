@@ -7,7 +7,6 @@ a notebook or of a script that is run has no file of its own: its source counts,
 from __future__ import annotations
 
 import ast
-import hashlib
 import linecache
 import sys
 from pathlib import Path
@@ -15,6 +14,7 @@ from types import CodeType, FunctionType
 from typing import Any
 
 from croftbench.errors import UsageError
+from croftbench.files import digest, file_digest
 from croftbench.plugins.names import BUILT_IN, registered
 
 PLAIN = (bool, int, float, str, bytes, type(None), tuple, frozenset)
@@ -38,10 +38,10 @@ def source_of(cls: type) -> str:
     module = sys.modules.get(cls.__module__)
     file = getattr(module, "__file__", None)
     if file is not None and cls.__module__ != "__main__":
-        return hashlib.sha256(Path(file).read_bytes()).hexdigest()[:12]
+        return file_digest(Path(file))[:12]
     texts: dict[str, str] = {}
     _gather(cls, cls.__name__, vars(module) if module else {}, texts)
-    return hashlib.sha256("\n".join(texts[name] for name in sorted(texts)).encode()).hexdigest()[:12]
+    return digest(texts)[:12]
 
 
 def _gather(thing: Any, name: str, around: dict[str, Any], texts: dict[str, str]) -> None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import ast
 import dataclasses
-import hashlib
 import importlib
 import importlib.util
 import sys
@@ -17,6 +16,7 @@ from types import ModuleType
 from typing import Any
 
 from croftbench.errors import UsageError, unknown
+from croftbench.files import file_digest
 from croftbench.plugins.names import WRAPPERS, unwrap
 
 
@@ -123,7 +123,7 @@ def _wrapped(wrapper: Any, method: Any) -> Any:
 
 
 def _load_file(path: Path) -> ModuleType:
-    name = f"croftbench_user_{hashlib.sha256(path.read_bytes()).hexdigest()[:12]}"
+    name = f"croftbench_user_{file_digest(path)[:12]}"
     if name not in sys.modules:
         spec = importlib.util.spec_from_file_location(name, path)
         assert spec is not None and spec.loader is not None  # a .py file always has a loader

@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from croftbench import npy
 from croftbench.errors import DataError
+from croftbench.files import put_folder
 
 if TYPE_CHECKING:
     import torch
@@ -126,8 +127,7 @@ def keeping(cache: Path, run_id: str) -> Iterator[Writer]:
         writer.finish()
         if not writer.failed:
             with contextlib.suppress(OSError):
-                shutil.rmtree(target, ignore_errors=True)
-                temporary.replace(target)
+                put_folder(temporary, target)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 

@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from croftbench.errors import UsageError, unknown
 from croftbench.files import file_digest
-from croftbench.scorers import classes, distances, logits, negatives, shaping
+from croftbench.scorers import class_features, distances, logits, negatives, shaping
 from croftbench.scorers.context import Context, Scorer
 from croftbench.values import Value, convert
 
@@ -65,9 +65,9 @@ SCORERS: Mapping[str, ScorerSpec] = MappingProxyType(
         "knn": ScorerSpec(distances.knn, ("train",)),
         "mahalanobis": ScorerSpec(distances.mahalanobis, ("train",)),
         "relative_mahalanobis": ScorerSpec(distances.relative_mahalanobis, ("train",)),
-        "vim": ScorerSpec(classes.vim, ("logits", "train", "classes")),
-        "fdbd": ScorerSpec(classes.fdbd, ("logits", "train", "classes")),
-        "nci": ScorerSpec(classes.nci, ("logits", "train", "classes")),
+        "vim": ScorerSpec(class_features.vim, ("logits", "train", "classes")),
+        "fdbd": ScorerSpec(class_features.fdbd, ("logits", "train", "classes")),
+        "nci": ScorerSpec(class_features.nci, ("logits", "train", "classes")),
         "react": ScorerSpec(shaping.react, ("train", "classes")),
         "ash_p": ScorerSpec(shaping.ash_p, ("classes",)),
         "ash_b": ScorerSpec(shaping.ash_b, ("classes",)),

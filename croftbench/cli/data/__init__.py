@@ -14,7 +14,7 @@ from croftbench.cli.data import verify as verifying
 from croftbench.cli.data.verify import Split, print_places
 from croftbench.cli.help import epilog, group
 from croftbench.cli.options import DataRoot, Manifests
-from croftbench.data.describe import parts_of
+from croftbench.data.description import parts_of
 from croftbench.data.get.fetch import Fetched, fetch, staging
 from croftbench.data.roots import Roots
 from croftbench.data.verify import verify

@@ -15,7 +15,7 @@ from rich.table import Table
 from croftbench.cli.console import out
 from croftbench.cli.data.verify import print_places
 from croftbench.cli.options import Json, Manifests
-from croftbench.data.describe import FamilyDescription, SuiteDescription, images, look_up
+from croftbench.data.description import FamilyDescription, SuiteDescription, images, look_up
 from croftbench.suites.families import Family, Part
 from croftbench.suites.language import Suite
 

@@ -14,7 +14,7 @@ from rich.table import Table
 
 from croftbench.cli.console import out
 from croftbench.cli.options import DataRoot, Json, Manifests
-from croftbench.data.describe import parts_of
+from croftbench.data.description import parts_of
 from croftbench.data.get.where import expected_paths
 from croftbench.data.roots import Roots
 from croftbench.data.verify import Checked, ClassCount, Report

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from croftbench import plugins
-from croftbench.folders import Folder, Folders
+from croftbench.locations import Folder, Folders
 
 if TYPE_CHECKING:
     from croftbench.suites.language import Suite
@@ -86,6 +86,6 @@ def describe(name: str, *, manifests: Folder = None) -> Row:
     Raises:
         UsageError: there is none of that name; the closest one is suggested.
     """
-    from croftbench.data.describe import look_up
+    from croftbench.data.description import look_up
 
     return look_up(name, Folders.of(manifests=manifests).manifests).to_dict()

@@ -1,0 +1,44 @@
+"""The law of imports: short enough to be read, and nothing stands outside it."""
+
+import tomllib
+from pathlib import Path
+
+import grimp
+
+ROOT = Path(__file__).parents[1]
+LAYERS = next(
+    contract["layers"]
+    for contract in tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    if contract["type"] == "layers"
+)
+
+
+def test_every_module_stands_in_a_layer():
+    named = {module.strip() for layer in LAYERS for part in layer.split("|") for module in part.split(":")}
+    rooms = {p.stem if p.is_file() else p.name for p in (ROOT / "croftbench").iterdir() if is_module(p)}
+    assert {f"croftbench.{room}" for room in rooms} == named
+
+
+def is_module(path: Path) -> bool:
+    return (path.suffix == ".py" and path.stem != "__init__") or (path / "__init__.py").is_file()
+
+
+def test_no_circle_among_the_modules_of_a_room():
+    """Imports for type checkers and within functions count, too."""
+    graph = grimp.build_graph("croftbench", exclude_type_checking_imports=False)
+    for module in sorted(graph.modules):
+        room = module.split(".")[1] if "." in module else ""
+        for other in graph.find_modules_directly_imported_by(module):
+            same = other.startswith(f"croftbench.{room}.") and room == "report"
+            if same and other != module:
+                assert not graph.chain_exists(other, module), f"{module} imports {other}, and {other} leads back"
+
+
+def test_no_file_name_stands_twice():
+    """But for commands, which are called like what they call."""
+    names: dict[str, list[str]] = {}
+    for path in (ROOT / "croftbench").rglob("*.py"):
+        inside = path.relative_to(ROOT / "croftbench")
+        if path.stem != "__init__" and inside.parts[0] != "cli":
+            names.setdefault(path.stem, []).append(str(inside))
+    assert [paths for paths in names.values() if len(paths) > 1] == []
