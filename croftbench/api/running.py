@@ -216,7 +216,8 @@ def _complete(
         progress.note(
             f"{suite.name}: outputs of {gone} of {len(lacking)} runs to score are not in {cache}: fitting again."
         )
-    rescore.score_all(bench, lacking, results, failed)
+    if lacking:
+        rescore.score_all(bench, lacking, results, failed)
     return failures
 
 
