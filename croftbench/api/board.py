@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from croftbench.report.score_table import ScoreBoard
-    from croftbench.report.tables import Leaderboard as Board
+    from croftbench.report.tables import Board
     from croftbench.runs.results import RunResult
     from croftbench.suites.language import Suite
 
@@ -56,18 +56,18 @@ class Leaderboard:
         Raises:
             DataError: they cannot be written.
         """
-        from croftbench.report.formats import render
+        from croftbench.report import committed
 
-        return render.write_leaderboards(self.results, self.board.suite)
+        return committed.write_leaderboards(self.board)
 
     def to_markdown(self) -> str:
         """The table as the committed leaderboards have it."""
-        from croftbench.report.formats import render
+        from croftbench.report.formats import markdown
 
-        return render.to_markdown(self.board)
+        return markdown.to_markdown(self.board)
 
     def _repr_html_(self) -> str:
         """What a notebook shows."""
-        from croftbench.report.formats import render
+        from croftbench.report.formats import html
 
-        return render.to_html(self.board)
+        return html.to_html(self.board)

@@ -229,6 +229,4 @@ def _board(plan: Plan, asked: Sequence[Asked], results: Path) -> Leaderboard | N
     board = tables.leaderboard(results, plan.suite, plan.seeds)
     if not (asked and plan.suite.semantic):
         return Leaderboard(board, results)
-    return Leaderboard(
-        board, results, score_table.board(results, plan.suite, plan.seeds, [job.spec for job in plan.jobs])
-    )
+    return Leaderboard(board, results, score_table.board(board, [job.spec for job in plan.jobs]))

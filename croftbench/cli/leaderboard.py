@@ -69,7 +69,7 @@ def leaderboard(
 
 
 def _show(leaderboards: list[Leaderboard], form: Format | None, wide: bool) -> None:
-    from croftbench.report.formats import data, latex, render
+    from croftbench.report.formats import data, html, latex, markdown, terminal
 
     boards = [one.board for one in leaderboards]
     if form == Format.csv:
@@ -77,11 +77,11 @@ def _show(leaderboards: list[Leaderboard], form: Format | None, wide: bool) -> N
     elif form == Format.json:
         typer.echo(data.to_json(boards), nl=False)
     elif form in (Format.md, Format.latex, Format.html):
-        write = {Format.md: render.to_markdown, Format.latex: latex.to_latex, Format.html: render.to_html}[form]
+        write = {Format.md: markdown.to_markdown, Format.latex: latex.to_latex, Format.html: html.to_html}[form]
         typer.echo("\n".join(map(write, boards)), nl=False)
     else:
         for board in boards:
-            out.print(render.to_rich(board))
+            out.print(terminal.to_rich(board))
 
 
 def _check_options(suites: int, form: Format | None, *, wide: bool, reported: bool, check: bool) -> None:

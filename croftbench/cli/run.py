@@ -79,10 +79,10 @@ def run(
 
 def _show(leaderboard: Leaderboard, folders: Folders) -> None:
     """Print the table of the seeds that were asked for, and rebuild the suite's files."""
-    from croftbench.report.formats import render, scores
+    from croftbench.report.formats import scores, terminal
 
     board = leaderboard.board
-    out.print(render.to_rich(board))
+    out.print(terminal.to_rich(board))
     if leaderboard.by_score is not None:
         out.print(scores.to_rich(leaderboard.by_score))
     note(f"Runs are in {folders.results / 'runs' / board.suite.name}. {board.note}".rstrip())

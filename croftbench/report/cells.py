@@ -5,13 +5,15 @@ The only place where fractions become rounded percentages.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import pandas as pd
 
+from croftbench.report.published import PublishedRow
 from croftbench.report.rows import marked
-from croftbench.report.tables import DETECTION, ID, MEAN, SHIFTED, Leaderboard
+from croftbench.report.tables import DETECTION, ID, MEAN, SHIFTED, Board
 from croftbench.suites.language import Suite
 
 PARETO = "◆"
@@ -66,11 +68,11 @@ class Line:
         return ", ".join(part for part in (self.encoder, f"{self.shots} shots" if self.shots else "") if part)
 
 
-def lines(board: Leaderboard) -> list[Line]:
+def lines(board: Board) -> list[Line]:
     """Measured rows in the table's order, then published ones."""
-    table = board.table
-    columns = {name: column(table, name) for name in board.metrics}
-    several = int(table["ranked"].sum()) > 1  # a front of one says nothing
+    rows = board.table.to_dict("records")
+    columns = [column(rows, name) for name in board.metrics]
+    several = sum(bool(row["ranked"]) for row in rows) > 1  # a front of one says nothing
     measured = [
         Line(
             rank=str(i + 1) if row["ranked"] else "–",
@@ -80,14 +82,14 @@ def lines(board: Leaderboard) -> list[Line]:
             runs=f"{row['runs']}/{row['runs_expected']}",
             pareto=bool(row["pareto"]) and several,
             published=False,
-            cells=tuple(columns[name][i] for name in board.metrics),
+            cells=tuple(cells),
         )
-        for i, row in enumerate(table.to_dict("records"))
+        for i, (row, cells) in enumerate(zip(rows, zip(*columns, strict=True), strict=True))
     ]
     return measured + [_published(board, row) for row in board.reported]
 
 
-def _published(board: Leaderboard, row: Any) -> Line:
+def _published(board: Board, row: PublishedRow) -> Line:
     values = [row.value(name, board.suite.protocol.headline) for name in board.metrics]
     head = row.head
     return Line(
@@ -96,15 +98,15 @@ def _published(board: Leaderboard, row: Any) -> Line:
     )  # fmt: skip
 
 
-def column(table: pd.DataFrame, name: str) -> list[Cell]:
+def column(rows: Sequence[Mapping[Any, Any]], name: str) -> list[Cell]:
     """One metric's cells. Values are compared as they are shown, so that rows that look equal are marked alike."""
     lower = name.startswith("fpr95/")
-    ranked = table.loc[table["ranked"], name].dropna()
-    distinct = list(dict.fromkeys(percent(value) for value in ranked.sort_values(ascending=lower)))
-    best = (ranked.min() if lower else ranked.max()) if len(ranked) > 1 else None
+    ranked = sorted((row[name] for row in rows if row["ranked"] and pd.notna(row[name])), reverse=not lower)
+    distinct = list(dict.fromkeys(map(percent, ranked)))
+    best = ranked[0] if len(ranked) > 1 else None
     cells = []
-    for row in table.to_dict("records"):
-        value, shown = row[name], percent(row[name])
+    for row in rows:
+        shown = percent(row[name])
         mark: Literal["best", "second", ""] = ""
         tie = False
         if best is not None and row["ranked"] and shown:
@@ -113,11 +115,11 @@ def column(table: pd.DataFrame, name: str) -> list[Cell]:
             mark = "second" if len(ranked) > 2 and shown in distinct[1:2] else mark
             tie = mark != "best" and bool(row[f"{name}_low"] <= best <= row[f"{name}_high"])
         text = shown if pd.isna(row[f"{name}_std"]) else f"{shown} ± {percent(row[f'{name}_std'])}"
-        cells.append(Cell(text, mark, tie, _detail(row, name) if pd.notna(value) else ""))
+        cells.append(Cell(text, mark, tie, _detail(row, name) if shown else ""))
     return cells
 
 
-def _detail(row: dict[Any, Any], name: str) -> str:
+def _detail(row: Mapping[Any, Any], name: str) -> str:
     interval, span = (
         f"{percent(row[f'{name}{low}'])} to {percent(row[f'{name}{high}'])}"
         for low, high in (("_low", "_high"), ("_min", "_max"))
@@ -133,24 +135,27 @@ def percent(fraction: float) -> str:
 # ------------------------------------------------------------------------------------- labels and small print
 
 
-def label(board: Leaderboard, name: str) -> tuple[str, str, str]:
+def label(board: Board, name: str) -> tuple[str, str, str]:
     """A metric column's measure and population for people, and its number of images ("" for means over several)."""
+    return *measure_and_split(name), "" if name in OVER_SEVERAL else images(board, name.split("/", 1)[1])
+
+
+def measure_and_split(name: str) -> tuple[str, str]:
+    """A metric column's measure and population for people."""
     metric, split = name.split("/", 1)
-    if name in OVER_SEVERAL:
-        return MEASURES[metric], OVER_SEVERAL[name], ""
-    return MEASURES[metric], "ID" if name == ID else split, images(board, split)
+    return MEASURES[metric], OVER_SEVERAL.get(name, "ID" if name == ID else split)
 
 
-def header(board: Leaderboard, name: str) -> str:
+def header(board: Board, name: str) -> str:
     """A metric column's heading in one line."""
     measure, split, count = label(board, name)
     return f"{measure} {split} (n = {count})" if count else f"{measure} {split}"
 
 
-def images(board: Leaderboard, split: str) -> str:
+def images(board: Board, split: str) -> str:
     """How many images a seed, or the range over rows where they differ; complete rows speak for the table."""
-    table = board.table[board.table["ranked"]] if board.table["ranked"].any() else board.table
-    counts = table[f"n/{split}"].dropna()
+    counts, ranked = board.table[f"n/{split}"], board.table["ranked"]
+    counts = (counts[ranked] if ranked.any() else counts).dropna()
     if counts.empty:
         return "0"
     low, high = f"{counts.min():,.0f}", f"{counts.max():,.0f}"
@@ -167,17 +172,17 @@ def _positives(suite: Suite) -> str:
     return f"{which} {of} images{limit}"
 
 
-def settings_differ(board: Leaderboard) -> bool:
+def settings_differ(board: Board) -> bool:
     """Whether a row's encoder and shots must stand beside its method; the caption has them otherwise."""
     return bool(board.reported) or len(board.table[["encoder", "shots"]].drop_duplicates()) > 1
 
 
-def title(board: Leaderboard) -> str:
+def title(board: Board) -> str:
     """The suite's name and title."""
     return f"{board.suite.name}: {board.suite.title}"
 
 
-def caption(board: Leaderboard) -> list[str]:
+def caption(board: Board) -> list[str]:
     """What the numbers are, one paragraph each: the suite, the populations and n, the conventions, what is missing."""
     suite, protocol = board.suite, board.suite.protocol
     encoders = ", ".join(dict.fromkeys(board.table["encoder"]))

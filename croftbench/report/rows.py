@@ -1,24 +1,152 @@
-"""Which runs make one row of a leaderboard, which must not share a table, and what the rows are called."""
+"""Runs of a suite, read once; which of them make one row of a leaderboard, and what the rows are called."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from croftbench.errors import DataError
 from croftbench.files import canonical
+from croftbench.runs import bundle, per_image, posthoc, results
+from croftbench.runs.per_image import SplitTable
+from croftbench.runs.posthoc import Posthoc
 from croftbench.runs.results import RunResult
 from croftbench.runs.spec import RunSpec
+from croftbench.suites.language import Suite
 
-CONFIGURATION = ("method", "method_version", "source", "params", "encoder", "weights_digest", "shots", "views")
+CONFIGURATION = (
+    "method", "method_version", "source", "params", "encoder", "weights_digest", "transform", "precision", "shots",
+    "views",
+)  # fmt: skip
 """Fields of a RunSpec that make two runs different rows of a leaderboard; seeds and folds are averaged over."""
+
+SeedFold = tuple[int, str]
+"""What tells the runs of one configuration apart."""
+
+
+# ------------------------------------------------------------------------------------- reading
+
+
+@dataclass(frozen=True)
+class SuiteRuns:
+    """A suite's finished runs and what is kept beside them. Each file is read once, the last two kinds when asked for.
+
+    Attributes:
+        folder: the results folder.
+        suite: as it is now.
+        runs: on this digest of the suite, in the order of their paths.
+        stale: how many are on another digest.
+    """
+
+    folder: Path
+    suite: Suite
+    runs: tuple[RunResult, ...]
+    stale: int
+    _posthoc: dict[str, Posthoc] = field(default_factory=dict, repr=False, compare=False)
+    _per_image: dict[str, tuple[SplitTable, ...]] = field(default_factory=dict, repr=False, compare=False)
+
+    def posthoc(self, spec: RunSpec) -> Posthoc:
+        """Post-hoc scores of a run; an empty record where there are none.
+
+        Raises:
+            DataError: the record is damaged.
+        """
+        if spec.run_id not in self._posthoc:
+            self._posthoc[spec.run_id] = posthoc.read(self.folder, spec)
+        return self._posthoc[spec.run_id]
+
+    def per_image(self, row: Row) -> tuple[tuple[SplitTable, ...], ...]:
+        """Per-image tables of a row's runs, in their order; they may be deleted: empty where not all are there.
+
+        Raises:
+            DataError: a table that is there is damaged.
+        """
+        paths = {run.spec.run_id: per_image.path_of(self.folder, run.spec) for run in row.runs}
+        for run_id, path in paths.items():
+            if run_id not in self._per_image:
+                if not path.is_file():
+                    return ()
+                self._per_image[run_id] = tuple(per_image.read(path))
+        return tuple(self._per_image[run_id] for run_id in paths)
+
+
+def read(folder: Path, suite: Suite) -> SuiteRuns:
+    """Read a suite's runs.
+
+    Raises:
+        DataError: a run's file is damaged.
+    """
+    every = list(results.read_all(folder, suite.name))
+    current = tuple(run for run in every if run.spec.suite_digest == suite.digest)
+    return SuiteRuns(folder, suite, current, len(every) - len(current))
+
+
+# ------------------------------------------------------------------------------------- rows
+
+
+@dataclass(frozen=True)
+class Row:
+    """One configuration of a method and its runs, at least one.
+
+    Attributes:
+        runs: by seed and fold.
+        method, encoder: as shown: the name, and whatever tells it from the other rows.
+    """
+
+    runs: tuple[RunResult, ...]
+    method: str
+    encoder: str
+
+    @property
+    def spec(self) -> RunSpec:
+        """Of the first run: the others differ in seed and fold."""
+        return self.runs[0].spec
+
+    @cached_property
+    def configuration(self) -> str:
+        """The same text for every run of this row, another for any other."""
+        return configuration(self.spec)
+
+    @cached_property
+    def by_seed_and_fold(self) -> dict[SeedFold, RunResult]:
+        """The runs by what tells them apart."""
+        return {(run.spec.seed, run.spec.fold): run for run in self.runs}
+
+    @property
+    def summed(self) -> list[RunResult]:
+        """The runs in the order in which their numbers are added up: the last bit of a mean depends on it.
+
+        It is that of their files, and the same for runs that were read in any other.
+        """
+        return sorted(self.runs, key=lambda run: run.spec.run_id)
+
+    @property
+    def transductive(self) -> bool:
+        """Whether the outputs of an image depended on those beside it; older runs that do not record it say no."""
+        return any(run.needs.get("transductive", False) for run in self.runs)
+
+    @property
+    def imported(self) -> bool:
+        """Whether a run came out of somebody's bundle."""
+        return any(map(bundle.imported, self.runs))
+
+
+def grouped(runs: Iterable[RunResult]) -> list[Row]:
+    """The runs by configuration, in the order in which each first appears."""
+    groups: dict[str, list[RunResult]] = {}
+    for run in runs:
+        groups.setdefault(configuration(run.spec), []).append(run)
+    ordered = [tuple(sorted(group, key=lambda run: (run.spec.seed, run.spec.fold))) for group in groups.values()]
+    names = _names([group[0].spec for group in ordered])
+    return [Row(group, *name) for group, name in zip(ordered, names, strict=True)]
 
 
 def configuration(spec: RunSpec) -> str:
     """The same text for runs of one row, another for any other."""
-    fields: Mapping[str, Any] = asdict(spec)
-    return canonical({name: fields[name] for name in CONFIGURATION})
+    return canonical({name: getattr(spec, name) for name in CONFIGURATION})
 
 
 def check_comparable(specs: Sequence[RunSpec]) -> None:
@@ -30,38 +158,50 @@ def check_comparable(specs: Sequence[RunSpec]) -> None:
     first: dict[str, RunSpec] = {}
     for spec in specs:
         of_encoder = first.setdefault(spec.encoder, spec)
-        for field, other in (
+        for name, other in (
             ("suite", specs[0]),
             ("suite_digest", specs[0]),
             ("precision", specs[0]),
             ("transform", of_encoder),
         ):
-            one, two = (str(getattr(of, field)) for of in (other, spec))
+            one, two = (str(getattr(of, name)) for of in (other, spec))
             if one != two:
                 raise DataError(
-                    f"runs {other.run_id} and {spec.run_id} differ in {field} ({one} and {two}) and must not "
+                    f"runs {other.run_id} and {spec.run_id} differ in {name} ({one} and {two}) and must not "
                     f"share a table.",
                     "Keep them in separate folders with --results.",
                 )
 
 
-def labels(specs: Sequence[RunSpec]) -> list[dict[str, str]]:
-    """Method and encoder of each row as shown: the name, and whatever tells it from the others of that name."""
-    described = [
-        {**spec.params, "version": spec.method_version, "source": spec.source[:6], "views": spec.views}
-        for spec in specs
+# ------------------------------------------------------------------------------------- names
+
+
+def named(specs: Sequence[RunSpec], settings_of: Callable[[RunSpec], dict[str, str]]) -> list[str]:
+    """Each method's name, with every setting in which its configurations differ: "croft lambda2=0.1 shots=3".
+
+    A setting that a configuration lacks differs from any value. The work grows with the number of specifications, not
+    with its square.
+    """
+    settings = [settings_of(spec) for spec in specs]
+    every: dict[str, dict[str, None]] = {}
+    for spec, own in zip(specs, settings, strict=True):
+        every.setdefault(spec.method, {}).update(dict.fromkeys(own))
+    values: dict[tuple[str, str], set[str | None]] = {}
+    for spec, own in zip(specs, settings, strict=True):
+        for setting in every[spec.method]:
+            values.setdefault((spec.method, setting), set()).add(own.get(setting))
+    return [
+        " ".join(
+            [spec.method, *(f"{name}={value}" for name, value in own.items() if len(values[spec.method, name]) > 1)]
+        )
+        for spec, own in zip(specs, settings, strict=True)
     ]
-    weights: dict[str, set[str]] = {}
-    for spec in specs:
-        weights.setdefault(spec.encoder, set()).add(spec.weights_digest)
-    found = []
-    for spec, own in zip(specs, described, strict=True):
-        same = [other for of, other in zip(specs, described, strict=True) if of.method == spec.method]
-        shown = [f"{name}={_plain(value)}" for name, value in own.items() if _differs(name, same)]
-        several = len(weights[spec.encoder]) > 1
-        encoder = f"{spec.encoder} ({spec.weights_digest[:6]})" if several else spec.encoder
-        found.append({"method": " ".join([spec.method, *shown]), "encoder": encoder})
-    return found
+
+
+def settings(spec: RunSpec) -> dict[str, str]:
+    """What a leaderboard has no column for and may tell two configurations of a method apart, as text."""
+    params = {name: value if isinstance(value, str) else canonical(value) for name, value in spec.params.items()}
+    return params | {"version": str(spec.method_version), "source": spec.source[:6], "views": str(spec.views)}
 
 
 def marked(name: str, row: Mapping[Any, Any]) -> str:
@@ -69,14 +209,13 @@ def marked(name: str, row: Mapping[Any, Any]) -> str:
     return name + "".join(f" ({mark})" for mark in ("imported", "transductive") if row[mark])
 
 
-def transductive(runs: Iterable[RunResult]) -> bool:
-    """Whether the outputs of an image depended on those beside it; runs from before this was recorded say no."""
-    return any(run.needs.get("transductive", False) for run in runs)
-
-
-def _differs(name: str, described: list[dict[str, Any]]) -> bool:
-    return len({canonical(one.get(name)) for one in described}) > 1
-
-
-def _plain(value: object) -> str:
-    return value if isinstance(value, str) else canonical(value)
+def _names(specs: Sequence[RunSpec]) -> list[tuple[str, str]]:
+    """Method and encoder of each row as shown; digits of the weights only where an encoder has several."""
+    weights: dict[str, set[str]] = {}
+    for spec in specs:
+        weights.setdefault(spec.encoder, set()).add(spec.weights_digest)
+    encoders = [
+        f"{spec.encoder} ({spec.weights_digest[:6]})" if len(weights[spec.encoder]) > 1 else spec.encoder
+        for spec in specs
+    ]
+    return list(zip(named(specs, settings), encoders, strict=True))

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 from itertools import product
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from croftbench.errors import UsageError
 from croftbench.files import canonical, digest
-from croftbench.report import tables
-from croftbench.report.rows import configuration, labels, transductive
-from croftbench.report.tables import DETECTION, STATISTICS, Leaderboard
-from croftbench.runs import posthoc, results
-from croftbench.runs.bundle import imported
+from croftbench.report.rows import Row, configuration
+from croftbench.report.tables import DETECTION, STATISTICS, Board
 from croftbench.runs.posthoc import Posthoc
 from croftbench.runs.results import RunResult, Score
 from croftbench.runs.spec import RunSpec
@@ -24,6 +21,7 @@ from croftbench.scorers import SCORERS, parse
 from croftbench.suites.language import Suite
 
 FPR_MEAN = "fpr95/semantic-mean"
+SCORE_COLUMNS = ("seed", "fold", "metric", "split", "value", "low", "high", "n_id", "n_ood")
 
 
 @dataclass(frozen=True)
@@ -40,7 +38,7 @@ class ScoreBoard:
         other_fits: runs with post-hoc scores of a later fit that does not give the run's own accuracies.
     """
 
-    main: Leaderboard
+    main: Board
     table: pd.DataFrame
     metrics: tuple[str, ...]
     other_fits: int = 0
@@ -51,87 +49,90 @@ class ScoreBoard:
         return next((s.name for s in self.main.suite.semantic if s.source == "unknown-classes"), "")
 
 
-def board(
-    results_dir: Path, suite: Suite, seeds: tuple[int, ...] | None = None, only: Sequence[RunSpec] = ()
-) -> ScoreBoard:
-    """The suite's table from the runs and post-hoc records on disk.
+def board(main: Board, only: Sequence[RunSpec] = ()) -> ScoreBoard:
+    """The table by score of a leaderboard that was read from a results folder.
 
     Args:
-        results_dir: the results folder.
-        suite: runs on any other digest of it are left out.
-        seeds: the seeds to average over; the suite's own where None.
+        main: the leaderboard: its runs, seeds and order of methods are taken, its published rows are not.
         only: show the configurations of these runs alone; all where empty.
 
     Raises:
-        DataError: see `tables.leaderboard`; or a damaged post-hoc record.
+        DataError: a damaged post-hoc record.
     """
-    main = tables.leaderboard(results_dir, suite, seeds)
-    groups: dict[str, list[RunResult]] = {}
-    for run in results.read_all(results_dir, suite.name):
-        if run.spec.suite_digest == suite.digest and run.spec.seed in main.seeds:
-            groups.setdefault(configuration(run.spec), []).append(run)
-    named = labels([group[0].spec for group in groups.values()])
-    place = {(row["method"], row["encoder"], row["shots"]): i for i, row in enumerate(main.table.to_dict("records"))}
-    wanted = {configuration(spec) for spec in only} or set(groups)
+    wanted = {configuration(spec) for spec in only}
     other_fits = 0
     about: list[dict[str, Any]] = []
-    scores: list[dict[str, Any]] = []
-    for (name, runs), label in zip(groups.items(), named, strict=True):
-        if name in wanted:
-            head = {"place": place[label["method"], label["encoder"], runs[0].spec.shots], **label}
-            records = [posthoc.read(results_dir, run.spec) for run in runs]
-            other_fits += sum(any(not world.get("agrees", True) for world in one.environments) for one in records)
-            for row in _rows(runs, records, suite, main.seeds):
-                scores += [{"row": len(about), **score} for score in row.pop("scores")]
-                about.append(head | row)
-    metrics = _metrics(suite)
-    table = pd.concat([pd.DataFrame(about), _numbers(scores, len(about), suite, metrics)], axis=1)
+    scores: list[Sequence[Any]] = []
+    for place, row in enumerate(main.rows):
+        if wanted and row.configuration not in wanted:
+            continue
+        records = [main.source.posthoc(run.spec) if main.source else Posthoc(run.spec) for run in row.summed]
+        other_fits += sum(any(not world.get("agrees", True) for world in one.environments) for one in records)
+        for line, its_scores in _lines(row, records, main.suite, main.seeds):
+            scores += [(len(about), *score) for score in its_scores]
+            about.append({"place": place} | line)
+    metrics, main = _metrics(main.suite), replace(main, reported=())
+    table = pd.concat([pd.DataFrame(about), _numbers(scores, len(about), main.suite, metrics)], axis=1)
     table = table.sort_values(
         ["place", "ranked", DETECTION, "scorer"], ascending=[True, False, False, True], kind="stable"
     )
-    return ScoreBoard(main, table[_columns(suite, metrics)].reset_index(drop=True), metrics, other_fits)
+    return ScoreBoard(main, table[_columns(main.suite, metrics)].reset_index(drop=True), metrics, other_fits)
 
 
-def _rows(
-    runs: list[RunResult], records: list[Posthoc], suite: Suite, seeds: tuple[int, ...]
-) -> Iterator[dict[str, Any]]:
-    """What one method's rows are, a score each, with all their numbers under "scores"."""
-    found: dict[str, list[dict[str, Any]]] = {}
+def _lines(
+    row: Row, records: list[Posthoc], suite: Suite, seeds: tuple[int, ...]
+) -> Iterator[tuple[dict[str, Any], list[Sequence[Any]]]]:
+    """What a configuration's lines of the table are, one a score, each with its numbers as `SCORE_COLUMNS`."""
+    by_scorer: dict[str, list[Sequence[Any]]] = {}
     sources: dict[str, str] = {}
     reasons: dict[str, dict[str, None]] = {}
-    for run, record in zip(runs, records, strict=True):
+    for run, record in zip(row.summed, records, strict=True):
+        seed, fold = run.spec.seed, run.spec.fold
         for scorer, source, scores, reason in _scored(run, record):
             sources.setdefault(scorer, source)
-            where = {"seed": run.spec.seed, "fold": run.spec.fold}
-            found.setdefault(scorer, []).extend(where | asdict(s) for s in scores if s.metric in ("auroc", "fpr95"))
+            by_scorer.setdefault(scorer, []).extend(
+                (seed, fold, s.metric, s.split, s.value, s.low, s.high, s.n_id, s.n_ood)
+                for s in scores
+                if s.metric in ("auroc", "fpr95")
+            )
             if reason:
                 reasons.setdefault(scorer, {})[reason] = None
     expected = set(product(seeds, [fold.name for fold in suite.folds]))
-    spec = runs[0].spec
-    for scorer, rows in found.items():
-        pairs = {(row["seed"], row["fold"]) for row in rows}
-        yield {
-            "shots": spec.shots,
-            "scorer": scorer,
-            "source": sources[scorer],
-            "ranked": pairs >= expected,
-            "imported": any(map(imported, runs)),
-            "transductive": transductive(runs),
-            "runs": len(pairs),
-            "runs_expected": len(expected),
-            "seeds": len({seed for seed, _ in pairs}),
-            "not_applicable": "; ".join(reasons.get(scorer, ())),
-            "params": canonical(spec.params),
-            "params_digest": digest(spec.params)[:12],
-            "scores": rows,
-        }
+    shared = {
+        "method": row.method,
+        "encoder": row.encoder,
+        "shots": row.spec.shots,
+        "imported": row.imported,
+        "transductive": row.transductive,
+        "runs_expected": len(expected),
+        "params": canonical(row.spec.params),
+        "params_digest": digest(row.spec.params)[:12],
+    }
+    for scorer, its_scores in by_scorer.items():
+        pairs = {(seed, fold) for seed, fold, *_ in its_scores}
+        yield (
+            shared
+            | {
+                "scorer": scorer,
+                "source": sources[scorer],
+                "ranked": pairs >= expected,
+                "runs": len(pairs),
+                "seeds": len({seed for seed, _ in pairs}),
+                "not_applicable": "; ".join(reasons.get(scorer, ())),
+            },
+            its_scores,
+        )
 
 
 def _scored(run: RunResult, record: Posthoc) -> Iterator[tuple[str, str, list[Score], str]]:
-    """(score, source, its rows against the ID test, why it is not applicable) of one run."""
+    """(score, source, its numbers against the ID test, why it is not applicable) of one run."""
     inside = {score.split for score in run.scores if score.shift == "id"}
-    for name in dict.fromkeys(score.scorer for score in run.scores if score.scorer):
-        yield _label(name), "suite", [s for s in run.scores if s.scorer == name and s.reference in inside], ""
+    by_scorer: dict[str, list[Score]] = {}
+    for score in run.scores:
+        if score.scorer:
+            by_scorer.setdefault(score.scorer, []).extend([score] if score.reference in inside else [])
+    for name, scores in by_scorer.items():
+        yield _label(name), "suite", scores, ""
     for one in record.scorers:
         current = SCORERS[one.scorer].version == one.version if one.scorer in SCORERS else one.scorer == "own"
         if current:
@@ -139,6 +140,7 @@ def _scored(run: RunResult, record: Posthoc) -> Iterator[tuple[str, str, list[Sc
             yield one.label, source, [s for s in one.scores if s.reference in inside], one.not_applicable
 
 
+@cache
 def _label(name: str) -> str:
     """A suite's score under the name that a post-hoc one would have."""
     try:
@@ -147,10 +149,9 @@ def _label(name: str) -> str:
         return name
 
 
-def _numbers(scores: list[dict[str, Any]], rows: int, suite: Suite, metrics: tuple[str, ...]) -> pd.DataFrame:
+def _numbers(scores: list[Sequence[Any]], rows: int, suite: Suite, metrics: tuple[str, ...]) -> pd.DataFrame:
     """Each metric with each suffix of `STATISTICS`, and the numbers of images, by row."""
-    fields = ["row", "seed", "fold", "metric", "split", "value", "low", "high", "n_id", "n_ood"]
-    tidy = pd.DataFrame(scores, columns=fields)
+    tidy = pd.DataFrame(scores, columns=["row", *SCORE_COLUMNS])
     value, low, high = (
         _by_seed(tidy, of, suite).reindex(columns=metrics).groupby(level="row") for of in ("value", "low", "high")
     )

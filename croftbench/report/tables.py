@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from croftbench.errors import DataError
 from croftbench.files import canonical, digest
-from croftbench.report.rows import check_comparable, configuration, labels, transductive
+from croftbench.report.published import PublishedRow
+from croftbench.report.rows import Row, SuiteRuns, check_comparable, grouped, read
 from croftbench.runs import results
-from croftbench.runs.bundle import imported
 from croftbench.runs.results import RunResult
 from croftbench.suites.language import Suite
-
-if TYPE_CHECKING:
-    from croftbench.report.published import Reported
 
 ID = "accuracy/id"
 MEAN = "accuracy/covariate-mean"
@@ -34,7 +32,7 @@ they do not, never too narrow, since the standard error of a mean is at most the
 
 
 @dataclass(frozen=True)
-class Leaderboard:
+class Board:
     """A suite's table and what was left out of it.
 
     Attributes:
@@ -50,6 +48,8 @@ class Leaderboard:
         stale: runs on other digests of this suite, left out.
         extra: runs of other seeds, left out.
         reported: published rows to show below, never ranked.
+        rows: with the runs behind each row of the table, in its order.
+        source: everything that was read; None for a board of runs that were handed over.
     """
 
     suite: Suite
@@ -59,7 +59,14 @@ class Leaderboard:
     precision: str
     stale: int = 0
     extra: int = 0
-    reported: tuple[Reported, ...] = ()
+    reported: tuple[PublishedRow, ...] = ()
+    rows: tuple[Row, ...] = ()
+    source: SuiteRuns | None = None
+
+    @property
+    def runs(self) -> tuple[RunResult, ...]:
+        """Every run behind the table, in the order of its rows."""
+        return tuple(run for row in self.rows for run in row.runs)
 
     @property
     def note(self) -> str:
@@ -81,79 +88,99 @@ def frame(results_dir: Path, suite: str | None = None) -> pd.DataFrame:
     Columns: run_id, all fields of the run's specification (`params` as canonical JSON, `params_digest` its digest),
     all fields of the score, and reference_shift, the shift of its positives ("" for accuracy).
     """
-    return pd.DataFrame([row for run in results.read_all(results_dir, suite) for row in _tidy(run)])
+    return pd.DataFrame([row for run in results.read_all(results_dir, suite) for row in _every_score(run)])
 
 
-def leaderboard(results_dir: Path, suite: Suite, seeds: tuple[int, ...] | None = None) -> Leaderboard:
-    """The suite's table from the runs on disk.
+def leaderboard(results_dir: Path, suite: Suite, seeds: tuple[int, ...] | None = None) -> Board:
+    """The suite's table from the runs on disk; see `board`."""
+    return board(read(results_dir, suite), seeds)
+
+
+def board(source: SuiteRuns, seeds: tuple[int, ...] | None = None) -> Board:
+    """The suite's table from runs that were read.
 
     Args:
-        results_dir: the results folder.
-        suite: runs on any other digest of it are left out and counted.
+        source: runs on any other digest of the suite are left out and counted.
         seeds: the seeds to average over; the suite's own where None.
 
     Raises:
         DataError: no run to show, or runs that must not share a table: see `rows.check_comparable`.
     """
-    runs = list(results.read_all(results_dir, suite.name))
-    current = [run for run in runs if run.spec.suite_digest == suite.digest]
+    suite, stale = source.suite, source.stale
     wanted = suite.protocol.seeds if seeds is None else seeds
-    chosen = [run for run in current if run.spec.seed in wanted]
-    stale, extra = len(runs) - len(current), len(current) - len(chosen)
+    chosen = [run for run in source.runs if run.spec.seed in wanted]
+    extra = len(source.runs) - len(chosen)
     if not chosen:
         others = f" ({stale} on another digest, {extra} with other seeds)" if stale or extra else ""
         raise DataError(
-            f"{results_dir} has no finished run of {suite.name} for seeds {', '.join(map(str, wanted))}{others}.",
+            f"{source.folder} has no finished run of {suite.name} for seeds {', '.join(map(str, wanted))}{others}.",
             f"Run: croftbench run --suite {suite.name}",
         )
-    return of_runs(chosen, suite, wanted, stale=stale, extra=extra)
+    return replace(of_runs(chosen, suite, wanted), stale=stale, extra=extra, source=source)
 
 
-def of_runs(
-    runs: Sequence[RunResult], suite: Suite, seeds: tuple[int, ...], *, stale: int = 0, extra: int = 0
-) -> Leaderboard:
+def of_runs(runs: Sequence[RunResult], suite: Suite, seeds: tuple[int, ...]) -> Board:
     """The table of the given runs, at least one: each configuration's mean over seeds, folds averaged first.
 
     Raises:
         DataError: runs that must not share a table.
     """
     check_comparable([run.spec for run in runs])
-    metrics = _metrics(suite)
-    groups: dict[str, list[RunResult]] = {}
-    for run in runs:
-        groups.setdefault(configuration(run.spec), []).append(run)
+    rows, metrics = grouped(runs), _metrics(suite)
     scores = pd.DataFrame(
-        [{"row": i, **row} for i, group in enumerate(groups.values()) for run in group for row in _tidy(run)]
+        [entry for i, row in enumerate(rows) for run in row.summed for entry in _shown_scores(i, run, suite)],
+        columns=list(SCORE_COLUMNS),
     )
-    named = labels([group[0].spec for group in groups.values()])
-    about = [_about(group, suite, seeds) | label for group, label in zip(groups.values(), named, strict=True)]
-    table = pd.concat([pd.DataFrame(about), _numbers(scores, suite, metrics), _populations(scores, suite)], axis=1)
+    about = pd.DataFrame([_about(row, suite, seeds) for row in rows])
+    table = pd.concat([about, _numbers(scores, suite, metrics), _populations(scores, suite)], axis=1)
     table = table.assign(pareto=_pareto(table))[_columns(suite, metrics)]
-    return Leaderboard(suite, seeds, _ordered(table), metrics, runs[0].spec.precision, stale, extra)
+    order = _order(table)
+    ordered = table.loc[order].reset_index(drop=True)
+    return Board(suite, seeds, ordered, metrics, runs[0].spec.precision, rows=tuple(rows[i] for i in order))
 
 
 # ------------------------------------------------------------------------------------- runs to rows
 
 
-def _tidy(run: RunResult) -> Iterable[dict[str, Any]]:
+SCORE_COLUMNS = (
+    "row", "seed", "fold", "metric", "split", "shift", "scorer", "reference", "reference_shift", "value", "low",
+    "high", "n_id", "n_ood",
+)  # fmt: skip
+
+
+def _shown_scores(row: int, run: RunResult, suite: Suite) -> Iterable[tuple[Any, ...]]:
+    """The scores of a run that a leaderboard has columns for, as `SCORE_COLUMNS`."""
+    spec, headline = run.spec, suite.protocol.headline
+    roles = {score.split: score.shift for score in run.scores if score.metric == "accuracy"}
+    for s in run.scores:
+        if s.metric == "accuracy" or (s.scorer == headline and s.metric in ("fpr95", "auroc")):
+            yield (
+                row, spec.seed, spec.fold, s.metric, s.split, s.shift, s.scorer, s.reference,
+                roles.get(s.reference, ""), s.value, s.low, s.high, s.n_id, s.n_ood,
+            )  # fmt: skip
+
+
+def _every_score(run: RunResult) -> Iterable[dict[str, Any]]:
     spec = asdict(run.spec) | {"params": canonical(run.spec.params), "params_digest": digest(run.spec.params)[:12]}
     roles = {score.split: score.shift for score in run.scores if score.metric == "accuracy"}
     for score in run.scores:
         yield {"run_id": run.spec.run_id, **spec, **asdict(score), "reference_shift": roles.get(score.reference, "")}
 
 
-def _about(runs: list[RunResult], suite: Suite, seeds: tuple[int, ...]) -> dict[str, Any]:
+def _about(row: Row, suite: Suite, seeds: tuple[int, ...]) -> dict[str, Any]:
     """What one row's configuration is, and which of its runs there are."""
-    pairs = {(run.spec.seed, run.spec.fold) for run in runs}
+    pairs = {(run.spec.seed, run.spec.fold) for run in row.runs}
     folds = [fold.name for fold in suite.folds]
-    spec = runs[0].spec
+    params = canonical(row.spec.params)
     return {
-        "shots": spec.shots,
-        "params": canonical(spec.params),
-        "params_digest": digest(spec.params)[:12],
+        "method": row.method,
+        "encoder": row.encoder,
+        "shots": row.spec.shots,
+        "params": params,
+        "params_digest": digest(row.spec.params)[:12],
         "ranked": pairs >= set(product(seeds, folds)),
-        "imported": any(imported(run) for run in runs),
-        "transductive": transductive(runs),
+        "imported": row.imported,
+        "transductive": row.transductive,
         "runs": len(pairs),
         "runs_expected": len(seeds) * len(folds),
         "seeds": len({seed for seed, _ in pairs}),
@@ -249,22 +276,26 @@ def _columns(suite: Suite, metrics: tuple[str, ...]) -> list[str]:
 
 
 def _pareto(table: pd.DataFrame) -> list[bool]:
-    """Ranked rows that no other ranked row beats: at least as good in `MEAN` and `DETECTION`, better in one."""
-    points = list(zip(table[MEAN].where(table["ranked"]), table[DETECTION], strict=True))
-    return [
-        x == x and y == y and not any(a >= x and b >= y and (a > x or b > y) for a, b in points)  # NaN is in no front
-        for x, y in points
-    ]
+    """Ranked rows that no other ranked row beats: at least as good in `MEAN` and `DETECTION`, better in one.
+
+    In the order of falling `MEAN`: a row is in the front if its `DETECTION` is the best of its own `MEAN`, and better
+    than that of every greater one. NaN is in no front.
+    """
+    points = pd.DataFrame({"x": table[MEAN].where(table["ranked"]), "y": table[DETECTION]}).dropna()
+    best = points.groupby("x")["y"].max().sort_index(ascending=False)  # by MEAN
+    before = best.cummax().shift(fill_value=-np.inf)  # over all greater ones
+    front = best[best > before]
+    inside = points["y"] == points["x"].map(front)
+    return [bool(one) for one in inside.reindex(table.index, fill_value=False)]
 
 
-def _ordered(table: pd.DataFrame) -> pd.DataFrame:
-    """Ranked rows by mean covariate accuracy, then ID accuracy, then name; unranked ones last, by name."""
+def _order(table: pd.DataFrame) -> list[int]:
+    """Positions: ranked rows by mean covariate accuracy, then ID accuracy, then name; unranked ones last, by name."""
     scores = table[[MEAN, ID]].where(table["ranked"], 0.0)
     keys = table[["ranked", "method", "encoder", "shots", "params_digest"]].assign(mean=scores[MEAN])
     keys = keys.assign(id=scores[ID])
     order = ["ranked", "mean", "id", "method", "encoder", "shots", "params_digest"]
-    rows = keys.sort_values(order, ascending=[False, False, False, True, True, True, True], kind="stable").index
-    return table.loc[rows].reset_index(drop=True)
+    return list(keys.sort_values(order, ascending=[False, False, False, True, True, True, True], kind="stable").index)
 
 
 def _runs(count: int) -> str:

@@ -12,8 +12,8 @@ from pandas.testing import assert_frame_equal
 from rich.console import Console
 
 from croftbench.errors import DataError
-from croftbench.report import cells
-from croftbench.report.formats import render
+from croftbench.report import cells, committed
+from croftbench.report.formats import html, markdown, terminal
 from croftbench.report.tables import leaderboard
 
 FILES = ["tiny.csv", "tiny.md", "tiny-scores.csv", "tiny-scores.md"]
@@ -32,7 +32,7 @@ def filled(add, tiny, tmp_path):
 
 def test_csv_reads_back_without_loss(filled):
     suite, folder = filled
-    path, *_ = render.write_leaderboards(folder, suite)
+    path, *_ = committed.write_leaderboards(leaderboard(folder, suite))
     read = pd.read_csv(path, engine="python")
     assert_frame_equal(read, leaderboard(folder, suite).table, check_exact=True)
     assert list(read.columns[:4]) == ["method", "encoder", "shots", "ranked"]
@@ -41,29 +41,29 @@ def test_csv_reads_back_without_loss(filled):
 
 def test_rebuilding_gives_the_same_bytes(filled):
     suite, folder = filled
-    paths = render.write_leaderboards(folder, suite)
+    paths = committed.write_leaderboards(leaderboard(folder, suite))
     assert [path.relative_to(folder).as_posix() for path in paths] == [f"leaderboards/{name}" for name in FILES]
     before = [path.read_bytes() for path in paths]
     shutil.rmtree(folder / "leaderboards")
-    assert [path.read_bytes() for path in render.write_leaderboards(folder, suite)] == before
+    assert [path.read_bytes() for path in committed.write_leaderboards(leaderboard(folder, suite))] == before
     assert sorted(path.name for path in (folder / "leaderboards").iterdir()) == sorted(FILES)
 
 
 def test_stale_tables_are_found(filled, add):
     suite, folder = filled
-    assert [path.name for path in render.stale_leaderboards(folder, suite)] == FILES
-    csv, *_ = render.write_leaderboards(folder, suite)
-    assert render.stale_leaderboards(folder, suite) == []
+    assert [path.name for path in committed.stale_leaderboards(leaderboard(folder, suite))] == FILES
+    csv, *_ = committed.write_leaderboards(leaderboard(folder, suite))
+    assert committed.stale_leaderboards(leaderboard(folder, suite)) == []
     csv.write_text(csv.read_text() + "\n")
-    assert render.stale_leaderboards(folder, suite) == [csv]
-    render.write_leaderboards(folder, suite)
+    assert committed.stale_leaderboards(leaderboard(folder, suite)) == [csv]
+    committed.write_leaderboards(leaderboard(folder, suite))
     add(suite, 1, 0.7, method="coop")
-    assert len(render.stale_leaderboards(folder, suite)) == 4
+    assert len(committed.stale_leaderboards(leaderboard(folder, suite))) == 4
 
 
 def test_markdown(filled):
     suite, folder = filled
-    text = render.to_markdown(leaderboard(folder, suite))
+    text = markdown.to_markdown(leaderboard(folder, suite))
     lines = [line for line in text.splitlines() if line.startswith("|")]
     header, _, croft, zero_shot, coop = (
         [cell.strip() for cell in line.strip("|").replace("\\|", "").split("|")] for line in lines
@@ -80,7 +80,7 @@ def test_markdown(filled):
 
 def test_markdown_says_what_was_measured(filled):
     suite, folder = filled
-    text = render.to_markdown(leaderboard(folder, suite))
+    text = markdown.to_markdown(leaderboard(folder, suite))
     for part in (
         f"Suite tiny version 1, digest {suite.digest[:12]}; encoder emoji-clip/croftbench; 3 shots; seeds "
         "1, 2, 3; float32.",
@@ -95,13 +95,13 @@ def test_markdown_says_what_was_measured(filled):
 def test_what_was_left_out_is_said(filled, add, tiny):
     suite, folder = filled
     add(tiny(version=2), 1, 0.5)
-    assert "1 run on another digest of tiny left out" in render.to_markdown(leaderboard(folder, suite))
+    assert "1 run on another digest of tiny left out" in markdown.to_markdown(leaderboard(folder, suite))
 
 
 def test_one_seed_has_no_deviation_and_one_row_no_best(add, tiny, tmp_path):
     suite = tiny(seeds=(1,))
     add(suite, 1, 0.5)
-    text = render.to_markdown(leaderboard(tmp_path, suite))
+    text = markdown.to_markdown(leaderboard(tmp_path, suite))
     assert "50.00" in text
     assert "50.00 ±" not in text
     assert "**" not in text
@@ -111,7 +111,7 @@ def test_values_that_look_equal_are_marked_alike(add, tiny, tmp_path):
     suite = tiny(seeds=(1,))
     add(suite, 1, 0.5)
     add(suite, 1, 0.500001, method="coop")
-    assert render.to_markdown(leaderboard(tmp_path, suite)).count("**50.00**") == 2 * 6
+    assert markdown.to_markdown(leaderboard(tmp_path, suite)).count("**50.00**") == 2 * 6
 
 
 def cells_of(board, name):
@@ -128,7 +128,7 @@ def test_best_second_and_ties_follow_the_interval(add, tiny, tmp_path):
     for name in ("accuracy/id", "fpr95/near"):  # for one the greatest is best, for the other the least
         found = {method: (cell.mark, cell.tie) for method, cell in cells_of(board, name).items()}
         assert found == {"first": ("best", False), "close": ("second", True), "far-off": ("", False)}
-    text = render.to_markdown(board)
+    text = markdown.to_markdown(board)
     assert "<ins>49.50</ins> ≈ |" in text
     assert "the best lies within this value's own 95% interval over images" in text
 
@@ -169,7 +169,7 @@ class Page(HTMLParser):
 
 def test_html_is_a_closed_fragment_with_intervals_on_hover(filled):
     suite, folder = filled
-    page = Page(render.to_html(leaderboard(folder, suite)))
+    page = Page(html.to_html(leaderboard(folder, suite)))
     assert page.tags[0] == ("figure", {"class": "croftbench-leaderboard", "data-suite": "tiny"})
     assert [tag for tag, _ in page.tags].count("tr") == 4
     assert {"title": "95% over images 52.33 to 54.33; seeds 43.33 to 63.33"} in [a for _, a in page.tags]
@@ -180,7 +180,7 @@ def test_html_escapes_names(add, tiny, tmp_path):
     suite = tiny(seeds=(1,))
     name = "<script>alert(1)</script>\" onmouseover='x' & co"
     add(suite, 1, 0.5, method=name.replace("/", "∕"), encoder=name)
-    page = Page(render.to_html(leaderboard(tmp_path, suite)))
+    page = Page(html.to_html(leaderboard(tmp_path, suite)))
     assert name in page.text
     assert {tag for tag, _ in page.tags}.isdisjoint({"script"})
     assert not any("onmouseover" in attributes for _, attributes in page.tags)
@@ -191,7 +191,7 @@ def test_names_from_outside_cannot_break_a_table(add, tiny, tmp_path):
     for value in ("a|b", "<b>x</b>"):
         add(suite, 1, 0.5, method="Mine[bold]*", params={"note": value})
     board = leaderboard(tmp_path, suite)
-    lines = [line for line in render.to_markdown(board).splitlines() if line.startswith("|")]
+    lines = [line for line in markdown.to_markdown(board).splitlines() if line.startswith("|")]
     assert "note=a\\|b" in "".join(lines)
     assert "\\<b>" in "".join(lines)
     assert len({line.replace("\\|", "").count("|") for line in lines}) == 1
@@ -200,7 +200,7 @@ def test_names_from_outside_cannot_break_a_table(add, tiny, tmp_path):
 
 def show(board, width: int) -> str:
     console = Console(width=width, file=io.StringIO(), force_terminal=True, color_system="standard")
-    console.print(render.to_rich(board))
+    console.print(terminal.to_rich(board))
     return console.file.getvalue()
 
 
@@ -219,4 +219,4 @@ def test_a_folder_in_the_way_is_one_clear_error(filled):
     suite, folder = filled
     (folder / "leaderboards").write_text("in the way")
     with pytest.raises(DataError, match="cannot write"):
-        render.write_leaderboards(folder, suite)
+        committed.write_leaderboards(leaderboard(folder, suite))

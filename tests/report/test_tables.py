@@ -233,7 +233,7 @@ def test_frame_keeps_every_score(add, tiny, tmp_path):
 
 
 def test_report_never_imports_torch():
-    code = "import sys, croftbench.report.formats.render; sys.exit('torch' in sys.modules)"
+    code = "import sys, croftbench.report.committed; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

@@ -10,8 +10,8 @@ import torch
 from croftbench import draw, encoders, plugins
 from croftbench.data.roots import Roots
 from croftbench.errors import DataError
-from croftbench.report import page, tables
-from croftbench.report.formats import render
+from croftbench.report import committed, page, tables
+from croftbench.report.formats import terminal
 from croftbench.runs import per_image, planning, results
 from croftbench.runs.execute import Workbench
 from croftbench.runs.recheck import check
@@ -70,8 +70,8 @@ def test_a_suite_runs_from_disk_to_table(name, manifests, data, cache, tmp_path)
     assert not math.isnan(row["accuracy/id"])
     if suite.protocol.id_filter == "all":  # few drawn pictures are recognised, and the others are no positives there
         assert all(not math.isnan(row[f"auroc/{split.name}"]) for split in suite.semantic)
-    render.to_rich(board)
-    render.write_leaderboards(tmp_path, suite)
+    terminal.to_rich(board)
+    committed.write_leaderboards(board)
     if name == "imagenet-robust":  # a page without any open set
         page.write(tmp_path, [suite], tmp_path / "site")
 

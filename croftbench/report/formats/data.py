@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from croftbench.report.tables import DETECTION, ID, SHIFTED, STATISTICS, Leaderboard
+from croftbench.report.tables import DETECTION, ID, SHIFTED, STATISTICS, Board
 
 SCHEMA = 1
 """Of the JSON. Top level: schema, leaderboards. A leaderboard: suite (name, version, digest, title), seeds, precision,
@@ -34,17 +34,17 @@ TIDY = (
 for accuracy, `n` for means over several populations, and what a published row does not state is empty too."""
 
 
-def to_wide(board: Leaderboard) -> str:
-    """CSV with one line a row of the leaderboard; its columns are those of `Leaderboard.table`."""
+def to_wide(board: Board) -> str:
+    """CSV with one line a row of the leaderboard; its columns are those of `Board.table`."""
     return str(board.table.to_csv(index=False, lineterminator="\n"))
 
 
-def to_tidy(boards: list[Leaderboard]) -> str:
+def to_tidy(boards: list[Board]) -> str:
     """CSV with one line a row and metric, columns `TIDY`; suites below one another."""
     return str(pd.concat([tidy(board) for board in boards]).to_csv(index=False, lineterminator="\n"))
 
 
-def tidy(board: Leaderboard) -> pd.DataFrame:
+def tidy(board: Board) -> pd.DataFrame:
     """What `to_tidy` writes for one suite; whole numbers are nullable."""
     suite = {
         "suite": board.suite.name,
@@ -63,7 +63,7 @@ def tidy(board: Leaderboard) -> pd.DataFrame:
         shared = suite | {"source": published.name, "position": position, "method": head.method}
         shared |= {"encoder": head.encoder, "shots": int(head.shots) if head.shots.isdecimal() else None}
         shared |= {"ranked": False, "pareto": False, "imported": False, "transductive": False, "precision": None}
-        for value in published.entries:
+        for value in published.numbers:
             kind = _kind(board, value.column) if value.column in board.metrics else {}
             own = {"metric": value.metric, "split": value.split, "scorer": value.scorer or None}
             rows.append(shared | kind | own | {"value": value.value / 100})
@@ -71,13 +71,13 @@ def tidy(board: Leaderboard) -> pd.DataFrame:
     return table.astype(dict.fromkeys(("position", "shots", *COVERAGE), "Int64"))
 
 
-def to_json(boards: list[Leaderboard]) -> str:
+def to_json(boards: list[Board]) -> str:
     """JSON as `SCHEMA` says."""
     content = {"schema": SCHEMA, "leaderboards": [_board(board) for board in boards]}
     return json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def _board(board: Leaderboard) -> dict[str, Any]:
+def _board(board: Board) -> dict[str, Any]:
     suite = board.suite
     rows = []
     for position, row in enumerate(board.table.to_dict("records"), start=1):
@@ -97,7 +97,7 @@ def _board(board: Leaderboard) -> dict[str, Any]:
             **{name: getattr(published.head, name) for name in ("source", "provenance", "method", "encoder", "shots")},
             "values": [
                 {"metric": e.metric, "split": e.split, "scorer": e.scorer or None, "value": e.value / 100}
-                for e in published.entries
+                for e in published.numbers
             ],
         }
         for published in board.reported
@@ -113,7 +113,7 @@ def _board(board: Leaderboard) -> dict[str, Any]:
     }
 
 
-def _values(board: Leaderboard, row: dict[Any, Any]) -> list[dict[str, Any]]:
+def _values(board: Board, row: dict[Any, Any]) -> list[dict[str, Any]]:
     """A row's numbers, one dictionary a metric; None where there is no number."""
     return [
         _kind(board, name)
@@ -123,7 +123,7 @@ def _values(board: Leaderboard, row: dict[Any, Any]) -> list[dict[str, Any]]:
     ]
 
 
-def _kind(board: Leaderboard, name: str) -> dict[str, str | None]:
+def _kind(board: Board, name: str) -> dict[str, str | None]:
     """What a metric column is: metric, split, the split's shift, the positives' shift."""
     metric, split = name.split("/", 1)
     if metric == "accuracy":

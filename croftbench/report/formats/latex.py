@@ -7,7 +7,7 @@ import unicodedata
 from itertools import groupby
 
 from croftbench.report.cells import Cell, Line, caption, label, lines, settings_differ, title
-from croftbench.report.tables import Leaderboard
+from croftbench.report.tables import Board
 
 SPECIAL = {
     "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}",
@@ -21,7 +21,7 @@ ACCENTS = frozenset("0300 0301 0302 0303 0308 030A 030C 0327".split())
 """Combining characters that every LaTeX font can set."""
 
 
-def to_latex(board: Leaderboard) -> str:
+def to_latex(board: Board) -> str:
     """A floating table, one row a configuration, columns grouped by measure; all text escaped."""
     shown = lines(board)
     groups = [list(group) for _, group in groupby(board.metrics, key=lambda name: name.split("/")[0])]

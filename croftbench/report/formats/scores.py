@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import groupby
+from operator import itemgetter
 
 from rich import box
 from rich.table import Table
@@ -11,7 +12,7 @@ from rich.text import Text
 from tabulate import tabulate
 
 from croftbench.report.cells import MEASURES, TIE, TRANSDUCTIVE, Cell, column, images, settings_differ
-from croftbench.report.formats.render import markdown, markdown_cell, rich_cell
+from croftbench.report.formats import markdown, terminal
 from croftbench.report.rows import marked
 from croftbench.report.score_table import FPR_MEAN, ScoreBoard
 from croftbench.report.tables import DETECTION
@@ -39,13 +40,14 @@ def to_markdown(board: ScoreBoard) -> str:
     lines, reasons = _lines(board)
     heads = ["Method", "Score", *(_head(board, name) for name in shown(board)), "Runs"]
     rows = [
-        [markdown(line.method), markdown(line.scorer), *map(markdown_cell, line.cells), line.runs] for line in lines
+        [markdown.escape(line.method), markdown.escape(line.scorer), *map(markdown.cell_text, line.cells), line.runs]
+        for line in lines
     ]
     align = ("left", "left", *("right" for _ in shown(board)), "right")
-    body = tabulate(rows, [markdown(head) for head in heads], "pipe", colalign=align, disable_numparse=True)
-    title = f"# {markdown(_title(board))}"
-    notes = "\n\n".join(markdown(f"[{number}] {reason}") for reason, number in reasons.items())
-    return "\n\n".join(part for part in [title, *map(markdown, caption(board)), body, notes] if part) + "\n"
+    body = tabulate(rows, [markdown.escape(head) for head in heads], "pipe", colalign=align, disable_numparse=True)
+    title = f"# {markdown.escape(_title(board))}"
+    notes = "\n\n".join(markdown.escape(f"[{number}] {reason}") for reason, number in reasons.items())
+    return "\n\n".join(part for part in [title, *map(markdown.escape, caption(board)), body, notes] if part) + "\n"
 
 
 def to_rich(board: ScoreBoard) -> Table:
@@ -62,10 +64,9 @@ def to_rich(board: ScoreBoard) -> Table:
         table.add_column(Text(_short(board, name)), justify="right")
     for line, following in zip(lines, [*lines[1:], None], strict=True):
         scorer = f"{line.scorer} ({line.runs} runs)" if line.lacks else line.scorer
+        cells = map(terminal.cell_text, line.cells)
         last = following is not None and following.first
-        table.add_row(
-            Text(line.method if line.first else ""), Text(scorer), *map(rich_cell, line.cells), end_section=last
-        )
+        table.add_row(Text(line.method if line.first else ""), Text(scorer), *cells, end_section=last)
     return table
 
 
@@ -81,7 +82,7 @@ def caption(board: ScoreBoard) -> list[str]:
     suite, protocol = main.suite, main.suite.protocol
     folds = f", {len(suite.folds)} folds averaged within each seed" if len(suite.folds) > 1 else ""
     semantic = ", ".join(f"{split.name} (n = {images(main, split.name)})" for split in suite.semantic)
-    found = [
+    small_print = [
         f"Suite {suite.name} version {suite.version}, digest {suite.digest[:12]}; encoder "
         f"{', '.join(dict.fromkeys(board.table['encoder']))}; seeds {', '.join(map(str, main.seeds))}{folds}; "
         f"{main.precision}.",
@@ -94,13 +95,13 @@ def caption(board: ScoreBoard) -> list[str]:
         f"are computed from the same outputs, nothing is trained for them (`croftbench list scorers`).",
     ]
     if board.table["transductive"].any():
-        found.append(TRANSDUCTIVE)
+        small_print.append(TRANSDUCTIVE)
     if board.other_fits:
-        found.append(
+        small_print.append(
             f"Post-hoc scores of {board.other_fits} run(s) are of a later fit that does not give the run's accuracies "
             f"to the last digit, as happens on another machine."
         )
-    return [*found, main.note] if main.note else found
+    return [*small_print, main.note] if main.note else small_print
 
 
 def _lines(board: ScoreBoard) -> tuple[list[Line], dict[str, int]]:
@@ -108,11 +109,10 @@ def _lines(board: ScoreBoard) -> tuple[list[Line], dict[str, int]]:
     reasons: dict[str, int] = {}
     lines: list[Line] = []
     several = settings_differ(board.main)
-    keys = ["method", "encoder", "shots"]
-    for _, group in groupby(board.table.index, key=lambda i: tuple(board.table.loc[i, keys])):
-        part = board.table.loc[list(group)].reset_index(drop=True)
-        columns = [column(part, name) for name in shown(board)]
-        for i, row in enumerate(part.to_dict("records")):
+    for _, group in groupby(board.table.to_dict("records"), itemgetter("method", "encoder", "shots")):
+        rows = list(group)
+        columns = [column(rows, name) for name in shown(board)]
+        for i, row in enumerate(rows):
             method = marked(str(row["method"]), row)
             cells = [cells[i] for cells in columns]
             if row["not_applicable"]:

@@ -1,0 +1,37 @@
+"""Leaderboards for GitHub."""
+
+from __future__ import annotations
+
+from tabulate import tabulate
+
+from croftbench.report.cells import TIE, Cell, caption, header, lines, title
+from croftbench.report.tables import Board
+
+
+def to_markdown(board: Board) -> str:
+    """The table in percent, "mean ± std" over seeds, marks as the caption says."""
+    headers = ["#", "Method", "Encoder", "Shots", *(header(board, name) for name in board.metrics), "Runs"]
+    rows = [
+        [
+            *map(escape, (line.rank, line.title, line.encoder, line.shots)),
+            *map(cell_text, line.cells),
+            line.runs,
+        ]
+        for line in lines(board)
+    ]
+    align = ("right", "left", "left", "right", *("right" for _ in board.metrics), "right")
+    body = tabulate(rows, [escape(name) for name in headers], "pipe", colalign=align, disable_numparse=True)
+    return "\n\n".join([f"# {escape(title(board))}", *map(escape, caption(board)), body]) + "\n"
+
+
+def cell_text(cell: Cell) -> str:
+    """A number with its marks."""
+    opening, closing = {"best": ("**", "**"), "second": ("<ins>", "</ins>"), "": ("", "")}[cell.mark]
+    return f"{opening}{cell.text}{closing}{f' {TIE}' if cell.tie else ''}"
+
+
+def escape(text: str) -> str:
+    """Plain text on one line of Markdown: no cell break, no markup, no GitHub mathematics."""
+    for character in "\\|*_<`[~$":
+        text = text.replace(character, f"\\{character}")
+    return " ".join(text.split())

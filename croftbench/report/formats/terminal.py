@@ -1,0 +1,39 @@
+"""Leaderboards for a terminal."""
+
+from __future__ import annotations
+
+from rich.table import Table
+from rich.text import Text
+
+from croftbench.report.cells import TIE, Cell, caption, label, lines, settings_differ, title
+from croftbench.report.tables import Board
+
+
+def to_rich(board: Board) -> Table:
+    """The table, turned: one line a metric and one column a row of the leaderboard, best first.
+
+    Fits 80 columns for up to three methods. Names are never read as markup.
+    """
+    table = Table(title=Text(title(board)), caption=Text("\n".join(caption(board)), justify="left"))
+    table.add_column("%")
+    table.add_column("n", justify="right")
+    shown = lines(board)
+    several = settings_differ(board)
+    for line in shown:
+        name = f"{line.title}\n{line.setting}" if several else line.title
+        table.add_column(Text(name), justify="right", overflow="fold")
+    for position, name in enumerate(board.metrics):
+        measure, split, images = label(board, name)
+        following = board.metrics[position + 1 : position + 2]
+        ends = not following or following[0].split("/")[0] != name.split("/")[0]
+        cells = (cell_text(line.cells[position]) for line in shown)
+        table.add_row(Text(f"{measure} {split}"), images, *cells, end_section=ends)
+    table.add_row("rank", "", *(line.rank for line in shown))
+    table.add_row("runs", "", *(line.runs for line in shown))
+    return table
+
+
+def cell_text(cell: Cell) -> Text:
+    """A number with its marks."""
+    style = {"best": "bold", "second": "underline", "": ""}[cell.mark]
+    return Text.assemble((cell.text, style), TIE if cell.tie else "")
