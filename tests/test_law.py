@@ -3,8 +3,6 @@
 import tomllib
 from pathlib import Path
 
-import grimp
-
 ROOT = Path(__file__).parents[1]
 LAYERS = next(
     contract["layers"]
@@ -21,17 +19,6 @@ def test_every_module_stands_in_a_layer():
 
 def is_module(path: Path) -> bool:
     return (path.suffix == ".py" and path.stem != "__init__") or (path / "__init__.py").is_file()
-
-
-def test_no_circle_among_the_modules_of_a_room():
-    """Imports for type checkers and within functions count, too."""
-    graph = grimp.build_graph("croftbench", exclude_type_checking_imports=False)
-    for module in sorted(graph.modules):
-        room = module.split(".")[1] if "." in module else ""
-        for other in graph.find_modules_directly_imported_by(module):
-            same = other.startswith(f"croftbench.{room}.") and room == "report"
-            if same and other != module:
-                assert not graph.chain_exists(other, module), f"{module} imports {other}, and {other} leads back"
 
 
 def test_no_file_name_stands_twice():

@@ -57,8 +57,7 @@ class Leaderboard:
         """
         from croftbench.report import committed
 
-        assert self.board.source is not None  # it was read from a results folder
-        return committed.write(self.board.source, self.board)
+        return committed.write_leaderboards(self.board)
 
     def to_markdown(self) -> str:
         """The table as the committed leaderboards have it."""

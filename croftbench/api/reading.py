@@ -70,13 +70,13 @@ def leaderboard(
     """
     from dataclasses import replace
 
+    from croftbench.report import agreement, tables
     from croftbench.report import published as rows
-    from croftbench.report import tables
 
     folders = Folders.of(results, manifests=manifests)
     board = tables.leaderboard(folders.results, suite_of(suite, folders), None if seeds is None else tuple(seeds))
     if published:
-        board = replace(board, reported=rows.matching(rows.read_all(folders.results), board))
+        board = replace(board, reported=agreement.matching(rows.read_all(folders.results), board))
     return Leaderboard(board)
 
 
@@ -86,10 +86,10 @@ def stale_tables(suite: SuiteLike, *, results: Folder = None, manifests: Folder 
     Raises:
         DataError: see `leaderboard`.
     """
-    from croftbench.report import committed, rows
+    from croftbench.report import committed, tables
 
     folders = Folders.of(results, manifests=manifests)
-    return committed.stale(rows.read(folders.results, suite_of(suite, folders)))
+    return committed.stale_leaderboards(tables.leaderboard(folders.results, suite_of(suite, folders)))
 
 
 def compare(
@@ -139,14 +139,14 @@ def plot(
         UsageError: a kind or a method that is not there, another ending.
         DataError: no runs, or none with what the picture needs.
     """
-    from croftbench.report import entries, plots, style, tables
+    from croftbench.report import board_rows, plots, style, tables
 
     folders = Folders.of(results, manifests=manifests)
     path = None if output is None else Path(output)
     if path is not None and path.suffix.lower() not in (".png", ".svg"):
         raise UsageError(f"a picture cannot be written as '{path.name}'.", "End its name in .png or .svg.")
     board = tables.leaderboard(folders.results, suite_of(suite, folders))
-    picture = plots.draw(kind, board, entries.choose(entries.collect(board), methods))
+    picture = plots.draw(kind, board, board_rows.choose(board_rows.collect(board), methods))
     if path is not None:
         style.save(picture, path)
     return picture

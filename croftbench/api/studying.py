@@ -23,7 +23,7 @@ from croftbench.runs import planning, results
 
 if TYPE_CHECKING:
     from croftbench.api.running import MethodLike
-    from croftbench.report.published import Reported
+    from croftbench.report.published import PublishedRow
     from croftbench.report.style import Picture
     from croftbench.studies.reproduce import Reproduction
     from croftbench.studies.tuning import Cell
@@ -159,7 +159,7 @@ def reproduce(
     from croftbench.studies import reproduce as reproducing
 
     folders = Folders.of(results, cache, data_root, manifests)
-    asked = reproducing.target(published.find(published_rows(results=results), row), folders.manifests)
+    asked = reproducing.target(published.row_named(published_rows(results=results), row), folders.manifests)
     plugins.describe(asked.row.head.method, folders.cache)
 
     def there() -> list[Any]:
@@ -178,7 +178,7 @@ def reproduce(
     return reproducing.judge(asked, runs, folders.results)
 
 
-def published_rows(*, results: Folder = None) -> list[Reported]:
+def published_rows(*, results: Folder = None) -> list[PublishedRow]:
     """Every published row.
 
     Raises:
@@ -195,7 +195,7 @@ def published_rows(*, results: Folder = None) -> list[Reported]:
 
 def record_rows(
     suite: SuiteLike, *, results: Folder = None, cache: Folder = None, manifests: Folder = None
-) -> tuple[Path, list[Reported]]:
+) -> tuple[Path, list[PublishedRow]]:
     """Publish the suite's complete rows as rows of our own; the file and the rows.
 
     Raises:

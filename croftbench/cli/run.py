@@ -79,12 +79,12 @@ def run(
 
 def _show(leaderboard: Leaderboard, folders: Folders) -> None:
     """Print the table of the seeds that were asked for, and rebuild the suite's files."""
-    from croftbench.report.formats import terminal
+    from croftbench.report.formats import scores, terminal
 
     board = leaderboard.board
     out.print(terminal.to_rich(board))
     if leaderboard.by_score is not None:
-        out.print(terminal.scores_to_rich(leaderboard.by_score))
+        out.print(scores.to_rich(leaderboard.by_score))
     note(f"Runs are in {folders.results / 'runs' / board.suite.name}. {board.note}".rstrip())
     if set(board.seeds) & set(board.suite.protocol.seeds):
         note(f"Tables: {', '.join(map(str, leaderboard.write_tables()))}.")

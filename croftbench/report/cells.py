@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import isnan
 from typing import Any, Literal
 
+from croftbench.report.published import PublishedRow
 from croftbench.report.rows import marked
 from croftbench.report.tables import DETECTION, ID, MEAN, SHIFTED, Board
 from croftbench.suites.language import Suite
@@ -66,12 +66,11 @@ class Line:
         return ", ".join(part for part in (self.encoder, f"{self.shots} shots" if self.shots else "") if part)
 
 
-def lines(board: Board) -> list[Line]:
-    """Measured rows in the table's order, then published ones."""
-    table = board.table
-    rows = table.to_dict("records")
-    columns = {name: column(rows, name) for name in board.metrics}
-    several = int(table["ranked"].sum()) > 1  # a front of one says nothing
+def lines(board: Board, most: int | None = None) -> list[Line]:
+    """Measured rows in the table's order, then published ones; at most so many of each, marked among all."""
+    rows = board.table.to_dict("records")
+    columns = [column(rows, name, most=most) for name in board.metrics]
+    several = sum(bool(row["ranked"]) for row in rows) > 1  # a front of one says nothing
     measured = [
         Line(
             rank=str(i + 1) if row["ranked"] else "–",
@@ -81,14 +80,14 @@ def lines(board: Board) -> list[Line]:
             runs=f"{row['runs']}/{row['runs_expected']}",
             pareto=bool(row["pareto"]) and several,
             published=False,
-            cells=tuple(columns[name][i] for name in board.metrics),
+            cells=tuple(cells),
         )
-        for i, row in enumerate(rows)
+        for i, (row, cells) in enumerate(zip(rows[:most], zip(*columns, strict=True), strict=True))
     ]
-    return measured + [_published(board, row) for row in board.reported]
+    return measured + [_published(board, row) for row in board.reported[:most]]
 
 
-def _published(board: Board, row: Any) -> Line:
+def _published(board: Board, row: PublishedRow) -> Line:
     values = [row.value(name, board.suite.protocol.headline) for name in board.metrics]
     head = row.head
     return Line(
@@ -97,15 +96,20 @@ def _published(board: Board, row: Any) -> Line:
     )  # fmt: skip
 
 
-def column(rows: Sequence[Mapping[Any, Any]], name: str) -> list[Cell]:
-    """One metric's cells. Values are compared as they are shown, so that rows that look equal are marked alike."""
+def column(
+    rows: Sequence[Mapping[Any, Any]], name: str, *, most: int | None = None, details: bool = True
+) -> list[Cell]:
+    """One metric's cells, of the first rows or of all, marked among all.
+
+    Values are compared as they are shown, so that rows that look equal are marked alike.
+    """
     lower = name.startswith("fpr95/")
-    ranked = sorted((row[name] for row in rows if row["ranked"] and not isnan(row[name])), reverse=not lower)
+    ranked = sorted((row[name] for row in rows if row["ranked"] and row[name] == row[name]), reverse=not lower)
     distinct = list(dict.fromkeys(map(percent, ranked)))
     best = ranked[0] if len(ranked) > 1 else None
     cells = []
-    for row in rows:
-        value, shown = row[name], percent(row[name])
+    for row in rows[:most]:
+        shown = percent(row[name])
         mark: Literal["best", "second", ""] = ""
         tie = False
         if best is not None and row["ranked"] and shown:
@@ -113,8 +117,9 @@ def column(rows: Sequence[Mapping[Any, Any]], name: str) -> list[Cell]:
             # Of two rows the other one needs no mark.
             mark = "second" if len(ranked) > 2 and shown in distinct[1:2] else mark
             tie = mark != "best" and bool(row[f"{name}_low"] <= best <= row[f"{name}_high"])
-        text = shown if isnan(row[f"{name}_std"]) else f"{shown} ± {percent(row[f'{name}_std'])}"
-        cells.append(Cell(text, mark, tie, _detail(row, name) if not isnan(value) else ""))
+        deviation = percent(row[f"{name}_std"])
+        text = f"{shown} ± {deviation}" if deviation else shown
+        cells.append(Cell(text, mark, tie, _detail(row, name) if shown and details else ""))
     return cells
 
 
@@ -127,8 +132,8 @@ def _detail(row: Mapping[Any, Any], name: str) -> str:
 
 
 def percent(fraction: float) -> str:
-    """Two decimals, "" for no number."""
-    return "" if isnan(fraction) else f"{100 * fraction:.2f}"
+    """Two decimals, "" for NaN."""
+    return "" if fraction != fraction else f"{100 * fraction:.2f}"
 
 
 # ------------------------------------------------------------------------------------- labels and small print
@@ -136,10 +141,13 @@ def percent(fraction: float) -> str:
 
 def label(board: Board, name: str) -> tuple[str, str, str]:
     """A metric column's measure and population for people, and its number of images ("" for means over several)."""
+    return *measure_and_split(name), "" if name in OVER_SEVERAL else images(board, name.split("/", 1)[1])
+
+
+def measure_and_split(name: str) -> tuple[str, str]:
+    """A metric column's measure and population for people."""
     metric, split = name.split("/", 1)
-    if name in OVER_SEVERAL:
-        return MEASURES[metric], OVER_SEVERAL[name], ""
-    return MEASURES[metric], "ID" if name == ID else split, images(board, split)
+    return MEASURES[metric], OVER_SEVERAL.get(name, "ID" if name == ID else split)
 
 
 def header(board: Board, name: str) -> str:
@@ -150,8 +158,8 @@ def header(board: Board, name: str) -> str:
 
 def images(board: Board, split: str) -> str:
     """How many images a seed, or the range over rows where they differ; complete rows speak for the table."""
-    table = board.table[board.table["ranked"]] if board.table["ranked"].any() else board.table
-    counts = table[f"n/{split}"].dropna()
+    counts, ranked = board.table[f"n/{split}"], board.table["ranked"]
+    counts = (counts[ranked] if ranked.any() else counts).dropna()
     if counts.empty:
         return "0"
     low, high = f"{counts.min():,.0f}", f"{counts.max():,.0f}"

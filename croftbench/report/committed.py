@@ -1,54 +1,54 @@
-"""The committed tables, `leaderboards/<suite>.csv`, `<suite>-scores.csv` and both as `.md`: written, and checked.
-
-The same runs give the same bytes.
-"""
+"""The tables that a results folder commits: written from its runs, or checked against them."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
 
+from croftbench.errors import UsageError
 from croftbench.files import write_atomically
 from croftbench.report import score_table, tables
-from croftbench.report.formats import data, markdown
-from croftbench.report.rows import SuiteRuns
+from croftbench.report.formats import data, markdown, scores
 from croftbench.report.tables import Board
 
 
-def write(source: SuiteRuns, board: Board | None = None) -> list[Path]:
-    """Rebuild a suite's committed tables, of its own seeds; their paths.
+def write_leaderboards(board: Board) -> list[Path]:
+    """Rebuild the suite's committed tables, `leaderboards/<suite>.csv`, `<suite>-scores.csv` and both as `.md`.
 
-    `board` saves making it again where it is there; one of other seeds is left alone.
+    They are of the suite's own seeds, whichever `board` has, and hold no published rows: they are what the runs that
+    were read for it derive, and the same runs give the same bytes. A suite without unknown classes has no scores.
 
     Raises:
-        DataError: see `tables.board`; or the folder cannot be written to.
+        DataError: no run of the suite's own seeds; or the folder cannot be written to.
+        UsageError: the board is of runs that were handed over, and so belongs to no results folder.
     """
-    files = _files(source, board)
+    files = _files(board)
     for path, text in files.items():
         write_atomically(path, text, "--results")
     return list(files)
 
 
-def stale(source: SuiteRuns) -> list[Path]:
+def stale_leaderboards(board: Board) -> list[Path]:
     """The committed tables that differ from what the runs derive, or are missing; nothing is written.
 
     Raises:
-        DataError: see `tables.board`.
+        DataError, UsageError: see `write_leaderboards`.
     """
-    files = _files(source)
-    return [path for path, text in files.items() if not path.is_file() or path.read_bytes() != text.encode()]
+    return [path for path, text in _files(board).items() if not path.is_file() or path.read_bytes() != text.encode()]
 
 
-def _files(source: SuiteRuns, made: Board | None = None) -> dict[Path, str]:
-    """Path -> text. A suite without unknown classes has no scores."""
-    own = made is not None and made.seeds == source.suite.protocol.seeds
-    board = replace(made, reported=()) if made is not None and own else tables.board(source)
-    base, name = source.folder / "leaderboards", source.suite.name
-    main = {base / f"{name}.csv": data.to_wide(board), base / f"{name}.md": markdown.to_markdown(board)}
-    if not source.suite.semantic:
-        return main
-    scored = score_table.board(board)
-    return main | {
-        base / f"{name}-scores.csv": data.scores_to_csv(scored),
-        base / f"{name}-scores.md": markdown.scores_to_markdown(scored),
-    }
+def _files(board: Board) -> dict[Path, str]:
+    suite = board.suite
+    if board.source is None:
+        raise UsageError(
+            f"this leaderboard of {suite.name} was not read from a results folder, so there are no files of it.",
+            "Print it instead.",
+        )
+    own = replace(board, reported=()) if board.seeds == suite.protocol.seeds else tables.board(board.source)
+    base = board.source.folder / "leaderboards"
+    files = {base / f"{suite.name}.csv": data.to_wide(own), base / f"{suite.name}.md": markdown.to_markdown(own)}
+    if suite.semantic:
+        by_score = score_table.board(own)
+        files[base / f"{suite.name}-scores.csv"] = scores.to_csv(by_score)
+        files[base / f"{suite.name}-scores.md"] = scores.to_markdown(by_score)
+    return files

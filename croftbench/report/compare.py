@@ -19,8 +19,8 @@ import numpy as np
 from croftbench.data.roots import Roots
 from croftbench.errors import CroftbenchError, UsageError, unknown
 from croftbench.report import pairs, rows
-from croftbench.report.pairs import Key, PairedSplit
-from croftbench.runs import results
+from croftbench.report.pairs import PairedSplit
+from croftbench.report.rows import Row, SeedFold
 from croftbench.stats import paired
 from croftbench.stats.paired import Answers, Difference, Ranking
 from croftbench.suites.language import Suite
@@ -108,14 +108,13 @@ def compare(
     tests: list[Test] = []
     notes: list[str] = []
     failure: CroftbenchError | None = None
-    chosen: tuple[pairs.Contender, pairs.Contender] | None = None
+    chosen: tuple[Row, Row] | None = None
     for suite in suites:
-        runs = list(results.read_all(folder, suite.name))
-        current = [run for run in runs if run.spec.suite_digest == suite.digest]
-        if len(current) < len(runs):
-            notes.append(f"{len(runs) - len(current)} run(s) on another digest of {suite.name} left out.")
+        there = rows.read(folder, suite)
+        if there.stale:
+            notes.append(f"{there.stale} run(s) on another digest of {suite.name} left out.")
         try:
-            one, two = pairs.choose(current, a, b)
+            one, two = pairs.choose(there.runs, a, b)
         except pairs.AmbiguousError:
             raise
         except UsageError as error:  # fine as long as another suite has both
@@ -123,16 +122,15 @@ def compare(
             notes.append(f"{suite.name} left out: {error.message}")
             continue
         chosen = chosen or (one, two)
-        found = pairs.paired(folder, suite, one, two, roots)
-        notes.append(f"{suite.name}: {_coverage(found, one, two)}")
-        tests += _tests(suite, found, scorer or suite.protocol.headline)
+        splits = pairs.paired(folder, suite, one, two, roots)
+        notes.append(f"{suite.name}: {_coverage(splits, one, two)}")
+        tests += _tests(suite, splits, scorer or suite.protocol.headline)
     if chosen is None:
         raise failure or UsageError(f"{folder} has no runs to compare.", "`croftbench run` makes some.")
     corrected = paired.holm(test.p for test in tests)
-    named = pairs.labels([contender.spec for contender in chosen])
     names = [
-        f"{name} (transductive)" if rows.transductive(contender.runs.values()) else name
-        for name, contender in zip(named, chosen, strict=True)
+        f"{name} (transductive)" if row.transductive else name
+        for name, row in zip(pairs.labels([row.spec for row in chosen]), chosen, strict=True)
     ]
     done = tuple(replace(test, p_holm=p) for test, p in zip(tests, corrected, strict=True))
     return Comparison(names[0], names[1], chosen[0].spec.encoder, done, tuple(notes))
@@ -156,22 +154,24 @@ def chance(p: float) -> str:
 # ------------------------------------------------------------------------------------- tests
 
 
-def _tests(suite: Suite, found: Mapping[Key, list[PairedSplit]], scorer: str) -> Iterator[Test]:
+def _tests(suite: Suite, by_run: Mapping[SeedFold, list[PairedSplit]], scorer: str) -> Iterator[Test]:
     """Every test of one suite, p not yet corrected."""
-    known = [(split.a.name, split) for splits in found.values() for split in splits if split.a.shift == "covariate"]
-    identity = [split for splits in found.values() for split in splits if split.a.shift == "id"]
+    every = [split for splits in by_run.values() for split in splits]
+    covariate = [(split.a.name, split) for split in every if split.a.shift == "covariate"]
+    identity = [split for split in every if split.a.shift == "id"]
     yield _accuracy(suite, "ID", "id", [("ID", split) for split in identity])
-    for name in dict.fromkeys(name for name, _ in known):
-        yield _accuracy(suite, name, "covariate", [pair for pair in known if pair[0] == name])
-    if len({name for name, _ in known}) > 1:
-        yield _accuracy(suite, MEAN, "covariate", known)
+    names = dict.fromkeys(name for name, _ in covariate)
+    for name in names:
+        yield _accuracy(suite, name, "covariate", [pair for pair in covariate if pair[0] == name])
+    if len(names) > 1:
+        yield _accuracy(suite, MEAN, "covariate", covariate)
     if scorer not in identity[0].a.scores:
         raise unknown("scorer of these runs", scorer, identity[0].a.scores)
     # Where only correct images are positives, two methods have different ones: there is no paired difference.
     semantic = [split.name for split in suite.semantic if suite.protocol.id_filter == "all"]
     for metric, test in (("auroc", paired.auroc), ("fpr95", paired.fpr_at_tpr)):
         for name in semantic:
-            yield _detection(suite, metric, test, name, scorer, found)
+            yield _detection(suite, metric, test, name, scorer, by_run)
 
 
 def _accuracy(suite: Suite, name: str, shift: str, named: Sequence[tuple[str, PairedSplit]]) -> Test:
@@ -188,10 +188,10 @@ def _detection(
     test: Callable[[Sequence[Ranking]], Difference],
     name: str,
     scorer: str,
-    found: Mapping[Key, list[PairedSplit]],
+    by_run: Mapping[SeedFold, list[PairedSplit]],
 ) -> Test:
     parts, units = [], []
-    for splits in found.values():
+    for splits in by_run.values():
         inside = next(split for split in splits if split.a.shift == ("reference" if suite.reference else "id"))
         outside = next(split for split in splits if split.a.name == name and split.a.shift == "semantic")
         id_a, id_b, ood_a, ood_b = (x.scores[scorer] for s in (inside, outside) for x in (s.a, s.b))
@@ -203,18 +203,18 @@ def _detection(
 def _test(
     suite: Suite,
     asked: tuple[str, str, str, str],
-    found: Difference,
+    difference: Difference,
     units: Sequence[np.typing.NDArray[Any]],
     runs: int,
 ) -> Test:
     together = np.concatenate(units)
-    return Test(suite.name, *asked, *found, found.p, len(together), len(np.unique(together)), runs)
+    return Test(suite.name, *asked, *difference, difference.p, len(together), len(np.unique(together)), runs)
 
 
-def _coverage(found: Mapping[Key, list[PairedSplit]], a: pairs.Contender, b: pairs.Contender) -> str:
+def _coverage(by_run: Mapping[SeedFold, list[PairedSplit]], a: Row, b: Row) -> str:
     """The seeds and folds that both have, and how many runs had no partner."""
-    seeds, folds = (", ".join(map(str, dict.fromkeys(key[part] for key in found))) for part in (0, 1))
-    alone = len(set(a.runs) ^ set(b.runs))
+    seeds, folds = (", ".join(map(str, dict.fromkeys(key[part] for key in by_run))) for part in (0, 1))
+    alone = len(a.by_seed_and_fold.keys() ^ b.by_seed_and_fold.keys())
     return f"seeds {seeds}; folds {folds}" + (f"; {alone} run(s) without a partner left out." if alone else ".")
 
 

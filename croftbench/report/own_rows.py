@@ -13,7 +13,7 @@ from pydantic import TypeAdapter
 
 from croftbench import __version__
 from croftbench.files import write_atomically
-from croftbench.report.published import COLUMNS, FPR, PublishedNumber, Reported, read
+from croftbench.report.published import COLUMNS, FPR, PublishedNumber, PublishedRow, read
 from croftbench.report.tables import Board
 
 BAND = 0.5
@@ -21,17 +21,17 @@ BAND = 0.5
 training carries them on to images near a border."""
 
 
-def to_csv(rows: list[Reported]) -> str:
+def to_csv(rows: list[PublishedRow]) -> str:
     """The file that `read` reads back without loss."""
     text = io.StringIO()
     writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     writer.writeheader()
-    for entry in itertools.chain.from_iterable(row.entries for row in rows):
-        writer.writerow({name: "" if value is None else value for name, value in asdict(entry).items()})
+    for number in itertools.chain.from_iterable(row.numbers for row in rows):
+        writer.writerow({name: "" if value is None else value for name, value in asdict(number).items()})
     return text.getvalue()
 
 
-def record(results_dir: Path, rows: list[Reported]) -> Path:
+def record(results_dir: Path, rows: list[PublishedRow]) -> Path:
     """Put our own rows into `reported/croftbench.csv`, in place of those of the same names.
 
     Raises:
@@ -44,7 +44,7 @@ def record(results_dir: Path, rows: list[Reported]) -> Path:
     return path
 
 
-def own(board: Board, method: str, encoder: str, weights_digest: str, band: float = BAND) -> Reported:
+def own(board: Board, method: str, encoder: str, weights_digest: str, band: float = BAND) -> PublishedRow:
     """The leaderboard's only row as a published one: what other machines should find again."""
     suite, row = board.suite, board.table.iloc[0]
     backbone, _, weights = encoder.rpartition("/")
@@ -65,11 +65,11 @@ def own(board: Board, method: str, encoder: str, weights_digest: str, band: floa
         "weights_digest": weights_digest[:12],
         "note": "",
     }
-    entries = []
+    numbers = []
     for column in (column for column in board.metrics if pd.notna(row[column])):
         metric, split = column.split("/", 1)
         scorer = "" if metric == "accuracy" else suite.protocol.headline
-        number = {"metric": metric, "split": split, "scorer": scorer, "value": 100 * float(row[column])}
+        own = {"metric": metric, "split": split, "scorer": scorer, "value": 100 * float(row[column])}
         fpr = {"fpr_convention": FPR.get(metric, "")}
-        entries.append(TypeAdapter(PublishedNumber).validate_python(shared | number | fpr))
-    return Reported(tuple(entries))
+        numbers.append(TypeAdapter(PublishedNumber).validate_python(shared | own | fpr))
+    return PublishedRow(tuple(numbers))

@@ -20,17 +20,21 @@ import pandas as pd
 from croftbench import __version__
 from croftbench.errors import CroftbenchError
 from croftbench.files import write_atomically
-from croftbench.report import cells, entries, plots, published, style
+from croftbench.report import agreement, board_rows, cells, plots, published, style, tables, templates
+from croftbench.report.board_rows import BoardRow, pooled
 from croftbench.report.cells import Cell, Line
-from croftbench.report.entries import Entry
-from croftbench.report.tables import MEAN, Board, leaderboard
-from croftbench.report.templates import environment
+from croftbench.report.published import PublishedRow
+from croftbench.report.tables import MEAN, Board
+from croftbench.runs.per_image import SplitTable
 from croftbench.runs.results import RunResult, Score
 from croftbench.stats import calibration
 from croftbench.suites.language import Suite
 
 RATES = (0.2, 0.4, 0.6, 0.8, 1.0)
 """Acceptance rates of the selection table."""
+
+KNOWN = ("id", "covariate")
+"""Shifts whose images are of known classes."""
 
 SECONDARY = ("suite", "fold", "seed", "method", "encoder", "params")
 """Fields of a specification that a card does not list: they are in its title, its runs or its own list."""
@@ -49,8 +53,8 @@ class Head:
 
 
 @dataclass(frozen=True)
-class Row:
-    """A table row.
+class TableRow:
+    """A row of the page's table.
 
     Attributes:
         line: what is shown.
@@ -104,43 +108,28 @@ def render(results_dir: Path, suites: Sequence[Suite]) -> str:
     Raises:
         DataError: see `tables.leaderboard`.
     """
-    script = _source("page.js")
-    sections = [_section(results_dir, suite, number) for number, suite in enumerate(suites)]
-    return (
-        environment()
-        .get_template("page.html")
-        .render(
-            sections=sections,
-            version=__version__,
-            style=_source("page.css"),
-            script=script,
-            script_digest=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
-        )
+    script = templates.source("page.js")
+    elsewhere = [row for row in published.read_all(results_dir) if not row.head.weights_digest]  # ours stand above
+    boards = (tables.leaderboard(results_dir, suite) for suite in suites)
+    return templates.render(
+        "page.html",
+        sections=[_section(board, elsewhere, number) for number, board in enumerate(boards)],
+        version=__version__,
+        style=templates.source("page.css"),
+        script=script,
+        script_digest=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
     )
-
-
-def _source(name: str) -> str:
-    """A file of ours that goes into the page as it is."""
-    from markupsafe import Markup
-
-    loader = environment().loader
-    assert loader is not None  # templates has one
-    return Markup(loader.get_source(environment(), name)[0])
 
 
 # ------------------------------------------------------------------------------------- suites
 
 
-def _section(results_dir: Path, suite: Suite, number: int) -> dict[str, Any]:
-    board = leaderboard(results_dir, suite)
-    found = entries.collect(board)
-    elsewhere = [row for row in published.read_all(results_dir) if not row.head.weights_digest]  # ours stand above
-    board = replace(board, reported=published.matching(elsewhere, board))
+def _section(board: Board, elsewhere: list[PublishedRow], number: int) -> dict[str, Any]:
+    suite, measured = board.suite, board_rows.collect(board)
+    board = replace(board, reported=agreement.matching(elsewhere, board))
     lines = cells.lines(board)
-    rows = [_row(board, line, i, f"card-{number}-{i}", found[i]) for i, line in enumerate(lines[: len(found)])]
-    rows += [
-        Row(line, tuple((cell, cell.text) for cell in line.cells), "") for line in lines[len(found) :]
-    ]  # published
+    rows = [_row(board, lines[i], row, f"card-{number}-{i}") for i, row in enumerate(measured)]
+    rows += [TableRow(line, tuple((cell, cell.text) for cell in line.cells), "") for line in lines if line.published]
     return {
         "id": f"suite-{number}",
         "name": suite.name,
@@ -157,10 +146,10 @@ def _section(results_dir: Path, suite: Suite, number: int) -> dict[str, Any]:
             )
             if body
         ],
-        "figures": [_figure(board, found, kind, f"s{number}") for kind in plots.KINDS],
+        "figures": [_figure(board, measured, kind, f"s{number}") for kind in plots.KINDS],
         "rates": [f"{100 * rate:.0f}%" for rate in RATES],
-        "accepted": [(entry.name, _accepted(entry, suite)) for entry in found if entry.tables and suite.semantic],
-        "cards": [_card(board, entry, f"card-{number}-{i}") for i, entry in enumerate(found)],
+        "accepted": [(row.name, _accepted(row, suite)) for row in measured if row.tables and suite.semantic],
+        "cards": [_card(board, row, f"card-{number}-{i}") for i, row in enumerate(measured)],
     }
 
 
@@ -170,17 +159,17 @@ def _head(board: Board, name: str) -> Head:
     return Head(measure, split, images, group, group == "fpr95", name == MEAN)
 
 
-def _row(board: Board, line: Line, position: int, card: str, entry: Entry) -> Row:
-    values = [board.table[name].iloc[position] for name in board.metrics]
+def _row(board: Board, line: Line, row: BoardRow, card: str) -> TableRow:
+    values = [row.values[name] for name in board.metrics]
     keys = ["" if pd.isna(value) else repr(float(value)) for value in values]
-    return Row(line, tuple(zip(line.cells, keys, strict=True)), card)
+    return TableRow(line, tuple(zip(line.cells, keys, strict=True)), card)
 
 
-def _figure(board: Board, found: Sequence[Entry], kind: str, prefix: str) -> Figure:
+def _figure(board: Board, rows: Sequence[BoardRow], kind: str, prefix: str) -> Figure:
     from markupsafe import Markup
 
     try:
-        picture = plots.draw(kind, board, found)
+        picture = plots.draw(kind, board, rows)
     except CroftbenchError as error:
         return Figure(kind, kind, f"No picture: {error}", "")
     svg = style.write(picture, "svg", caption=False).decode()
@@ -202,16 +191,17 @@ def _inline(svg: str, prefix: str) -> str:
     return f"{start}>{re.sub('<[^>]*>', rename, rest)}"
 
 
-def _accepted(entry: Entry, suite: Suite) -> list[Cell]:
+def _accepted(row: BoardRow, suite: Suite) -> list[Cell]:
     """Accuracy of what is accepted, each run with its own threshold: means over runs of value and interval."""
-    scorer = suite.protocol.headline
+
+    def score(split: SplitTable) -> Any:
+        return split.scores[suite.protocol.headline]
+
     runs = []
-    for tables in entry.tables:
-        one = Entry(entry.name, entry.row, entry.runs, (tables,))
-        known = ("id", "covariate")
-        runs.append(
-            calibration.accepted(one.scores(scorer, *known), one.correct(*known), one.scores(scorer, "semantic"), RATES)
-        )
+    for splits in row.tables:
+        inside, outside = (pooled(splits, score, shifts) for shifts in (KNOWN, ("semantic",)))
+        right = pooled(splits, lambda split: split.correct, KNOWN)
+        runs.append(calibration.accepted(inside, right, outside, RATES))
     shown = []
     for at in zip(*runs, strict=True):
         value, low, high = (sum(getattr(a.accuracy, of) for a in at) / len(at) for of in ("value", "low", "high"))
@@ -224,27 +214,27 @@ def _accepted(entry: Entry, suite: Suite) -> list[Cell]:
 # ------------------------------------------------------------------------------------- cards
 
 
-def _card(board: Board, entry: Entry, identifier: str) -> Card:
-    spec = asdict(entry.spec)
+def _card(board: Board, row: BoardRow, identifier: str) -> Card:
+    spec = asdict(row.spec)
     return Card(
         identifier,
-        entry.name,
-        command(entry),
+        row.name,
+        command(row),
         {name.replace("_", " "): str(value) for name, value in spec.items() if name not in SECONDARY},
-        {str(name): str(value) for name, value in entry.spec.params.items()},
-        _environments(entry.runs),
-        entry.runs,
-        tuple(_numbers(board, entry)),
+        {str(name): str(value) for name, value in row.spec.params.items()},
+        _environments(row.runs),
+        row.runs,
+        tuple(_numbers(board, row)),
     )
 
 
-def command(entry: Entry) -> str:
+def command(row: BoardRow) -> str:
     """What to type to get the row's runs again; all hyper-parameters are spelt out, so new defaults change nothing.
 
     A method of the user's own file is named by its class: its path was never recorded.
     """
-    spec = entry.spec
-    seeds = sorted({run.spec.seed for run in entry.runs})
+    spec = row.spec
+    seeds = sorted({run.spec.seed for run in row.runs})
     method = f"path/to/file.py:{spec.method}" if spec.source else spec.method
     words = ["croftbench", "run", "--suite", spec.suite, "--method", method, "--encoder", spec.encoder]
     words += ["--seeds", ",".join(map(str, seeds)), "--shots", str(spec.shots), "--views", str(spec.views)]
@@ -259,10 +249,10 @@ def _environments(runs: Sequence[RunResult]) -> dict[str, str]:
     return {name: " / ".join(dict.fromkeys(str(run.env.get(name, "–")) for run in runs)) for name in names}
 
 
-def _numbers(board: Board, entry: Entry) -> list[tuple[str, tuple[str, ...]]]:
+def _numbers(board: Board, row: BoardRow) -> list[tuple[str, tuple[str, ...]]]:
     """Every accuracy and headline detection score, run by run, with its interval."""
-    found: dict[str, dict[int, Score]] = {}
-    for i, run in enumerate(entry.runs):
+    scores: dict[str, dict[int, Score]] = {}
+    for i, run in enumerate(row.runs):
         roles = {score.split: score.shift for score in run.scores if score.metric == "accuracy"}
         for score in run.scores:
             if score.metric == "accuracy":
@@ -271,12 +261,12 @@ def _numbers(board: Board, entry: Entry) -> list[tuple[str, tuple[str, ...]]]:
                 name = f"{score.metric}/{score.split}"
             else:
                 continue
-            found.setdefault(name, {})[i] = score
+            scores.setdefault(name, {})[i] = score
     shown = []
     for name in board.metrics:
-        if name in found:
-            runs = (found[name].get(i) for i in range(len(entry.runs)))
-            shown.append((" ".join(cells.label(board, name)[:2]), tuple(map(_number, runs))))
+        if name in scores:
+            by_run = (scores[name].get(i) for i in range(len(row.runs)))
+            shown.append((" ".join(cells.measure_and_split(name)), tuple(map(_number, by_run))))
     return shown
 
 

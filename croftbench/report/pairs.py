@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +13,8 @@ from croftbench import draw
 from croftbench.data.roots import Roots
 from croftbench.draw.splits import Fold, Split
 from croftbench.errors import DataError, UsageError, unknown
-from croftbench.files import canonical
-from croftbench.report.rows import differences, grouped
+from croftbench.report import rows
+from croftbench.report.rows import Row, SeedFold
 from croftbench.runs import per_image, results
 from croftbench.runs.per_image import SplitTable
 from croftbench.runs.results import RunResult
@@ -24,23 +24,9 @@ from croftbench.suites.language import Suite
 SAME = ("encoder", "weights_digest", "transform", "precision")
 """What two contenders must share, so that the difference is the method's."""
 
-Key = tuple[int, str]
-"""Seed and fold."""
-
 
 class AmbiguousError(UsageError):
     """A name fits several configurations."""
-
-
-@dataclass(frozen=True)
-class Contender:
-    """One configuration of a method and its runs by seed and fold."""
-
-    runs: dict[Key, RunResult]
-
-    @property
-    def spec(self) -> RunSpec:
-        return next(iter(self.runs.values())).spec
 
 
 @dataclass(frozen=True)
@@ -52,7 +38,7 @@ class PairedSplit:
     units: npt.NDArray[np.int64]
 
 
-def choose(runs: Iterable[RunResult], a: str, b: str) -> tuple[Contender, Contender]:
+def choose(runs: Iterable[RunResult], a: str, b: str) -> tuple[Row, Row]:
     """The two configurations that the names mean, with one encoder between them.
 
     A name is a method, narrowed down where it has several configurations ("croft lambda2=0.1 shots=3"), or the first
@@ -61,8 +47,7 @@ def choose(runs: Iterable[RunResult], a: str, b: str) -> tuple[Contender, Conten
     Raises:
         UsageError: a name fits nothing, or several configurations; both mean the same; or they share no encoder.
     """
-    groups = grouped(runs, "transform", "precision")
-    contenders = [Contender({(run.spec.seed, run.spec.fold): run for run in group}) for group in groups]
+    contenders = rows.grouped(runs)
     first, second = _named(contenders, a), _named(contenders, b)
     fitting = [(x, y) for x in first for y in second if x is not y and _setting(x.spec) == _setting(y.spec)]
     if len(fitting) == 1:
@@ -81,13 +66,10 @@ def choose(runs: Iterable[RunResult], a: str, b: str) -> tuple[Contender, Conten
 
 def labels(specs: Sequence[RunSpec]) -> list[str]:
     """Names that `choose` takes: the method, and whatever tells it from the other configurations of that method."""
-    told = differences([spec.method for spec in specs], [_described(spec) for spec in specs])
-    return [" ".join([spec.method, *own]) for spec, own in zip(specs, told, strict=True)]
+    return rows.named(specs, _described)
 
 
-def paired(
-    folder: Path, suite: Suite, a: Contender, b: Contender, roots: Roots | None = None
-) -> dict[Key, list[PairedSplit]]:
+def paired(folder: Path, suite: Suite, a: Row, b: Row, roots: Roots | None = None) -> dict[SeedFold, list[PairedSplit]]:
     """Both contenders' per-image tables, for every seed and fold that both have, in order.
 
     `roots` is where the suite's images are; what ships when None.
@@ -96,62 +78,59 @@ def paired(
         UsageError: they have no seed and fold in common.
         DataError: a table is missing or damaged, or its images are not those that the suite draws.
     """
-    keys = sorted(set(a.runs) & set(b.runs))
+    keys = sorted(set(a.by_seed_and_fold) & set(b.by_seed_and_fold))
     if not keys:
         raise UsageError(
             f"{' and '.join(labels([a.spec, b.spec]))} have no seed and fold of {suite.name} in common.",
             "Run both with the same --seeds.",
         )
-    _check_tables(folder, [one.runs[key].spec for key in keys for one in (a, b)])
+    _check_tables(folder, [one.by_seed_and_fold[key].spec for key in keys for one in (a, b)])
     names: dict[tuple[str, str], int] = {}
-    found, roots = {}, roots or Roots()
+    splits, roots = {}, roots or Roots()
     for seed, fold_name in keys:
-        spec = a.runs[seed, fold_name].spec
+        spec = a.by_seed_and_fold[seed, fold_name].spec
         fold = draw.fold(suite, fold_name, seed, spec.shots, roots=roots, train=False, allow_incomplete=True)
-        sides = [_read(folder, one.runs[seed, fold_name].spec, fold) for one in (a, b)]
+        sides = [_read(folder, one.by_seed_and_fold[seed, fold_name].spec, fold) for one in (a, b)]
         units = [_units(split, names, roots) for split in _splits(fold)]
-        found[seed, fold_name] = [PairedSplit(*pair) for pair in zip(*sides, units, strict=True)]
-    return found
+        splits[seed, fold_name] = [PairedSplit(*pair) for pair in zip(*sides, units, strict=True)]
+    return splits
 
 
 # ------------------------------------------------------------------------------------- names
 
 
-def _named(known: Sequence[Contender], name: str) -> list[Contender]:
+def _named(contenders: Sequence[Row], name: str) -> list[Row]:
     """Every configuration that a name may mean."""
     method, *settings = name.split() or [""]
-    by_run = [c for c in known if any(run.spec.run_id.startswith(method) for run in c.runs.values())]
+    by_run = [row for row in contenders if any(run.spec.run_id.startswith(method) for run in row.runs)]
     if len(method) >= 6 and len(by_run) == 1:
         return by_run
-    found = [contender for contender in known if contender.spec.method == method]
-    if not known:
+    fitting = [row for row in contenders if row.spec.method == method]
+    if not contenders:
         raise UsageError("there are no runs to compare.", "`croftbench run --method croft,zero-shot` makes some.")
-    if not found:
-        raise unknown("method with runs here", name, {contender.spec.method for contender in known})
+    if not fitting:
+        raise unknown("method with runs here", name, {row.spec.method for row in contenders})
     for setting in settings:
         key, _, value = setting.partition("=")
-        choices = {choice for contender in found for choice in _described(contender.spec)}
+        choices = {choice for row in fitting for choice in _described(row.spec)}
         if key not in choices:
             raise unknown(f"setting of {method}", key, choices)
-        found, before = [c for c in found if _described(c.spec).get(key) == value], found
-        if not found:
-            raise unknown(f"{key} of {method}", value, {_described(c.spec).get(key, "") for c in before})
-    return found
+        fitting, before = [row for row in fitting if _described(row.spec).get(key) == value], fitting
+        if not fitting:
+            raise unknown(f"{key} of {method}", value, {_described(row.spec).get(key, "") for row in before})
+    return fitting
 
 
 def _described(spec: RunSpec) -> dict[str, str]:
     """All that may tell two configurations of a method apart, as text."""
-    params = {name: value if isinstance(value, str) else canonical(value) for name, value in spec.params.items()}
-    return params | {
-        "version": str(spec.method_version), "source": spec.source[:6], "views": str(spec.views),
+    return rows.settings(spec) | {
         "shots": str(spec.shots), "encoder": spec.encoder, "weights": spec.weights_digest[:6],
         "transform": spec.transform.replace(" ", "_"), "precision": spec.precision,
     }  # fmt: skip
 
 
 def _setting(spec: RunSpec) -> list[str]:
-    fields = asdict(spec)
-    return [str(fields[name]) for name in SAME]
+    return [str(getattr(spec, name)) for name in SAME]
 
 
 # ------------------------------------------------------------------------------------- tables
@@ -194,8 +173,8 @@ def _units(split: Split, names: dict[tuple[str, str], int], roots: Roots) -> npt
     """A number for what each image shows: the object, in tables that say so, else the image; everywhere the same."""
     table, paths = split.pool.table, split.pool.paths
     if split.pool.content:  # a table that ships
-        rows = roots.rows(table)
-        shown = [rows[position].name or rows[position].path for position in split.rows]
+        glyphs = roots.rows(table)
+        shown = [glyphs[position].name or glyphs[position].path for position in split.rows]
     else:
         shown = [paths[position] for position in split.rows]
     return np.array([names.setdefault((table, name), len(names)) for name in shown], dtype=np.int64)

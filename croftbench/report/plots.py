@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from croftbench.errors import DataError, UsageError, unknown
+from croftbench.report.board_rows import BoardRow
 from croftbench.report.cells import images
-from croftbench.report.entries import Entry
 from croftbench.report.rows import marked
 from croftbench.report.style import (
     HUES,
@@ -37,7 +37,7 @@ SHIFTS = (
 )
 
 
-def draw(kind: str, board: Board, entries: Sequence[Entry]) -> Picture:
+def draw(kind: str, board: Board, rows: Sequence[BoardRow]) -> Picture:
     """Draw one kind of picture of these rows.
 
     Raises:
@@ -47,18 +47,18 @@ def draw(kind: str, board: Board, entries: Sequence[Entry]) -> Picture:
     if kind not in KINDS:
         raise unknown("kind of plot", kind, KINDS)
     with style():
-        return KINDS[kind](board, entries)
+        return KINDS[kind](board, rows)
 
 
 # ------------------------------------------------------------------------------------- the kinds
 
 
-def _energy(board: Board, entries: Sequence[Entry]) -> Picture:
-    shown, left_out = _with_images(board, entries)
+def _energy(board: Board, rows: Sequence[BoardRow]) -> Picture:
+    shown, left_out = _with_images(board, rows)
     scorer = board.suite.protocol.headline
     figure, plane = panels(len(shown), 3, (3.3, 2.4) if len(shown) > 1 else (5.5, 3.2))
-    for axes, entry in zip(plane, shown, strict=True):
-        pooled = [entry.scores(scorer, shift) for shift, *_ in SHIFTS]
+    for axes, row in zip(plane, shown, strict=True):
+        pooled = [row.scores(scorer, shift) for shift, *_ in SHIFTS]
         low, high = np.quantile(np.concatenate(pooled), [0.001, 0.999])
         grid = np.linspace(low - 0.05 * (high - low), high + 0.05 * (high - low), 121)
         for (_, label, line, hatch, colour), values in zip(SHIFTS, pooled, strict=True):
@@ -71,7 +71,7 @@ def _energy(board: Board, entries: Sequence[Entry]) -> Picture:
                 axes.fill_between(grid, curve, facecolor="none", edgecolor=colour, alpha=0.5, hatch=hatch, lw=0)
         threshold = float(np.percentile(pooled[0], 5))
         axes.axvline(threshold, ymax=0.56, color="0.25", lw=1, ls=(0, (1, 1)), label="95% of ID is right of this")
-        axes.set(title=short(entry.name), xlabel=f"{scorer} score (higher = more ID)", ylabel="density", yticks=[])
+        axes.set(title=short(row.name), xlabel=f"{scorer} score (higher = more ID)", ylabel="density", yticks=[])
         axes.set_ylim(0, axes.get_ylim()[1] * 1.75)  # room for the legend
         axes.legend(loc="upper left", borderaxespad=0.2)
     return Picture(
@@ -82,19 +82,19 @@ def _energy(board: Board, entries: Sequence[Entry]) -> Picture:
     )
 
 
-def _roc(board: Board, entries: Sequence[Entry]) -> Picture:
-    shown, left_out = _with_images(board, entries)
+def _roc(board: Board, rows: Sequence[BoardRow]) -> Picture:
+    shown, left_out = _with_images(board, rows)
     scorer, unknowns = board.suite.protocol.headline, [split.name for split in board.suite.semantic]
     if not unknowns:
         raise UsageError(f"{board.suite.name} has no semantic shift, and so no ROC curve.", "Try another kind of plot.")
     figure, plane = panels(len(unknowns), 2, (4.4, 3.9 + 0.16 * len(shown)))
     for axes, name in zip(plane, unknowns, strict=True):
-        for i, entry in enumerate(shown):
-            pairs = [(_scores(t, "id", scorer), _scores(t, name, scorer)) for t in entry.tables]
+        for i, row in enumerate(shown):
+            pairs = [(_scores(t, "id", scorer), _scores(t, name, scorer)) for t in row.tables]
             x = np.mean([_fpr(*pair) for pair in pairs], axis=0)
             value = np.mean([metrics.auroc(*pair).value for pair in pairs])
             style: dict[str, Any] = {"color": hue(i), "ls": dash(i), "lw": 1.5}
-            axes.plot([0, *x, 1], [0, *TPR, 1], label=f"{short(entry.name)}: {value:.3f}", **style)
+            axes.plot([0, *x, 1], [0, *TPR, 1], label=f"{short(row.name)}: {value:.3f}", **style)
             axes.plot(np.interp(0.95, TPR, x), 0.95, MARKERS[i % len(MARKERS)], color=hue(i), ms=6, mec="white")
         axes.axhline(0.95, color="0.4", lw=0.8, ls=":")
         axes.annotate("95% of ID", (0.005, 0.955), va="bottom", fontsize=7, color="0.3")
@@ -111,21 +111,21 @@ def _roc(board: Board, entries: Sequence[Entry]) -> Picture:
     )
 
 
-def _pareto(board: Board, entries: Sequence[Entry]) -> Picture:
+def _pareto(board: Board, rows: Sequence[BoardRow]) -> Picture:
     figure, (axes,) = panels(1, 1, (6.6, 4.2))
-    points = [entry for entry in entries if not np.isnan([entry.row[MEAN], entry.row[DETECTION]]).any()]
-    for i, entry in enumerate(points):
-        x, y = entry.row[DETECTION], entry.row[MEAN]
+    points = [row for row in rows if not np.isnan([row.values[MEAN], row.values[DETECTION]]).any()]
+    for i, row in enumerate(points):
+        x, y = row.values[DETECTION], row.values[MEAN]
         errors = [
-            [[value - entry.row[f"{metric}_low"]], [entry.row[f"{metric}_high"] - value]]
+            [[value - row.values[f"{metric}_low"]], [row.values[f"{metric}_high"] - value]]
             for metric, value in ((DETECTION, x), (MEAN, y))
         ]
-        note = "" if entry.row["ranked"] else f" ({entry.row['runs']}/{entry.row['runs_expected']} runs, not ranked)"
+        note = "" if row.values["ranked"] else f" ({row.values['runs']}/{row.values['runs_expected']} runs, not ranked)"
         axes.errorbar(
             x, y, xerr=errors[0], yerr=errors[1], fmt=MARKERS[i % len(MARKERS)], color=hue(i), ms=8, lw=1, capsize=2,
-            mfc=hue(i) if entry.row["ranked"] else "white", label=short(entry.name) + note,
+            mfc=hue(i) if row.values["ranked"] else "white", label=short(row.name) + note,
         )  # fmt: skip
-    front = sorted((e.row[DETECTION], e.row[MEAN]) for e in points if e.row["pareto"])
+    front = sorted((row.values[DETECTION], row.values[MEAN]) for row in points if row.values["pareto"])
     if front:  # a staircase: what lies left of and below it is beaten in both
         limits = axes.get_xlim(), axes.get_ylim()
         corners = [(limits[0][0], front[0][1]), *front, (front[-1][0], limits[1][0])]
@@ -143,10 +143,10 @@ def _pareto(board: Board, entries: Sequence[Entry]) -> Picture:
     )
 
 
-def _shots(board: Board, entries: Sequence[Entry]) -> Picture:
-    lines: dict[tuple[str, str], list[Entry]] = {}
-    for entry in entries:
-        lines.setdefault((marked(entry.row["method"], entry.row), entry.row["encoder"]), []).append(entry)
+def _shots(board: Board, rows: Sequence[BoardRow]) -> Picture:
+    lines: dict[tuple[str, str], list[BoardRow]] = {}
+    for row in rows:
+        lines.setdefault((marked(row.values["method"], row.values), row.values["encoder"]), []).append(row)
     if all(len(line) < 2 for line in lines.values()):
         raise UsageError(
             f"no method has runs of several shots on {board.suite.name}.",
@@ -156,15 +156,15 @@ def _shots(board: Board, entries: Sequence[Entry]) -> Picture:
     several = len({encoder for _, encoder in lines}) > 1
     for axes, metric in zip(plane, (MEAN, DETECTION), strict=True):
         for i, ((method, encoder), line) in enumerate(lines.items()):
-            rows = [e.row for e in sorted(line, key=lambda e: int(e.row["shots"]))]
-            value, low, high = (np.array([row[metric + part] for row in rows]) for part in ("", "_low", "_high"))
-            shots = [row["shots"] * 1.02 ** (i - len(lines) // 2) for row in rows]  # apart, so that bars can be told
+            values = sorted((row.values for row in line), key=lambda of: int(of["shots"]))
+            value, low, high = (np.array([of[metric + part] for of in values]) for part in ("", "_low", "_high"))
+            shots = [of["shots"] * 1.02 ** (i - len(lines) // 2) for of in values]  # apart, so that bars can be told
             axes.errorbar(
                 shots, value, [value - low, high - value], color=hue(i), ls=dash(i),
                 marker=MARKERS[i % len(MARKERS)], ms=6, lw=1.5, elinewidth=0.8, capsize=2,
                 label=short(f"{method}, {encoder}" if several else method),
             )  # fmt: skip
-        ticks = sorted({int(entry.row["shots"]) for entry in entries})
+        ticks = sorted({int(row.values["shots"]) for row in rows})
         axes.set_xscale("log", base=2)
         axes.set_xticks(ticks, [str(tick) for tick in ticks])
         axes.minorticks_off()
@@ -180,27 +180,27 @@ def _shots(board: Board, entries: Sequence[Entry]) -> Picture:
     )
 
 
-def _calibration(board: Board, entries: Sequence[Entry]) -> Picture:
-    shown, left_out = _with_images(board, entries, "msp")
+def _calibration(board: Board, rows: Sequence[BoardRow]) -> Picture:
+    shown, left_out = _with_images(board, rows, "msp")
     scorer = board.suite.protocol.headline
     figure, plane = panels(3, 3, (3.5, 3.6 + 0.16 * len(shown)))
     for axes, (shift, label, *_) in zip(plane[:2], SHIFTS[:2], strict=True):
         axes.plot([0, 1], [0, 1], color="0.6", lw=0.8, label="perfect")
-        for i, entry in enumerate(shown):
-            bins = calibration.reliability(entry.scores("msp", shift), entry.correct(shift))
+        for i, row in enumerate(shown):
+            bins = calibration.reliability(row.scores("msp", shift), row.correct(shift))
             style = {"color": hue(i), "ls": dash(i), "marker": MARKERS[i % len(MARKERS)]}
-            name = f"{short(entry.name, 24)}: {bins.gap:.3f}"
+            name = f"{short(row.name, 24)}: {bins.gap:.3f}"
             axes.plot(bins.confidence, bins.accuracy, lw=1.2, ms=4, label=name, **style)
         n = len(shown[0].correct(shift))
         axes.set(xlim=(0, 1.02), ylim=(0, 1.02), title=f"Reliability, {label} (n = {n:,})")
         axes.set(xlabel="confidence (largest softmax probability)", ylabel="share right")
         legend_below(axes, "ECE")
-    for i, entry in enumerate(shown):
+    for i, row in enumerate(shown):
         marks = [(np.concatenate([s.scores[scorer] for s in t]), np.concatenate([s.correct for s in t]))
-                 for t in entry.tables]  # fmt: skip
+                 for t in row.tables]  # fmt: skip
         curves = [calibration.risk_coverage(*pair) for pair in marks]
         risk = np.mean([c.risk[np.searchsorted(c.coverage, COVERAGE - 1e-9)] for c in curves], axis=0)
-        name = f"{short(entry.name, 24)}: {np.mean([calibration.aurc(*pair) for pair in marks]):.3f}"
+        name = f"{short(row.name, 24)}: {np.mean([calibration.aurc(*pair) for pair in marks]):.3f}"
         plane[2].plot(COVERAGE, risk, color=hue(i), ls=dash(i), lw=1.5, label=name)
     n = sum(len(split.labels) for splits in shown[0].tables for split in splits)
     plane[2].set(xlim=(0, 1), ylim=(0, 1), title=f"Selection, open set mixed in (n = {n:,})")
@@ -215,7 +215,7 @@ def _calibration(board: Board, entries: Sequence[Entry]) -> Picture:
     )
 
 
-KINDS: dict[str, Callable[[Board, Sequence[Entry]], Picture]] = {
+KINDS: dict[str, Callable[[Board, Sequence[BoardRow]], Picture]] = {
     "energy": _energy,
     "roc": _roc,
     "pareto": _pareto,
@@ -227,11 +227,11 @@ KINDS: dict[str, Callable[[Board, Sequence[Entry]], Picture]] = {
 # ------------------------------------------------------------------------------------- parts
 
 
-def _with_images(board: Board, entries: Sequence[Entry], also: str = "") -> tuple[list[Entry], str]:
+def _with_images(board: Board, rows: Sequence[BoardRow], also: str = "") -> tuple[list[BoardRow], str]:
     """Rows with per-image tables that hold the scores needed, and a sentence about the others."""
     wanted = {board.suite.protocol.headline, also} - {""}
-    shown = [entry for entry in entries if entry.tables and wanted <= set(entry.tables[0][0].scores)]
-    absent = [short(entry.name) for entry in entries if entry not in shown]
+    shown = [row for row in rows if row.tables and wanted <= set(row.tables[0][0].scores)]
+    absent = [short(row.name) for row in rows if row not in shown]
     if not shown:
         raise DataError(
             f"no run of {board.suite.name} has a per-image table with the scores {', '.join(sorted(wanted))}.",

@@ -1,4 +1,4 @@
-"""Published numbers, `results/reported/<source>.csv`: read, checked, and held against measured ones. Never ranked."""
+"""Published numbers, `results/reported/<source>.csv`: read and checked. Never ranked."""
 
 from __future__ import annotations
 
@@ -8,11 +8,9 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
-import pandas as pd
 from pydantic import Field, TypeAdapter, ValidationError
 
 from croftbench.errors import DataError, UsageError, unknown
-from croftbench.report.tables import Board
 from croftbench.suites.language import FORBID
 
 FPR = {"fpr95": "id-positive", "fpr95_ood_positive": "ood-positive"}
@@ -79,15 +77,15 @@ OWN = ("metric", "split", "scorer", "value", "fpr_convention", "band", "note")
 
 
 @dataclass(frozen=True)
-class Reported:
-    """A published row: at least one entry, alike in everything but `OWN`."""
+class PublishedRow:
+    """A published row: at least one number; its lines are alike in everything but `OWN`."""
 
-    entries: tuple[PublishedNumber, ...]
+    numbers: tuple[PublishedNumber, ...]
 
     @property
     def head(self) -> PublishedNumber:
-        """The first entry, for what all share."""
-        return self.entries[0]
+        """The first number, for what all share."""
+        return self.numbers[0]
 
     @property
     def name(self) -> str:
@@ -97,14 +95,14 @@ class Reported:
     def value(self, column: str, scorer: str) -> float | None:
         """The fraction printed for a leaderboard column with detection score `scorer`; None where there is none."""
         asked = "" if column.startswith("accuracy/") else scorer
-        found = [entry.value / 100 for entry in self.entries if (entry.column, entry.scorer) == (column, asked)]
-        return found[0] if found else None
+        printed = (one.value / 100 for one in self.numbers if (one.column, one.scorer) == (column, asked))
+        return next(printed, None)
 
 
 # ------------------------------------------------------------------------------------- read
 
 
-def read_all(results_dir: Path) -> list[Reported]:
+def read_all(results_dir: Path) -> list[PublishedRow]:
     """All published rows, by file name and then in the order of the files.
 
     Raises:
@@ -113,7 +111,7 @@ def read_all(results_dir: Path) -> list[Reported]:
     return [row for path in sorted((results_dir / "reported").glob("*.csv")) for row in read(path)]
 
 
-def read(path: Path) -> list[Reported]:
+def read(path: Path) -> list[PublishedRow]:
     """The rows of one file, in its order.
 
     Raises:
@@ -129,109 +127,51 @@ def read(path: Path) -> list[Reported]:
         for cells in lines:
             if len(cells) != len(header):
                 raise _broken(path, lines.line_num, f"{len(cells)} cells under {len(header)} columns")
-            entry = _entry(path, lines.line_num, dict(zip(header, cells, strict=True)))
-            _check_fits(path, lines.line_num, entry, rows.setdefault(entry.row, []))
-            rows[entry.row].append(entry)
+            number = _number(path, lines.line_num, dict(zip(header, cells, strict=True)))
+            _check_fits(path, lines.line_num, number, rows.setdefault(number.row, []))
+            rows[number.row].append(number)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"cannot read {path}: {error}.", "Restore the file, for instance with git.") from error
-    return [Reported(tuple(entries)) for entries in rows.values()]
+    return [PublishedRow(tuple(numbers)) for numbers in rows.values()]
 
 
-def _entry(path: Path, line: int, cells: dict[str, str]) -> PublishedNumber:
+def _number(path: Path, line: int, cells: dict[str, str]) -> PublishedNumber:
     try:
-        entry = TypeAdapter(PublishedNumber).validate_python(cells | {"band": cells["band"] or None})
+        number = TypeAdapter(PublishedNumber).validate_python(cells | {"band": cells["band"] or None})
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
         raise _broken(path, line, f"{place} is '{first['input']}': {first['msg']}") from None
-    if entry.fpr_convention != FPR.get(entry.metric, ""):
-        raise _broken(path, line, f"fpr_convention '{entry.fpr_convention}' does not fit metric {entry.metric}")
-    return entry
+    if number.fpr_convention != FPR.get(number.metric, ""):
+        raise _broken(path, line, f"fpr_convention '{number.fpr_convention}' does not fit metric {number.metric}")
+    return number
 
 
-def _check_fits(path: Path, line: int, entry: PublishedNumber, before: list[PublishedNumber]) -> None:
+def _check_fits(path: Path, line: int, number: PublishedNumber, above: list[PublishedNumber]) -> None:
     """Same description as the row's earlier lines, another number."""
-    if any((one.column, one.scorer) == (entry.column, entry.scorer) for one in before):
-        raise _broken(path, line, f"row {entry.row} has {entry.column} twice")
+    if any((one.column, one.scorer) == (number.column, number.scorer) for one in above):
+        raise _broken(path, line, f"row {number.row} has {number.column} twice")
     for name in COLUMNS:
-        if before and name not in OWN and getattr(entry, name) != getattr(before[0], name):
-            raise _broken(path, line, f"row {entry.row} has another {name} than above")
+        if above and name not in OWN and getattr(number, name) != getattr(above[0], name):
+            raise _broken(path, line, f"row {number.row} has another {name} than above")
 
 
 def _broken(path: Path, line: int, what: str) -> DataError:
     return DataError(f"{path}:{line}: {what}.", f"Columns and rules: {__name__}.PublishedNumber.")
 
 
-# ------------------------------------------------------------------------------------- use
+# ------------------------------------------------------------------------------------- by name
 
 
-def find(rows: list[Reported], name: str) -> Reported:
+def row_named(rows: list[PublishedRow], name: str) -> PublishedRow:
     """The row of that name.
 
     Raises:
         UsageError: there is none, or two files claim it.
     """
-    found = [row for row in rows if row.name == name]
-    if not found:
+    namesakes = [row for row in rows if row.name == name]
+    if not namesakes:
         raise unknown("published row", name, {row.name for row in rows})
-    if len(found) > 1:
-        raise UsageError(f"published row '{name}' is in {len(found)} files.", "Rename one of them.")
-    return found[0]
-
-
-def matching(rows: list[Reported], board: Board) -> tuple[Reported, ...]:
-    """The rows that can stand below a leaderboard: of its suite (and digest, where they say), with a column of it."""
-    scorer, suite = board.suite.protocol.headline, board.suite
-    return tuple(
-        row
-        for row in rows
-        if row.head.suite == suite.name
-        and suite.digest.startswith(row.head.suite_digest)
-        and any(row.value(column, scorer) is not None for column in board.metrics)
-    )
-
-
-@dataclass(frozen=True)
-class Check:
-    """A published number against ours, in percent."""
-
-    column: str
-    stated: float
-    measured: float
-    band: float
-
-    @property
-    def passed(self) -> bool:
-        """Within the band, rounding noise aside."""
-        return abs(self.measured - self.stated) <= self.band + 1e-9
-
-
-def banded(row: Reported) -> list[PublishedNumber]:
-    """The numbers that can pass or fail.
-
-    Raises:
-        DataError: there are none.
-    """
-    found = [entry for entry in row.entries if entry.band is not None]
-    if not found:
-        raise DataError(f"published row {row.name} states no band to pass or fail against.", "Choose another row.")
-    return found
-
-
-def checks(row: Reported, board: Board, method: str) -> list[Check]:
-    """Every number of the row that states a band, against the leaderboard's only row.
-
-    Raises:
-        DataError: the row states no band, or the leaderboard lacks one of its columns.
-    """
-    found = []
-    for entry in banded(row):
-        measured = row.value(entry.column, board.suite.protocol.headline) == entry.value / 100
-        if not measured or entry.column not in board.metrics or pd.isna(board.table[entry.column][0]):
-            raise DataError(
-                f"published row {row.name} has {entry.scorer} {entry.column}".replace("  ", " ")
-                + f", which {method} on {board.suite.name} does not measure.",
-                f"`croftbench leaderboard {board.suite.name} --format csv` shows what it does.",
-            )
-        found.append(Check(entry.column, entry.value, 100 * float(board.table[entry.column][0]), entry.band or 0.0))
-    return found
+    if len(namesakes) > 1:
+        raise UsageError(f"published row '{name}' is in {len(namesakes)} files.", "Rename one of them.")
+    return namesakes[0]

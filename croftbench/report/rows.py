@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -11,20 +12,29 @@ from typing import Any
 
 from croftbench.errors import DataError
 from croftbench.files import canonical
-from croftbench.runs import per_image, posthoc, results
+from croftbench.runs import bundle, per_image, posthoc, results
 from croftbench.runs.per_image import SplitTable
 from croftbench.runs.posthoc import Posthoc
 from croftbench.runs.results import RunResult
 from croftbench.runs.spec import RunSpec
 from croftbench.suites.language import Suite
 
-CONFIGURATION = ("method", "method_version", "source", "params", "encoder", "weights_digest", "shots", "views")
+CONFIGURATION = (
+    "method", "method_version", "source", "params", "encoder", "weights_digest", "transform", "precision", "shots",
+    "views",
+)  # fmt: skip
 """Fields of a RunSpec that make two runs different rows of a leaderboard; seeds and folds are averaged over."""
+
+SeedFold = tuple[int, str]
+"""What tells the runs of one configuration apart."""
+
+
+# ------------------------------------------------------------------------------------- reading
 
 
 @dataclass(frozen=True)
 class SuiteRuns:
-    """A suite's finished runs and what is kept beside them; each file is read once, the last two when asked for.
+    """A suite's finished runs and what is kept beside them. Each file is read once, the last two kinds when asked for.
 
     Attributes:
         folder: the results folder.
@@ -38,6 +48,7 @@ class SuiteRuns:
     runs: tuple[RunResult, ...]
     stale: int
     _posthoc: dict[str, Posthoc] = field(default_factory=dict, repr=False, compare=False)
+    _per_image: dict[str, tuple[SplitTable, ...]] = field(default_factory=dict, repr=False, compare=False)
 
     def posthoc(self, spec: RunSpec) -> Posthoc:
         """Post-hoc scores of a run; an empty record where there are none.
@@ -45,20 +56,23 @@ class SuiteRuns:
         Raises:
             DataError: the record is damaged.
         """
-        if not (self.folder / "posthoc" / spec.suite).is_dir():
-            return Posthoc(spec)
         if spec.run_id not in self._posthoc:
             self._posthoc[spec.run_id] = posthoc.read(self.folder, spec)
         return self._posthoc[spec.run_id]
 
-    def per_image(self, runs: Iterable[RunResult]) -> tuple[tuple[SplitTable, ...], ...]:
-        """Per-image tables of runs, in their order; they may be deleted: empty where not all are there.
+    def per_image(self, row: Row) -> tuple[tuple[SplitTable, ...], ...]:
+        """Per-image tables of a row's runs, in their order; they may be deleted: empty where not all are there.
 
         Raises:
             DataError: a table that is there is damaged.
         """
-        paths = [per_image.path_of(self.folder, run.spec) for run in runs]
-        return tuple(tuple(per_image.read(path)) for path in paths) if all(path.is_file() for path in paths) else ()
+        paths = {run.spec.run_id: per_image.path_of(self.folder, run.spec) for run in row.runs}
+        for run_id, path in paths.items():
+            if run_id not in self._per_image:
+                if not path.is_file():
+                    return ()
+                self._per_image[run_id] = tuple(per_image.read(path))
+        return tuple(self._per_image[run_id] for run_id in paths)
 
 
 def read(folder: Path, suite: Suite) -> SuiteRuns:
@@ -67,23 +81,33 @@ def read(folder: Path, suite: Suite) -> SuiteRuns:
     Raises:
         DataError: a run's file is damaged.
     """
-    collecting = gc.isenabled()
-    gc.disable()  # half a million small objects, no circle among them: looking for one took a third of the time
-    try:
+    with _no_garbage():
         every = list(results.read_all(folder, suite.name))
-    finally:
-        if collecting:
-            gc.enable()
     current = tuple(run for run in every if run.spec.suite_digest == suite.digest)
     return SuiteRuns(folder, suite, current, len(every) - len(current))
 
 
+@contextmanager
+def _no_garbage() -> Iterator[None]:
+    """While only things are made that stay, looking for garbage among them again and again is a fifth of the time."""
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collecting:
+            gc.enable()
+
+
+# ------------------------------------------------------------------------------------- rows
+
+
 @dataclass(frozen=True)
 class Row:
-    """One configuration.
+    """One configuration of a method and its runs, at least one.
 
     Attributes:
-        runs: its runs, in the order in which they were read: means are summed in it, to the last digit.
+        runs: by seed and fold.
         method, encoder: as shown: the name, and whatever tells it from the other rows.
     """
 
@@ -96,40 +120,48 @@ class Row:
         """Of the first run: the others differ in seed and fold."""
         return self.runs[0].spec
 
-    @property
-    def by_seed(self) -> tuple[RunResult, ...]:
-        """Its runs by seed and fold."""
-        return tuple(sorted(self.runs, key=lambda run: (run.spec.seed, run.spec.fold)))
-
     @cached_property
     def configuration(self) -> str:
         """The same text for every run of this row, another for any other."""
         return configuration(self.spec)
 
+    @cached_property
+    def by_seed_and_fold(self) -> dict[SeedFold, RunResult]:
+        """The runs by what tells them apart."""
+        return {(run.spec.seed, run.spec.fold): run for run in self.runs}
+
+    @property
+    def summed(self) -> list[RunResult]:
+        """The runs in the order in which their numbers are added up: the last bit of a mean depends on it.
+
+        It is that of their files, and the same for runs that were read in any other.
+        """
+        return sorted(self.runs, key=lambda run: run.spec.run_id)
+
     @property
     def transductive(self) -> bool:
         """Whether the outputs of an image depended on those beside it; older runs that do not record it say no."""
-        return transductive(self.runs)
+        return any(run.needs.get("transductive", False) for run in self.runs)
+
+    @property
+    def imported(self) -> bool:
+        """Whether a run came out of somebody's bundle."""
+        return any(map(bundle.imported, self.runs))
 
 
-def rows_of(runs: Iterable[RunResult]) -> list[Row]:
+def grouped(runs: Iterable[RunResult]) -> list[Row]:
     """The runs by configuration, in the order in which each first appears."""
-    groups = grouped(runs)
-    names = labels([group[0].spec for group in groups])
-    return [Row(tuple(group), *name) for group, name in zip(groups, names, strict=True)]
-
-
-def grouped(runs: Iterable[RunResult], *also: str) -> list[list[RunResult]]:
-    """Runs that differ in seed and fold alone; with `also`, further fields that must agree."""
     groups: dict[str, list[RunResult]] = {}
     for run in runs:
-        groups.setdefault(configuration(run.spec, *also), []).append(run)
-    return list(groups.values())
+        groups.setdefault(configuration(run.spec), []).append(run)
+    ordered = [tuple(sorted(group, key=lambda run: (run.spec.seed, run.spec.fold))) for group in groups.values()]
+    names = _names([group[0].spec for group in ordered])
+    return [Row(group, *name) for group, name in zip(ordered, names, strict=True)]
 
 
-def configuration(spec: RunSpec, *also: str) -> str:
+def configuration(spec: RunSpec) -> str:
     """The same text for runs of one row, another for any other."""
-    return canonical({name: getattr(spec, name) for name in (*CONFIGURATION, *also)})
+    return canonical({name: getattr(spec, name) for name in CONFIGURATION})
 
 
 def check_comparable(specs: Sequence[RunSpec]) -> None:
@@ -156,54 +188,35 @@ def check_comparable(specs: Sequence[RunSpec]) -> None:
                 )
 
 
-def labels(specs: Sequence[RunSpec]) -> list[tuple[str, str]]:
-    """Method and encoder of each row as shown: the name, and whatever tells it from the others of that name."""
-    settings = [
-        {**spec.params, "version": spec.method_version, "source": spec.source[:6], "views": spec.views}
-        for spec in specs
-    ]
-    told = differences([spec.method for spec in specs], settings)
-    weights: dict[str, set[str]] = {}
-    for spec in specs:
-        weights.setdefault(spec.encoder, set()).add(spec.weights_digest)
-    names = []
-    for spec, own in zip(specs, told, strict=True):
-        several = len(weights[spec.encoder]) > 1
-        encoder = f"{spec.encoder} ({spec.weights_digest[:6]})" if several else spec.encoder
-        names.append((" ".join([spec.method, *own]), encoder))
-    return names
+# ------------------------------------------------------------------------------------- names
 
 
-def differences(names: Sequence[str], settings: Sequence[Mapping[str, Any]]) -> list[list[str]]:
-    """For each of several things, "setting=value" of every setting in which those of its name differ.
+def named(specs: Sequence[RunSpec], settings_of: Callable[[RunSpec], dict[str, str]]) -> list[str]:
+    """Each method's name, with every setting in which its configurations differ: "croft lambda2=0.1 shots=3".
 
-    Each value is serialised once, so the work grows with the number of settings, not with its square.
+    A setting that a configuration lacks differs from any value. The work grows with the number of specifications, not
+    with its square.
     """
-    texts = [{key: canonical(value) for key, value in own.items()} for own in settings]
-    values: dict[str, dict[str, set[str]]] = {}
-    count: dict[str, int] = {}
-    for name, own in zip(names, texts, strict=True):
-        count[name] = count.get(name, 0) + 1
-        for key, text in own.items():
-            values.setdefault(name, {}).setdefault(key, set()).add(text)
-    present: dict[tuple[str, str], int] = {}
-    for name, own in zip(names, texts, strict=True):
-        for key in own:
-            present[name, key] = present.get((name, key), 0) + 1
-
-    def differs(name: str, key: str) -> bool:
-        everywhere = present[name, key] == count[name]
-        return len(values[name][key] | (set() if everywhere else {"null"})) > 1
-
-    varying = {name: {key for key in keys if differs(name, key)} for name, keys in values.items()}
+    settings = [settings_of(spec) for spec in specs]
+    every: dict[str, dict[str, None]] = {}
+    for spec, own in zip(specs, settings, strict=True):
+        every.setdefault(spec.method, {}).update(dict.fromkeys(own))
+    values: dict[tuple[str, str], set[str | None]] = {}
+    for spec, own in zip(specs, settings, strict=True):
+        for setting in every[spec.method]:
+            values.setdefault((spec.method, setting), set()).add(own.get(setting))
     return [
-        [
-            f"{key}={value if isinstance(value, str) else texts[i][key]}"
-            for key, value in own.items()
-            if key in varying[name]
-        ]
-        for i, (name, own) in enumerate(zip(names, settings, strict=True))
+        " ".join(
+            [spec.method, *(f"{name}={value}" for name, value in own.items() if len(values[spec.method, name]) > 1)]
+        )
+        for spec, own in zip(specs, settings, strict=True)
     ]
+
+
+def settings(spec: RunSpec) -> dict[str, str]:
+    """What a leaderboard has no column for and may tell two configurations of a method apart, as text."""
+    params = {name: value if isinstance(value, str) else canonical(value) for name, value in spec.params.items()}
+    return params | {"version": str(spec.method_version), "source": spec.source[:6], "views": str(spec.views)}
 
 
 def marked(name: str, row: Mapping[Any, Any]) -> str:
@@ -211,6 +224,13 @@ def marked(name: str, row: Mapping[Any, Any]) -> str:
     return name + "".join(f" ({mark})" for mark in ("imported", "transductive") if row[mark])
 
 
-def transductive(runs: Iterable[RunResult]) -> bool:
-    """Whether the outputs of an image depended on those beside it; runs from before this was recorded say no."""
-    return any(run.needs.get("transductive", False) for run in runs)
+def _names(specs: Sequence[RunSpec]) -> list[tuple[str, str]]:
+    """Method and encoder of each row as shown; digits of the weights only where an encoder has several."""
+    weights: dict[str, set[str]] = {}
+    for spec in specs:
+        weights.setdefault(spec.encoder, set()).add(spec.weights_digest)
+    encoders = [
+        f"{spec.encoder} ({spec.weights_digest[:6]})" if len(weights[spec.encoder]) > 1 else spec.encoder
+        for spec in specs
+    ]
+    return list(zip(named(specs, settings), encoders, strict=True))

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from itertools import product
-from operator import attrgetter
 from typing import Any
 
 import pandas as pd
@@ -15,7 +14,6 @@ from croftbench.errors import UsageError
 from croftbench.files import canonical, digest
 from croftbench.report.rows import Row, configuration
 from croftbench.report.tables import DETECTION, STATISTICS, Board
-from croftbench.runs.bundle import imported
 from croftbench.runs.posthoc import Posthoc
 from croftbench.runs.results import RunResult, Score
 from croftbench.runs.spec import RunSpec
@@ -23,7 +21,7 @@ from croftbench.scorers import SCORERS, parse
 from croftbench.suites.language import Suite
 
 FPR_MEAN = "fpr95/semantic-mean"
-FIELDS = ("metric", "split", "value", "low", "high", "n_id", "n_ood")
+SCORE_COLUMNS = ("seed", "fold", "metric", "split", "value", "low", "high", "n_id", "n_ood")
 
 
 @dataclass(frozen=True)
@@ -55,7 +53,7 @@ def board(main: Board, only: Sequence[RunSpec] = ()) -> ScoreBoard:
     """The table by score of a leaderboard that was read from a results folder.
 
     Args:
-        main: the leaderboard: its runs, seeds and order of methods are taken.
+        main: the leaderboard: its runs, seeds and order of methods are taken, its published rows are not.
         only: show the configurations of these runs alone; all where empty.
 
     Raises:
@@ -64,17 +62,16 @@ def board(main: Board, only: Sequence[RunSpec] = ()) -> ScoreBoard:
     wanted = {configuration(spec) for spec in only}
     other_fits = 0
     about: list[dict[str, Any]] = []
-    scores: list[tuple[Any, ...]] = []
+    scores: list[Sequence[Any]] = []
     for place, row in enumerate(main.rows):
         if wanted and row.configuration not in wanted:
             continue
-        head = {"place": place, "method": row.method, "encoder": row.encoder}
-        records = [main.source.posthoc(run.spec) if main.source else Posthoc(run.spec) for run in row.runs]
+        records = [main.source.posthoc(run.spec) if main.source else Posthoc(run.spec) for run in row.summed]
         other_fits += sum(any(not world.get("agrees", True) for world in one.environments) for one in records)
-        for line in _rows(row, records, main.suite, main.seeds):
-            scores += [(len(about), *score) for score in line.pop("scores")]
-            about.append(head | line)
-    metrics = _metrics(main.suite)
+        for line, its_scores in _lines(row, records, main.suite, main.seeds):
+            scores += [(len(about), *score) for score in its_scores]
+            about.append({"place": place} | line)
+    metrics, main = _metrics(main.suite), replace(main, reported=())
     table = pd.concat([pd.DataFrame(about), _numbers(scores, len(about), main.suite, metrics)], axis=1)
     table = table.sort_values(
         ["place", "ranked", DETECTION, "scorer"], ascending=[True, False, False, True], kind="stable"
@@ -82,45 +79,60 @@ def board(main: Board, only: Sequence[RunSpec] = ()) -> ScoreBoard:
     return ScoreBoard(main, table[_columns(main.suite, metrics)].reset_index(drop=True), metrics, other_fits)
 
 
-def _rows(row: Row, records: list[Posthoc], suite: Suite, seeds: tuple[int, ...]) -> Iterator[dict[str, Any]]:
-    """What one method's rows are, a score each, with all their numbers under "scores"."""
-    by_scorer: dict[str, list[tuple[Any, ...]]] = {}
-    of = attrgetter(*FIELDS)
+def _lines(
+    row: Row, records: list[Posthoc], suite: Suite, seeds: tuple[int, ...]
+) -> Iterator[tuple[dict[str, Any], list[Sequence[Any]]]]:
+    """What a configuration's lines of the table are, one a score, each with its numbers as `SCORE_COLUMNS`."""
+    by_scorer: dict[str, list[Sequence[Any]]] = {}
     sources: dict[str, str] = {}
     reasons: dict[str, dict[str, None]] = {}
-    for run, record in zip(row.runs, records, strict=True):
+    for run, record in zip(row.summed, records, strict=True):
+        seed, fold = run.spec.seed, run.spec.fold
         for scorer, source, scores, reason in _scored(run, record):
             sources.setdefault(scorer, source)
-            where = run.spec.seed, run.spec.fold
-            by_scorer.setdefault(scorer, []).extend((*where, *of(s)) for s in scores if s.metric in ("auroc", "fpr95"))
+            by_scorer.setdefault(scorer, []).extend(
+                (seed, fold, s.metric, s.split, s.value, s.low, s.high, s.n_id, s.n_ood)
+                for s in scores
+                if s.metric in ("auroc", "fpr95")
+            )
             if reason:
                 reasons.setdefault(scorer, {})[reason] = None
     expected = set(product(seeds, [fold.name for fold in suite.folds]))
-    spec = row.spec
-    for scorer, rows in by_scorer.items():
-        pairs = {row[:2] for row in rows}
-        yield {
-            "shots": spec.shots,
-            "scorer": scorer,
-            "source": sources[scorer],
-            "ranked": pairs >= expected,
-            "imported": any(map(imported, row.runs)),
-            "transductive": row.transductive,
-            "runs": len(pairs),
-            "runs_expected": len(expected),
-            "seeds": len({seed for seed, _ in pairs}),
-            "not_applicable": "; ".join(reasons.get(scorer, ())),
-            "params": canonical(spec.params),
-            "params_digest": digest(spec.params)[:12],
-            "scores": rows,
-        }
+    shared = {
+        "method": row.method,
+        "encoder": row.encoder,
+        "shots": row.spec.shots,
+        "imported": row.imported,
+        "transductive": row.transductive,
+        "runs_expected": len(expected),
+        "params": canonical(row.spec.params),
+        "params_digest": digest(row.spec.params)[:12],
+    }
+    for scorer, its_scores in by_scorer.items():
+        pairs = {(seed, fold) for seed, fold, *_ in its_scores}
+        yield (
+            shared
+            | {
+                "scorer": scorer,
+                "source": sources[scorer],
+                "ranked": pairs >= expected,
+                "runs": len(pairs),
+                "seeds": len({seed for seed, _ in pairs}),
+                "not_applicable": "; ".join(reasons.get(scorer, ())),
+            },
+            its_scores,
+        )
 
 
 def _scored(run: RunResult, record: Posthoc) -> Iterator[tuple[str, str, list[Score], str]]:
-    """(score, source, its rows against the ID test, why it is not applicable) of one run."""
+    """(score, source, its numbers against the ID test, why it is not applicable) of one run."""
     inside = {score.split for score in run.scores if score.shift == "id"}
-    for name in dict.fromkeys(score.scorer for score in run.scores if score.scorer):
-        yield _label(name), "suite", [s for s in run.scores if s.scorer == name and s.reference in inside], ""
+    by_scorer: dict[str, list[Score]] = {}
+    for score in run.scores:
+        if score.scorer:
+            by_scorer.setdefault(score.scorer, []).extend([score] if score.reference in inside else [])
+    for name, scores in by_scorer.items():
+        yield _label(name), "suite", scores, ""
     for one in record.scorers:
         current = SCORERS[one.scorer].version == one.version if one.scorer in SCORERS else one.scorer == "own"
         if current:
@@ -137,9 +149,9 @@ def _label(name: str) -> str:
         return name
 
 
-def _numbers(scores: list[tuple[Any, ...]], rows: int, suite: Suite, metrics: tuple[str, ...]) -> pd.DataFrame:
+def _numbers(scores: list[Sequence[Any]], rows: int, suite: Suite, metrics: tuple[str, ...]) -> pd.DataFrame:
     """Each metric with each suffix of `STATISTICS`, and the numbers of images, by row."""
-    tidy = pd.DataFrame(scores, columns=["row", "seed", "fold", *FIELDS])
+    tidy = pd.DataFrame(scores, columns=["row", *SCORE_COLUMNS])
     value, low, high = (
         _by_seed(tidy, of, suite).reindex(columns=metrics).groupby(level="row") for of in ("value", "low", "high")
     )

@@ -9,8 +9,10 @@ from pathlib import Path
 from croftbench import plugins
 from croftbench.encoders.identity import Identity
 from croftbench.errors import DataError, UsageError
-from croftbench.report import own_rows, published, rows, tables
-from croftbench.report.published import Check, Reported
+from croftbench.report import agreement, own_rows, tables
+from croftbench.report.agreement import Check
+from croftbench.report.published import PublishedRow
+from croftbench.report.rows import grouped
 from croftbench.runs.results import RunResult
 from croftbench.runs.spec import RunSpec
 from croftbench.suites import manifest
@@ -21,7 +23,7 @@ from croftbench.suites.language import Suite
 class Reproduction:
     """A published row held against runs: one check a number."""
 
-    row: Reported
+    row: PublishedRow
     checks: tuple[Check, ...]
 
     @property
@@ -40,7 +42,7 @@ class Target:
         seeds, shots: of its runs.
     """
 
-    row: Reported
+    row: PublishedRow
     suite: Suite
     seeds: tuple[int, ...]
     shots: int
@@ -51,7 +53,7 @@ class Target:
         return len(self.seeds) * len(self.suite.folds)
 
 
-def target(row: Reported, manifests: Path | None = None) -> Target:
+def target(row: PublishedRow, manifests: Path | None = None) -> Target:
     """What a published row asks for.
 
     Raises:
@@ -71,12 +73,12 @@ def target(row: Reported, manifests: Path | None = None) -> Target:
             f"{suite.digest[:12]}.",
             f"Record it again: croftbench reproduce --record {suite.name}",
         )
-    published.banded(row)
+    agreement.banded(row)
     seeds = tuple(map(int, head.seeds.split())) or suite.protocol.seeds
     return Target(row, suite, seeds, int(head.shots) if head.shots else suite.protocol.shots)
 
 
-def check_weights(row: Reported, identity: Identity) -> None:
+def check_weights(row: PublishedRow, identity: Identity) -> None:
     """Fail before hours of training, not after: other weights can only give other numbers.
 
     Raises:
@@ -128,7 +130,7 @@ def judge(asked: Target, runs: list[RunResult], results: Path) -> Reproduction:
             f"Run: croftbench run --suite {asked.suite.name} --method {head.method} --encoder {head.encoder}",
         )
     board = tables.of_runs(runs, asked.suite, asked.seeds)
-    return Reproduction(asked.row, tuple(published.checks(asked.row, board, head.method)))
+    return Reproduction(asked.row, tuple(agreement.checks(asked.row, board, head.method)))
 
 
 def is_plain(spec: RunSpec, suite: Suite, shots: int, cache: Path) -> bool:
@@ -141,7 +143,7 @@ def is_plain(spec: RunSpec, suite: Suite, shots: int, cache: Path) -> bool:
     return (spec.method_version, spec.source, dict(spec.params), spec.shots, spec.views) == plain
 
 
-def record(suite: Suite, runs: Iterable[RunResult], results: Path, cache: Path) -> tuple[Path, list[Reported]]:
+def record(suite: Suite, runs: Iterable[RunResult], results: Path, cache: Path) -> tuple[Path, list[PublishedRow]]:
     """Publish the ranked rows that `croftbench run` makes without options as rows of our own; others could not be
     found again.
 
@@ -155,17 +157,14 @@ def record(suite: Suite, runs: Iterable[RunResult], results: Path, cache: Path) 
         # "@": weights in a file of this machine's
         if run.spec.seed in seeds and "@" not in run.spec.encoder and is_plain(run.spec, suite, shots, cache)
     ]
-    groups: dict[str, list[RunResult]] = {}
-    for run in plain:
-        groups.setdefault(rows.configuration(run.spec), []).append(run)
-    boards = {name: tables.of_runs(group, suite, seeds) for name, group in groups.items()}
-    specs = {name: group[0].spec for name, group in groups.items() if boards[name].table["ranked"][0]}
-    if not specs:
+    boards = [tables.of_runs(row.runs, suite, seeds) for row in grouped(plain)]
+    complete = [(board, board.rows[0].spec) for board in boards if board.table["ranked"][0]]
+    if not complete:
         raise DataError(f"{results} has no complete row of {suite.name}.", f"Run: croftbench run --suite {suite.name}")
-    if len({spec.method for spec in specs.values()}) < len(specs):
+    if len({spec.method for _, spec in complete}) < len(complete):
         raise DataError(
             f"{results} has several encoders or weights for one method of {suite.name}.",
             "Record from a folder that has one.",
         )
-    own = [own_rows.own(boards[name], spec.method, spec.encoder, spec.weights_digest) for name, spec in specs.items()]
+    own = [own_rows.own(board, spec.method, spec.encoder, spec.weights_digest) for board, spec in complete]
     return own_rows.record(results, own), own

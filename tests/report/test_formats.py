@@ -12,7 +12,7 @@ from pandas.testing import assert_frame_equal
 from rich.console import Console
 
 from croftbench.errors import DataError
-from croftbench.report import cells, committed, rows
+from croftbench.report import cells, committed
 from croftbench.report.formats import html, markdown, terminal
 from croftbench.report.tables import leaderboard
 
@@ -32,7 +32,7 @@ def filled(add, tiny, tmp_path):
 
 def test_csv_reads_back_without_loss(filled):
     suite, folder = filled
-    path, *_ = committed.write(rows.read(folder, suite))
+    path, *_ = committed.write_leaderboards(leaderboard(folder, suite))
     read = pd.read_csv(path, engine="python")
     assert_frame_equal(read, leaderboard(folder, suite).table, check_exact=True)
     assert list(read.columns[:4]) == ["method", "encoder", "shots", "ranked"]
@@ -41,24 +41,24 @@ def test_csv_reads_back_without_loss(filled):
 
 def test_rebuilding_gives_the_same_bytes(filled):
     suite, folder = filled
-    paths = committed.write(rows.read(folder, suite))
+    paths = committed.write_leaderboards(leaderboard(folder, suite))
     assert [path.relative_to(folder).as_posix() for path in paths] == [f"leaderboards/{name}" for name in FILES]
     before = [path.read_bytes() for path in paths]
     shutil.rmtree(folder / "leaderboards")
-    assert [path.read_bytes() for path in committed.write(rows.read(folder, suite))] == before
+    assert [path.read_bytes() for path in committed.write_leaderboards(leaderboard(folder, suite))] == before
     assert sorted(path.name for path in (folder / "leaderboards").iterdir()) == sorted(FILES)
 
 
 def test_stale_tables_are_found(filled, add):
     suite, folder = filled
-    assert [path.name for path in committed.stale(rows.read(folder, suite))] == FILES
-    csv, *_ = committed.write(rows.read(folder, suite))
-    assert committed.stale(rows.read(folder, suite)) == []
+    assert [path.name for path in committed.stale_leaderboards(leaderboard(folder, suite))] == FILES
+    csv, *_ = committed.write_leaderboards(leaderboard(folder, suite))
+    assert committed.stale_leaderboards(leaderboard(folder, suite)) == []
     csv.write_text(csv.read_text() + "\n")
-    assert committed.stale(rows.read(folder, suite)) == [csv]
-    committed.write(rows.read(folder, suite))
+    assert committed.stale_leaderboards(leaderboard(folder, suite)) == [csv]
+    committed.write_leaderboards(leaderboard(folder, suite))
     add(suite, 1, 0.7, method="coop")
-    assert len(committed.stale(rows.read(folder, suite))) == 4
+    assert len(committed.stale_leaderboards(leaderboard(folder, suite))) == 4
 
 
 def test_markdown(filled):
@@ -215,8 +215,18 @@ def test_terminal_table_fits_80_columns(filled):
     assert "1/3" in lines["runs"]
 
 
+def test_a_terminal_shows_the_best_of_many_rows(add, tiny, tmp_path):
+    suite = tiny(seeds=(1,))
+    for i in range(terminal.MOST + 5):
+        add(suite, 1, 0.5 + i / 1000, method=f"m{i:02}")
+    text = " ".join(show(leaderboard(tmp_path, suite), 1500).split())
+    assert f"5 of {terminal.MOST + 5} rows are not shown: --format csv has all of them." in text
+    assert f"m{terminal.MOST + 4}" in text
+    assert "m04" not in text
+
+
 def test_a_folder_in_the_way_is_one_clear_error(filled):
     suite, folder = filled
     (folder / "leaderboards").write_text("in the way")
     with pytest.raises(DataError, match="cannot write"):
-        committed.write(rows.read(folder, suite))
+        committed.write_leaderboards(leaderboard(folder, suite))

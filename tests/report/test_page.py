@@ -11,7 +11,7 @@ from html.parser import HTMLParser
 import pytest
 
 from croftbench.errors import DataError
-from croftbench.report import cells, entries, page, tables
+from croftbench.report import board_rows, cells, page, tables
 from croftbench.runs import results
 from croftbench.stats import calibration
 
@@ -111,8 +111,8 @@ def test_the_command_reads_back_as_it_was_asked(filled, measure):
     suite, folder = filled
     for seed in (1, 2, 3):
         measure(suite, seed, params={"note": "it's $HOME; rm *", "flag": False}, method="My Method")
-    found = entries.collect(tables.leaderboard(folder, suite))
-    words = shlex.split(page.command(next(entry for entry in found if entry.spec.method == "My Method")))
+    rows = board_rows.collect(tables.leaderboard(folder, suite))
+    words = shlex.split(page.command(next(row for row in rows if row.spec.method == "My Method")))
     assert words[:2] == ["croftbench", "run"]
     options = dict(zip(words[2::2], words[3::2], strict=True))
     assert options["--method"] == "My Method"
@@ -123,10 +123,10 @@ def test_the_command_reads_back_as_it_was_asked(filled, measure):
 def test_accuracy_of_what_is_accepted(filled):
     suite, folder = filled
     html = Elements(page.render(folder, [suite]))
-    found = entries.collect(tables.leaderboard(folder, suite))
+    measured = board_rows.collect(tables.leaderboard(folder, suite))
     rows = [text for _, text in html.all("tr") if text.startswith("zero-shot ") and "±" not in text]
     values = []
-    for splits in next(e for e in found if e.name == "zero-shot").tables:
+    for splits in next(row for row in measured if row.name == "zero-shot").tables:
         known, unknown = splits[:3], splits[3:]
         joined = [
             [x for split in part for x in of(split)]

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from croftbench.errors import DataError, UsageError
-from croftbench.report import entries, plots, style, tables
+from croftbench.report import board_rows, plots, style
+from croftbench.report.tables import leaderboard
 from croftbench.runs import per_image
 from croftbench.stats import calibration, metrics
 
@@ -30,9 +31,9 @@ def filled(measure, tiny, tmp_path):
 
 
 def picture(folder, suite, kind, *methods):
-    board = tables.leaderboard(folder, suite)
-    found = entries.collect(board)
-    return plots.draw(kind, board, entries.choose(found, methods)), board, found
+    board = leaderboard(folder, suite)
+    rows = board_rows.collect(board)
+    return plots.draw(kind, board, board_rows.choose(rows, methods)), board, rows
 
 
 def words(folder, suite, kind, *methods):
@@ -93,7 +94,7 @@ def test_density_integrates_to_one_and_peaks_where_the_scores_are():
 
 def test_roc_passes_through_the_leaderboard_s_fpr95_and_names_its_auroc(filled):
     suite, folder = filled
-    drawn, board, found = picture(folder, suite, "roc", "zero-shot")
+    drawn, board, rows = picture(folder, suite, "roc", "zero-shot")
     row = board.table.set_index("method").loc["zero-shot"]
     near, far = drawn.figure.axes
     for axes, name in ((near, "near"), (far, "far")):
@@ -107,7 +108,7 @@ def test_roc_passes_through_the_leaderboard_s_fpr95_and_names_its_auroc(filled):
         assert f"{row[f'auroc/{name}']:.3f}" in curve.get_label()
     assert near.get_title("left") == "near (n = 150)"
     assert far.get_xlabel() == "share of far images accepted (FPR)"
-    splits = {split.name: split for split in found[-1].tables[0]}
+    splits = {split.name: split for split in rows[-1].tables[0]}
     one = plots._fpr(splits["ID"].scores["energy"].astype(float), splits["far"].scores["energy"].astype(float))
     at = int(np.argmin(abs(plots.TPR - 0.9)))
     assert one[at] == metrics.fpr_at_tpr(splits["ID"].scores["energy"], splits["far"].scores["energy"], 0.9).value
@@ -156,12 +157,12 @@ def test_shots_without_several_is_an_error_with_the_next_command(filled):
 
 def test_calibration_shows_the_numbers_of_the_library(filled):
     suite, folder = filled
-    _, _, found = picture(folder, suite, "calibration", "zero-shot")
-    entry = found[-1]
+    _, _, rows = picture(folder, suite, "calibration", "zero-shot")
+    row = rows[-1]
     text = words(folder, suite, "calibration", "zero-shot")
-    ece = [calibration.ece(entry.scores("msp", shift), entry.correct(shift)) for shift in ("id", "covariate")]
+    ece = [calibration.ece(row.scores("msp", shift), row.correct(shift)) for shift in ("id", "covariate")]
     areas = []
-    for splits in entry.tables:
+    for splits in row.tables:
         scores = np.concatenate([split.scores["energy"] for split in splits])
         areas.append(calibration.aurc(scores, np.concatenate([split.correct for split in splits])))
     for value in (*ece, np.mean(areas)):
@@ -181,10 +182,10 @@ def test_lines_can_be_told_apart_without_colour(filled):
 
 def test_rows_without_images_are_left_out_and_named(filled):
     suite, folder = filled
-    _, _, found = picture(folder, suite, "energy")
-    for entry in found:
-        if entry.spec.method == "croft":
-            per_image.path_of(folder, entry.runs[0].spec).unlink()
+    _, _, rows = picture(folder, suite, "energy")
+    for row in rows:
+        if row.spec.method == "croft":
+            per_image.path_of(folder, row.runs[0].spec).unlink()
     text = " ".join(words(folder, suite, "roc"))
     assert "Left out, for want of per-image tables: croft, 6 shots, croft, 3 shots." in text
     with pytest.raises(DataError, match=r"no run of tiny has a per-image table.*croftbench run"):

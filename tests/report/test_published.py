@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from croftbench.errors import DataError, UsageError
-from croftbench.report import cells, committed, own_rows, published, rows
+from croftbench.report import agreement, cells, committed, own_rows, published
 from croftbench.report.formats import data, html, latex, markdown
 from croftbench.report.tables import leaderboard
 
@@ -40,18 +40,18 @@ def put(folder: Path, *rows: dict[str, str], name: str = "paper", columns: list[
 def test_shipped_rows_are_sound():
     rows = published.read_all(SHIPPED)
     assert len({row.name for row in rows}) == len(rows) > 30
-    entries = [entry for row in rows for entry in row.entries]
-    assert all(len(entry.source) > 5 and ".." not in entry.source for entry in entries)
+    numbers = [number for row in rows for number in row.numbers]
+    assert all(len(number.source) > 5 and ".." not in number.source for number in numbers)
     by_name = {row.name: row for row in rows}
-    one, two = (by_name[f"{source}/zero-shot"].entries for source in ("clip_benchmark", "open_clip"))
+    one, two = (by_name[f"{source}/zero-shot"].numbers for source in ("clip_benchmark", "open_clip"))
     for a, b in zip(one, two, strict=True):  # the band is wider than what two runs of the same weights differ by
         assert a.column == b.column
         assert abs(a.value - b.value) < a.band == b.band == 0.15
-    conventions = {e.row.split("/")[0]: e.fpr_convention for e in entries if e.fpr_convention}
+    conventions = {e.row.split("/")[0]: e.fpr_convention for e in numbers if e.fpr_convention}
     assert conventions["openood_vlm"] == "ood-positive"
     assert conventions["fjutlfy"] == "id-positive"
     for name in ("mcm", "neglabel", "locoop-mcm", "locoop-gl-mcm"):
-        values = pd.DataFrame([(e.metric, e.split, e.value) for e in by_name[f"fjutlfy/{name}"].entries])
+        values = pd.DataFrame([(e.metric, e.split, e.value) for e in by_name[f"fjutlfy/{name}"].numbers])
         for _, group in values.groupby(0):
             split = group[1] == "semantic-mean"
             assert group.loc[~split, 2].mean() == pytest.approx(group.loc[split, 2].item(), abs=0.011)
@@ -127,7 +127,7 @@ def board(add, tiny, tmp_path):
         {"row": "paper/old", "suite_digest": "0" * 12},
     )
     bare = leaderboard(tmp_path, suite)
-    return replace(bare, reported=published.matching(published.read_all(tmp_path), bare))
+    return replace(bare, reported=agreement.matching(published.read_all(tmp_path), bare))
 
 
 def test_only_rows_of_this_suite_digest_and_score_match(board):
@@ -153,37 +153,37 @@ def test_published_rows_stand_below_and_are_never_ranked(board, tmp_path):
     tidy = data.tidy(board)
     assert tidy.loc[tidy["source"] == "paper/ours", "ranked"].tolist() == [False, False]
     assert data.to_wide(board) == data.to_wide(bare)
-    assert "A paper" not in (committed.write(rows.read(tmp_path, board.suite))[1]).read_text()
+    assert "A paper" not in (committed.write_leaderboards(board)[1]).read_text()
 
 
 def test_bands(board):
     (row,) = board.reported
     for stated, passed in ((50.0, True), (50.15, True), (50.16, False), (49.85, True), (49.8, False)):
-        entry = replace(row.entries[0], value=stated)
-        (check,) = published.checks(published.Reported((entry,)), board, "croft")
+        number = replace(row.numbers[0], value=stated)
+        (check,) = agreement.checks(published.PublishedRow((number,)), board, "croft")
         assert (check.measured, check.passed) == (pytest.approx(50), passed)
 
 
 def test_numbers_that_cannot_be_held_against_ours(board):
-    entry = board.reported[0].entries[0]
+    number = board.reported[0].numbers[0]
     for change, complaint in (
         ({"band": None}, "states no band"),
         ({"split": "elsewhere"}, "does not measure"),
         ({"metric": "auroc", "split": "near", "scorer": "msp"}, "has msp auroc/near"),
     ):
         with pytest.raises(DataError, match=complaint):
-            published.checks(published.Reported((replace(entry, **change),)), board, "croft")
+            agreement.checks(published.PublishedRow((replace(number, **change),)), board, "croft")
 
 
 def test_a_row_by_name(tmp_path):
     put(tmp_path, {})
     rows = published.read_all(tmp_path)
-    assert published.find(rows, "paper/ours") == rows[0]
+    assert published.row_named(rows, "paper/ours") == rows[0]
     with pytest.raises(UsageError, match="Did you mean 'paper/ours'"):
-        published.find(rows, "paper/our")
+        published.row_named(rows, "paper/our")
     put(tmp_path, {}, name="copy")
     with pytest.raises(UsageError, match="in 2 files"):
-        published.find(published.read_all(tmp_path), "paper/ours")
+        published.row_named(published.read_all(tmp_path), "paper/ours")
 
 
 def test_recording_our_own_row_keeps_the_others(board, tmp_path):
@@ -193,7 +193,7 @@ def test_recording_our_own_row_keeps_the_others(board, tmp_path):
     before = path.read_bytes()
     rows = published.read(path)
     assert [row.name for row in rows] == ["tiny/a", "tiny/croft"]
-    assert all(check.passed for check in published.checks(rows[1], one, "croft"))
-    assert len(published.checks(rows[1], one, "croft")) == len(board.metrics)
+    assert all(check.passed for check in agreement.checks(rows[1], one, "croft"))
+    assert len(agreement.checks(rows[1], one, "croft")) == len(board.metrics)
     own_rows.record(tmp_path, [rows[0]])
     assert path.read_bytes() == before

@@ -11,8 +11,9 @@ from pandas.testing import assert_frame_equal
 from rich.console import Console
 
 from croftbench.errors import DataError
-from croftbench.report import cells, compare, entries, score_cells, score_table, tables
-from croftbench.report.formats import data, html, markdown, terminal
+from croftbench.report import board_rows, cells, compare, score_table
+from croftbench.report.formats import html, markdown, scores
+from croftbench.report.tables import leaderboard
 from croftbench.runs import posthoc, results
 from croftbench.runs.posthoc import Posthoc, Scored
 from croftbench.runs.results import Score
@@ -62,7 +63,7 @@ def row_of(board, method, scorer):
 
 def test_a_row_is_a_method_and_a_score(filled):
     suite, folder = filled
-    board = score_table.board(tables.leaderboard(folder, suite))
+    board = score_table.board(leaderboard(folder, suite))
     pairs = list(zip(board.table["method"], board.table["scorer"], strict=True))
     assert pairs == [
         ("croft", "knn"), ("croft", "energy"), ("croft", "gl_mcm"), ("croft", "msp"), ("zero-shot", "energy"),
@@ -88,39 +89,39 @@ def test_scores_of_another_version_are_left_out(filled, post, add):
     for run in list(results.read_all(folder)):
         if run.spec.method == "croft":
             post(run.spec, 0.99, "knn", version=99)
-    assert "knn" not in set(score_table.board(tables.leaderboard(folder, suite)).table["scorer"])
+    assert "knn" not in set(score_table.board(leaderboard(folder, suite)).table["scorer"])
 
 
 def test_only_some_configurations(filled):
     suite, folder = filled
     only = [run.spec for run in results.read_all(folder) if run.spec.method == "zero-shot"][:1]
-    assert set(score_table.board(tables.leaderboard(folder, suite), only=only).table["method"]) == {"zero-shot"}
-    assert score_table.board(tables.leaderboard(folder, suite, (2,))).table["runs_expected"].tolist() == [1] * 10
+    assert set(score_table.board(leaderboard(folder, suite), only).table["method"]) == {"zero-shot"}
+    assert score_table.board(leaderboard(folder, suite, (2,))).table["runs_expected"].tolist() == [1] * 10
     with pytest.raises(DataError, match="no finished run"):
-        score_table.board(tables.leaderboard(folder, suite, (9,)))
+        score_table.board(leaderboard(folder, suite, (9,)))
 
 
 def test_folds_are_averaged_within_a_seed_and_images_summed(add, post, tiny, tmp_path):
     suite = tiny(folds=2, seeds=(1, 2))
     for seed, fold, base in ((1, "flat", 0.5), (1, "line art", 0.7), (2, "flat", 0.6), (2, "line art", 1.0)):
         post(add(suite, seed, 0.5, fold=fold), base)
-    knn = row_of(score_table.board(tables.leaderboard(tmp_path, suite)), "croft", "knn")
+    knn = row_of(score_table.board(leaderboard(tmp_path, suite)), "croft", "knn")
     assert (knn["auroc/near"], knn["auroc/near_min"], knn["auroc/near_max"]) == pytest.approx((0.7, 0.6, 0.8))
     assert (knn["n/id"], knn["n/near"], knn["runs_expected"]) == (200, 300, 4)
 
 
 def test_csv_reads_back_without_loss(filled):
     suite, folder = filled
-    board = score_table.board(tables.leaderboard(folder, suite))
+    board = score_table.board(leaderboard(folder, suite))
     empty = {column: [""] for column in board.table.select_dtypes("number")}
-    text = io.StringIO(data.scores_to_csv(board))
+    text = io.StringIO(scores.to_csv(board))
     read = pd.read_csv(text, engine="python", keep_default_na=False, na_values=empty)
     assert_frame_equal(read, board.table, check_exact=True)
 
 
 def test_markdown_marks_footnotes_and_says_what_was_measured(filled):
     suite, folder = filled
-    text = markdown.scores_to_markdown(score_table.board(tables.leaderboard(folder, suite)))
+    text = scores.to_markdown(score_table.board(leaderboard(folder, suite)))
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line[:1] == "|"]
     assert rows[0] == [
         "Method", "Score", "AUROC ↑ near (n = 150)", "FPR95 ↓ near (n = 150)", "AUROC ↑ mean", "FPR95 ↓ mean", "Runs",
@@ -140,7 +141,7 @@ def test_markdown_marks_footnotes_and_says_what_was_measured(filled):
 def test_the_terminal_table_fits_100_columns(filled):
     suite, folder = filled
     console = Console(width=100, file=io.StringIO())
-    console.print(terminal.scores_to_rich(score_table.board(tables.leaderboard(folder, suite))))
+    console.print(scores.to_rich(score_table.board(leaderboard(folder, suite))))
     text = console.file.getvalue()
     assert max(map(len, text.splitlines())) <= 100
     assert "90.00 ± 10.00" in text
@@ -151,9 +152,9 @@ def test_the_terminal_table_fits_100_columns(filled):
 def test_a_suite_without_unknown_classes_has_means_only(add, post, tiny, tmp_path):
     suite = replace(tiny(), semantic=(SemanticSpec("far", "splits", splits=("digits",)),))
     post(add(suite, 1, 0.5), 0.7)
-    board = score_table.board(tables.leaderboard(tmp_path, suite))
+    board = score_table.board(leaderboard(tmp_path, suite))
     assert board.near == ""
-    assert score_cells.shown(board) == ("auroc/semantic-mean", "fpr95/semantic-mean")
+    assert scores.shown(board) == ("auroc/semantic-mean", "fpr95/semantic-mean")
 
 
 def make_transductive(folder, spec):
@@ -170,16 +171,15 @@ def test_transductive_methods_are_marked_in_every_table(measure, tiny, tmp_path)
     measure(suite, 1, 1.0)
     spec = measure(suite, 1, 0.7, method="dplclip")
     make_transductive(tmp_path, spec)
-    board = tables.leaderboard(tmp_path, suite)
-    found = entries.collect(board)
-    assert [entry.name for entry in found] == ["croft", "dplclip (transductive)"]
+    board = leaderboard(tmp_path, suite)
+    assert [row.name for row in board_rows.collect(board)] == ["croft", "dplclip (transductive)"]
     assert board.table["transductive"].tolist() == [False, True]
     assert cells.TRANSDUCTIVE in cells.caption(board)
-    scored = score_table.board(tables.leaderboard(tmp_path, suite))
-    for text in (markdown.to_markdown(board), html.to_html(board), markdown.scores_to_markdown(scored)):
+    scored = score_table.board(leaderboard(tmp_path, suite))
+    for text in (markdown.to_markdown(board), html.to_html(board), scores.to_markdown(scored)):
         assert "dplclip (transductive)" in text
         assert "croft (transductive)" not in text
-    assert tables.leaderboard(tmp_path, suite).table["method"].tolist() == ["croft", "dplclip"]
+    assert leaderboard(tmp_path, suite).table["method"].tolist() == ["croft", "dplclip"]
 
 
 def test_a_comparison_marks_transductive_methods(made, tmp_path):
@@ -197,12 +197,12 @@ def test_runs_from_before_needs_were_recorded_are_read(add, tiny, tmp_path):
     del data["needs"]
     path.write_text(json.dumps(data))
     assert results.read(path).needs == {}
-    assert not tables.leaderboard(tmp_path, tiny()).table["transductive"].any()
+    assert not leaderboard(tmp_path, tiny()).table["transductive"].any()
 
 
 def test_an_empty_record_changes_nothing(add, tiny, tmp_path):
     suite = tiny()
     spec = add(suite, 1, 0.5)
-    before = data.scores_to_csv(score_table.board(tables.leaderboard(tmp_path, suite)))
+    before = scores.to_csv(score_table.board(leaderboard(tmp_path, suite)))
     posthoc.write(tmp_path, Posthoc(spec))
-    assert data.scores_to_csv(score_table.board(tables.leaderboard(tmp_path, suite))) == before
+    assert scores.to_csv(score_table.board(leaderboard(tmp_path, suite))) == before

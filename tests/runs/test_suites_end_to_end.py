@@ -10,7 +10,7 @@ import torch
 from croftbench import draw, encoders, plugins
 from croftbench.data.roots import Roots
 from croftbench.errors import DataError
-from croftbench.report import committed, page, rows, tables
+from croftbench.report import committed, page, tables
 from croftbench.report.formats import terminal
 from croftbench.runs import per_image, planning, results
 from croftbench.runs.execute import Workbench
@@ -71,7 +71,7 @@ def test_a_suite_runs_from_disk_to_table(name, manifests, data, cache, tmp_path)
     if suite.protocol.id_filter == "all":  # few drawn pictures are recognised, and the others are no positives there
         assert all(not math.isnan(row[f"auroc/{split.name}"]) for split in suite.semantic)
     terminal.to_rich(board)
-    committed.write(rows.read(tmp_path, suite))
+    committed.write_leaderboards(board)
     if name == "imagenet-robust":  # a page without any open set
         page.write(tmp_path, [suite], tmp_path / "site")
 

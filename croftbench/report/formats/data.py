@@ -1,4 +1,4 @@
-"""Boards for programs: CSV, wide and tidy, and JSON. Fractions in full precision.
+"""Leaderboards for programs: CSV, wide and tidy, and JSON. Fractions in full precision.
 
 Read the CSV back with `pandas.read_csv(file, engine="python")`: in older versions of pandas the default parser may be
 off by the last bit.
@@ -11,7 +11,6 @@ from typing import Any
 
 import pandas as pd
 
-from croftbench.report.score_table import ScoreBoard
 from croftbench.report.tables import DETECTION, ID, SHIFTED, STATISTICS, Board
 
 SCHEMA = 1
@@ -45,11 +44,6 @@ def to_tidy(boards: list[Board]) -> str:
     return str(pd.concat([tidy(board) for board in boards]).to_csv(index=False, lineterminator="\n"))
 
 
-def scores_to_csv(board: ScoreBoard) -> str:
-    """CSV with one line a method and score; its columns are those of `ScoreBoard.table`."""
-    return str(board.table.to_csv(index=False, lineterminator="\n"))
-
-
 def tidy(board: Board) -> pd.DataFrame:
     """What `to_tidy` writes for one suite; whole numbers are nullable."""
     suite = {
@@ -69,7 +63,7 @@ def tidy(board: Board) -> pd.DataFrame:
         shared = suite | {"source": published.name, "position": position, "method": head.method}
         shared |= {"encoder": head.encoder, "shots": int(head.shots) if head.shots.isdecimal() else None}
         shared |= {"ranked": False, "pareto": False, "imported": False, "transductive": False, "precision": None}
-        for value in published.entries:
+        for value in published.numbers:
             kind = _kind(board, value.column) if value.column in board.metrics else {}
             own = {"metric": value.metric, "split": value.split, "scorer": value.scorer or None}
             rows.append(shared | kind | own | {"value": value.value / 100})
@@ -103,7 +97,7 @@ def _board(board: Board) -> dict[str, Any]:
             **{name: getattr(published.head, name) for name in ("source", "provenance", "method", "encoder", "shots")},
             "values": [
                 {"metric": e.metric, "split": e.split, "scorer": e.scorer or None, "value": e.value / 100}
-                for e in published.entries
+                for e in published.numbers
             ],
         }
         for published in board.reported

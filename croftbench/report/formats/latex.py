@@ -1,4 +1,4 @@
-"""Boards for papers: a LaTeX table that needs the booktabs package, and nothing else."""
+"""Leaderboards for papers: a LaTeX table that needs the booktabs package, and nothing else."""
 
 from __future__ import annotations
 

@@ -1,22 +1,20 @@
-"""Tables for GitHub: percent, "mean ± std" over seeds, marks as the caption says."""
+"""Leaderboards for GitHub."""
 
 from __future__ import annotations
 
 from tabulate import tabulate
 
-from croftbench.report import score_cells
 from croftbench.report.cells import TIE, Cell, caption, header, lines, title
-from croftbench.report.score_table import ScoreBoard
 from croftbench.report.tables import Board
 
 
 def to_markdown(board: Board) -> str:
-    """The table for GitHub: percent, "mean ± std" over seeds, marks as the caption says."""
+    """The table in percent, "mean ± std" over seeds, marks as the caption says."""
     headers = ["#", "Method", "Encoder", "Shots", *(header(board, name) for name in board.metrics), "Runs"]
     rows = [
         [
             *map(escape, (line.rank, line.title, line.encoder, line.shots)),
-            *map(_cell, line.cells),
+            *map(cell_text, line.cells),
             line.runs,
         ]
         for line in lines(board)
@@ -26,19 +24,7 @@ def to_markdown(board: Board) -> str:
     return "\n\n".join([f"# {escape(title(board))}", *map(escape, caption(board)), body]) + "\n"
 
 
-def scores_to_markdown(board: ScoreBoard) -> str:
-    """The table for GitHub; marks and footnotes as the small print says."""
-    lines, reasons = score_cells.lines(board)
-    heads = ["Method", "Score", *(score_cells.head(board, name) for name in score_cells.shown(board)), "Runs"]
-    rows = [[escape(line.method), escape(line.scorer), *map(_cell, line.cells), line.runs] for line in lines]
-    align = ("left", "left", *("right" for _ in score_cells.shown(board)), "right")
-    body = tabulate(rows, [escape(head) for head in heads], "pipe", colalign=align, disable_numparse=True)
-    title = f"# {escape(score_cells.title(board))}"
-    notes = "\n\n".join(escape(f"[{number}] {reason}") for reason, number in reasons.items())
-    return "\n\n".join(part for part in [title, *map(escape, score_cells.caption(board)), body, notes] if part) + "\n"
-
-
-def _cell(cell: Cell) -> str:
+def cell_text(cell: Cell) -> str:
     """A number with its marks."""
     opening, closing = {"best": ("**", "**"), "second": ("<ins>", "</ins>"), "": ("", "")}[cell.mark]
     return f"{opening}{cell.text}{closing}{f' {TIE}' if cell.tie else ''}"

@@ -1,22 +1,33 @@
-"""HTML as Jinja2 templates, and the environment that reads them: everything is escaped, nothing is undefined."""
+"""HTML by Jinja2. Names from plug-ins and imported runs are escaped; what a template lacks is an error, not a gap."""
 
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
 
+def render(name: str, **values: Any) -> str:
+    """The text of a template of this folder."""
+    return _environment().get_template(name).render(values)
+
+
+def source(name: str) -> str:
+    """A file of ours that goes into a page as it is."""
+    from markupsafe import Markup
+
+    environment = _environment()
+    assert environment.loader is not None
+    return Markup(environment.loader.get_source(environment, name)[0])
+
+
 @cache
-def environment() -> Environment:
-    """The templates of this package. `plain` puts a text on one line."""
+def _environment() -> Environment:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    templates = Environment(
-        loader=PackageLoader("croftbench.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+    return Environment(
+        loader=PackageLoader(__name__, ""), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
     )  # fmt: skip
-    templates.filters["plain"] = lambda text: " ".join(str(text).split())
-    return templates
