@@ -9,8 +9,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import pandas as pd
-
 from croftbench.report.published import PublishedRow
 from croftbench.report.rows import marked
 from croftbench.report.tables import DETECTION, ID, MEAN, SHIFTED, Board
@@ -68,10 +66,10 @@ class Line:
         return ", ".join(part for part in (self.encoder, f"{self.shots} shots" if self.shots else "") if part)
 
 
-def lines(board: Board) -> list[Line]:
-    """Measured rows in the table's order, then published ones."""
+def lines(board: Board, most: int | None = None) -> list[Line]:
+    """Measured rows in the table's order, then published ones; at most so many of each, marked among all."""
     rows = board.table.to_dict("records")
-    columns = [column(rows, name) for name in board.metrics]
+    columns = [column(rows, name, most=most) for name in board.metrics]
     several = sum(bool(row["ranked"]) for row in rows) > 1  # a front of one says nothing
     measured = [
         Line(
@@ -84,9 +82,9 @@ def lines(board: Board) -> list[Line]:
             published=False,
             cells=tuple(cells),
         )
-        for i, (row, cells) in enumerate(zip(rows, zip(*columns, strict=True), strict=True))
+        for i, (row, cells) in enumerate(zip(rows[:most], zip(*columns, strict=True), strict=True))
     ]
-    return measured + [_published(board, row) for row in board.reported]
+    return measured + [_published(board, row) for row in board.reported[:most]]
 
 
 def _published(board: Board, row: PublishedRow) -> Line:
@@ -98,14 +96,19 @@ def _published(board: Board, row: PublishedRow) -> Line:
     )  # fmt: skip
 
 
-def column(rows: Sequence[Mapping[Any, Any]], name: str) -> list[Cell]:
-    """One metric's cells. Values are compared as they are shown, so that rows that look equal are marked alike."""
+def column(
+    rows: Sequence[Mapping[Any, Any]], name: str, *, most: int | None = None, details: bool = True
+) -> list[Cell]:
+    """One metric's cells, of the first rows or of all, marked among all.
+
+    Values are compared as they are shown, so that rows that look equal are marked alike.
+    """
     lower = name.startswith("fpr95/")
-    ranked = sorted((row[name] for row in rows if row["ranked"] and pd.notna(row[name])), reverse=not lower)
+    ranked = sorted((row[name] for row in rows if row["ranked"] and row[name] == row[name]), reverse=not lower)
     distinct = list(dict.fromkeys(map(percent, ranked)))
     best = ranked[0] if len(ranked) > 1 else None
     cells = []
-    for row in rows:
+    for row in rows[:most]:
         shown = percent(row[name])
         mark: Literal["best", "second", ""] = ""
         tie = False
@@ -114,8 +117,9 @@ def column(rows: Sequence[Mapping[Any, Any]], name: str) -> list[Cell]:
             # Of two rows the other one needs no mark.
             mark = "second" if len(ranked) > 2 and shown in distinct[1:2] else mark
             tie = mark != "best" and bool(row[f"{name}_low"] <= best <= row[f"{name}_high"])
-        text = shown if pd.isna(row[f"{name}_std"]) else f"{shown} ± {percent(row[f'{name}_std'])}"
-        cells.append(Cell(text, mark, tie, _detail(row, name) if shown else ""))
+        deviation = percent(row[f"{name}_std"])
+        text = f"{shown} ± {deviation}" if deviation else shown
+        cells.append(Cell(text, mark, tie, _detail(row, name) if shown and details else ""))
     return cells
 
 
@@ -128,8 +132,8 @@ def _detail(row: Mapping[Any, Any], name: str) -> str:
 
 
 def percent(fraction: float) -> str:
-    """Two decimals, "" for no number."""
-    return "" if pd.isna(fraction) else f"{100 * fraction:.2f}"
+    """Two decimals, "" for NaN."""
+    return "" if fraction != fraction else f"{100 * fraction:.2f}"
 
 
 # ------------------------------------------------------------------------------------- labels and small print

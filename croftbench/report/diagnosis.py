@@ -52,10 +52,10 @@ OUTCOMES = ("Hessian distance, test", "accuracy, covariate", "AUROC, semantic")
 
 def by_run(record: Mapping[str, Any]) -> pd.DataFrame:
     """One row a setting, seed and fold, the frozen model first; one column a `Column`."""
-    found = pd.DataFrame(record["findings"])
+    measured = pd.DataFrame(record["findings"])
     keys = ["setting", "seed", "fold"]
-    wide = found.groupby([*keys, "quantity", "shift"], sort=False)["value"].mean().unstack(["quantity", "shift"])
-    wide = wide.reindex(pd.MultiIndex.from_frame(found[keys].drop_duplicates()))
+    wide = measured.groupby([*keys, "quantity", "shift"], sort=False)["value"].mean().unstack(["quantity", "shift"])
+    wide = wide.reindex(pd.MultiIndex.from_frame(measured[keys].drop_duplicates()))
     there = [column for column in COLUMNS if (column.quantity, column.shift) in wide]
     return pd.DataFrame({c.name: wide[c.quantity, c.shift] * (100 if c.percent else 1) for c in there})
 

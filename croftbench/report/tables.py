@@ -1,12 +1,12 @@
-"""Finished runs as tables: one tidy row a score, and one leaderboard row a configuration. Fractions, unrounded."""
+"""Finished runs as a leaderboard, one row a configuration. Fractions, unrounded."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -15,7 +15,6 @@ from croftbench.errors import DataError
 from croftbench.files import canonical, digest
 from croftbench.report.published import PublishedRow
 from croftbench.report.rows import Row, SuiteRuns, check_comparable, grouped, read
-from croftbench.runs import results
 from croftbench.runs.results import RunResult
 from croftbench.suites.language import Suite
 
@@ -82,15 +81,6 @@ class Board:
         return " ".join(parts)
 
 
-def frame(results_dir: Path, suite: str | None = None) -> pd.DataFrame:
-    """One row per score of every finished run, of one suite or of all; no row is dropped or averaged.
-
-    Columns: run_id, all fields of the run's specification (`params` as canonical JSON, `params_digest` its digest),
-    all fields of the score, and reference_shift, the shift of its positives ("" for accuracy).
-    """
-    return pd.DataFrame([row for run in results.read_all(results_dir, suite) for row in _every_score(run)])
-
-
 def leaderboard(results_dir: Path, suite: Suite, seeds: tuple[int, ...] | None = None) -> Board:
     """The suite's table from the runs on disk; see `board`."""
     return board(read(results_dir, suite), seeds)
@@ -127,12 +117,9 @@ def of_runs(runs: Sequence[RunResult], suite: Suite, seeds: tuple[int, ...]) -> 
     """
     check_comparable([run.spec for run in runs])
     rows, metrics = grouped(runs), _metrics(suite)
-    scores = pd.DataFrame(
-        [entry for i, row in enumerate(rows) for run in row.summed for entry in _shown_scores(i, run, suite)],
-        columns=list(SCORE_COLUMNS),
-    )
+    scores, kinds = _shown_scores(rows, suite)
     about = pd.DataFrame([_about(row, suite, seeds) for row in rows])
-    table = pd.concat([about, _numbers(scores, suite, metrics), _populations(scores, suite)], axis=1)
+    table = pd.concat([about, _numbers(scores, kinds, suite, metrics), _populations(scores, kinds, suite)], axis=1)
     table = table.assign(pareto=_pareto(table))[_columns(suite, metrics)]
     order = _order(table)
     ordered = table.loc[order].reset_index(drop=True)
@@ -142,29 +129,33 @@ def of_runs(runs: Sequence[RunResult], suite: Suite, seeds: tuple[int, ...]) -> 
 # ------------------------------------------------------------------------------------- runs to rows
 
 
-SCORE_COLUMNS = (
-    "row", "seed", "fold", "metric", "split", "shift", "scorer", "reference", "reference_shift", "value", "low",
-    "high", "n_id", "n_ood",
-)  # fmt: skip
+class Kind(NamedTuple):
+    """What a score is of: thousands of runs have the same few kinds of scores. `positives`: the reference's shift."""
+
+    metric: str
+    split: str
+    shift: str
+    reference: str
+    positives: str
 
 
-def _shown_scores(row: int, run: RunResult, suite: Suite) -> Iterable[tuple[Any, ...]]:
-    """The scores of a run that a leaderboard has columns for, as `SCORE_COLUMNS`."""
-    spec, headline = run.spec, suite.protocol.headline
-    roles = {score.split: score.shift for score in run.scores if score.metric == "accuracy"}
-    for s in run.scores:
-        if s.metric == "accuracy" or (s.scorer == headline and s.metric in ("fpr95", "auroc")):
-            yield (
-                row, spec.seed, spec.fold, s.metric, s.split, s.shift, s.scorer, s.reference,
-                roles.get(s.reference, ""), s.value, s.low, s.high, s.n_id, s.n_ood,
-            )  # fmt: skip
-
-
-def _every_score(run: RunResult) -> Iterable[dict[str, Any]]:
-    spec = asdict(run.spec) | {"params": canonical(run.spec.params), "params_digest": digest(run.spec.params)[:12]}
-    roles = {score.split: score.shift for score in run.scores if score.metric == "accuracy"}
-    for score in run.scores:
-        yield {"run_id": run.spec.run_id, **spec, **asdict(score), "reference_shift": roles.get(score.reference, "")}
+def _shown_scores(rows: Sequence[Row], suite: Suite) -> tuple[pd.DataFrame, list[Kind]]:
+    """The scores that a leaderboard has columns for, as numbers alone; `kind` and `fold` are positions."""
+    headline, folds = suite.protocol.headline, {fold.name: i for i, fold in enumerate(suite.folds)}
+    kinds: dict[tuple[str, ...], int] = {}
+    numbers = []
+    for i, row in enumerate(rows):
+        for run in row.summed:
+            seed, fold = run.spec.seed, folds.setdefault(run.spec.fold, len(folds))
+            shifts = {score.split: score.shift for score in run.scores if score.metric == "accuracy"}
+            for s in run.scores:
+                if s.metric == "accuracy" or (s.scorer == headline and s.metric in ("fpr95", "auroc")):
+                    of = (s.metric, s.split, s.shift, s.reference, shifts.get(s.reference, ""))
+                    kind = kinds.setdefault(of, len(kinds))
+                    numbers.append((i, seed, fold, kind, s.value, s.low, s.high, s.n_id, s.n_ood))
+    names = ["row", "seed", "fold", "kind", "value", "low", "high", "n_id", "n_ood"]
+    scores = pd.DataFrame(np.array(numbers, dtype=np.float64).reshape(-1, len(names)), columns=names)
+    return scores.astype(dict.fromkeys(names[:4], np.int64)), [Kind(*of) for of in kinds]
 
 
 def _about(row: Row, suite: Suite, seeds: tuple[int, ...]) -> dict[str, Any]:
@@ -190,53 +181,61 @@ def _about(row: Row, suite: Suite, seeds: tuple[int, ...]) -> dict[str, Any]:
     }
 
 
-def _numbers(scores: pd.DataFrame, suite: Suite, metrics: tuple[str, ...]) -> pd.DataFrame:
+def _numbers(scores: pd.DataFrame, kinds: list[Kind], suite: Suite, metrics: tuple[str, ...]) -> pd.DataFrame:
     """Each metric with each suffix of `STATISTICS` (columns) by row."""
     value, low, high = (
-        _by_seed(scores, suite, of).reindex(columns=metrics).groupby(level="row") for of in ("value", "low", "high")
+        _by_seed(scores, kinds, suite, of).reindex(columns=metrics).groupby(level="row")
+        for of in ("value", "low", "high")
     )
     statistics = (value.mean(), value.std(ddof=1), value.min(), value.max(), low.mean(), high.mean())
     return pd.concat([of.add_suffix(name) for name, of in zip(STATISTICS, statistics, strict=True)], axis=1)
 
 
-def _by_seed(scores: pd.DataFrame, suite: Suite, of: str) -> pd.DataFrame:
+def _by_seed(scores: pd.DataFrame, kinds: list[Kind], suite: Suite, of: str) -> pd.DataFrame:
     """Each metric by row and seed, averaged over its folds; `of`: value, or low or high end of the interval."""
-    accuracy = scores[scores["metric"] == "accuracy"]
-    # The ID split goes by its role: a split may be ID in one fold and covariate in another.
-    splits = _over_folds(accuracy["split"].where(accuracy["shift"] != "id", "id").radd("accuracy/"), accuracy, of)
-    detection = scores[(scores["scorer"] == suite.protocol.headline) & scores["metric"].isin(["fpr95", "auroc"])]
     # Positives are the ID images, or the reference where a suite has one.
     own = "id" if suite.reference is None else "reference"
-    plain = detection[detection["reference_shift"] == own]
-    shifted = detection[(detection["reference_shift"] == "covariate") & (detection["metric"] == "auroc")]
-    table = pd.concat([splits, _over_folds(plain["metric"] + "/" + plain["split"], plain, of)], axis=1)
-    table[MEAN] = splits.reindex(columns=[f"accuracy/{name}" for name in _covariate(suite)]).mean(axis=1)
+    plain, shifted = {}, {}
+    for i, kind in enumerate(kinds):
+        if kind.metric == "accuracy":
+            # The ID split goes by its role: a split may be ID in one fold and covariate in another.
+            plain[i] = ID if kind.shift == "id" else f"accuracy/{kind.split}"
+        elif kind.positives == own:
+            plain[i] = f"{kind.metric}/{kind.split}"
+        elif kind.positives == "covariate" and kind.metric == "auroc":
+            shifted[i] = f"{kind.reference}/{kind.split}"
+    table = _over_folds(scores, plain, of)
+    table[MEAN] = table.reindex(columns=[f"accuracy/{name}" for name in _covariate(suite)]).mean(axis=1)
     table[DETECTION] = table.reindex(columns=[f"auroc/{split.name}" for split in suite.semantic]).mean(axis=1)
-    table[SHIFTED] = _over_folds(shifted["reference"] + "/" + shifted["split"], shifted, of).mean(axis=1)
+    table[SHIFTED] = _over_folds(scores, shifted, of).mean(axis=1)
     return table
 
 
-def _over_folds(names: pd.Series[str], scores: pd.DataFrame, of: str) -> pd.DataFrame:
-    """Mean of a column by row and seed (index) and name (columns)."""
-    return scores[of].groupby([scores["row"], scores["seed"], names.rename("name")]).mean().unstack("name")
+def _over_folds(scores: pd.DataFrame, names: dict[int, str], of: str) -> pd.DataFrame:
+    """Mean of a column by row and seed (index) and by the name that each kind has (columns)."""
+    position = {name: i for i, name in enumerate(sorted(set(names.values())))}
+    there = scores[scores["kind"].isin(list(names))]
+    column = there["kind"].map({kind: position[name] for kind, name in names.items()}).rename("column")
+    means = there[of].groupby([there["row"], there["seed"], column]).mean().unstack("column")
+    return means.set_axis(list(position), axis=1)
 
 
-def _populations(scores: pd.DataFrame, suite: Suite) -> pd.DataFrame:
+def _populations(scores: pd.DataFrame, kinds: list[Kind], suite: Suite) -> pd.DataFrame:
     """Images of each population by row: a seed's, summed over its folds, averaged over seeds (draws may differ)."""
-    accuracy, detection = scores[scores["metric"] == "accuracy"], scores[scores["reference"] != ""]
-    counts = {"n/id": _images(accuracy[accuracy["shift"] == "id"], "n_id")}
-    for name in _covariate(suite):
-        counts[f"n/{name}"] = _images(accuracy[accuracy["split"] == name], "n_id")
-    for name in suite.named:
-        counts[f"n/{name}"] = _images(accuracy[accuracy["split"] == name], "n_id")
-    for semantic in suite.semantic:
-        counts[f"n/{semantic.name}"] = _images(detection[detection["split"] == semantic.name], "n_ood")
+
+    def images(column: str, of: set[int]) -> pd.Series[float]:
+        there = scores[scores["kind"].isin(list(of))]
+        by_seed = there.groupby(["row", "seed", "fold"])[column].first().groupby(["row", "seed"]).sum()
+        return by_seed.groupby("row").mean().astype(float)
+
+    accuracies = {i: kind for i, kind in enumerate(kinds) if kind.metric == "accuracy"}
+    detections = {i: kind for i, kind in enumerate(kinds) if kind.reference}
+    counts = {"n/id": images("n_id", {i for i, kind in accuracies.items() if kind.shift == "id"})}
+    for name in (*_covariate(suite), *suite.named):
+        counts[f"n/{name}"] = images("n_id", {i for i, kind in accuracies.items() if kind.split == name})
+    for name in (semantic.name for semantic in suite.semantic):
+        counts[f"n/{name}"] = images("n_ood", {i for i, kind in detections.items() if kind.split == name})
     return pd.DataFrame(counts, index=sorted(set(scores["row"])))
-
-
-def _images(scores: pd.DataFrame, column: str) -> pd.Series[float]:
-    by_seed = scores.groupby(["row", "seed", "fold"])[column].first().groupby(["row", "seed"]).sum()
-    return by_seed.groupby("row").mean().astype(float)
 
 
 # ------------------------------------------------------------------------------------- columns and order

@@ -12,6 +12,8 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from pydantic_core import from_json
+
 from croftbench.errors import DataError
 from croftbench.files import write_atomically
 from croftbench.runs import results
@@ -67,28 +69,28 @@ class Posthoc:
     schema: int = SCHEMA
 
     def missing(self, asked: Iterable[Asked], among: Sequence[str]) -> list[Asked]:
-        """What is asked for and neither here, in this version and from these files, nor `among` the run's own."""
-        here = {(one.label, one.version, tuple(one.files.items())) for one in self.scorers}
+        """What is asked for and neither there, in this version and from these files, nor `among` the run's own."""
+        there = {(one.label, one.version, tuple(one.files.items())) for one in self.scorers}
 
-        def is_here(one: Asked) -> bool:
-            return (one.label, SCORERS[one.name].version, tuple(one.file_digests().items())) in here
+        def is_there(one: Asked) -> bool:
+            return (one.label, SCORERS[one.name].version, tuple(one.file_digests().items())) in there
 
-        return [one for one in asked if one.label not in among and not is_here(one)]
+        return [one for one in asked if one.label not in among and not is_there(one)]
 
-    def with_more(self, found: Sequence[Scored], environment: Mapping[str, Any]) -> Posthoc:
+    def with_more(self, more: Sequence[Scored], environment: Mapping[str, Any]) -> Posthoc:
         """The union: what is computed anew replaces what was here under its name."""
-        labels = {one.label for one in found}
+        labels = {one.label for one in more}
         kept = [one for one in self.scorers if one.label not in labels]
         used = sorted({one.environment for one in kept})
         worlds = [*(self.environments[i] for i in used), environment]
         moved = [replace(one, environment=used.index(one.environment)) for one in kept]
-        new = [replace(one, environment=len(worlds) - 1) for one in found]
+        new = [replace(one, environment=len(worlds) - 1) for one in more]
         return Posthoc(self.spec, tuple(worlds), (*moved, *new))
 
 
 def path_of(folder: Path, spec: RunSpec) -> Path:
     """Where the post-hoc scores of the run of `spec` are, or will be."""
-    return folder / "posthoc" / results.path_of(folder, spec).relative_to(folder / "runs")
+    return folder / "posthoc" / results.file_of(spec)
 
 
 def read(folder: Path, spec: RunSpec) -> Posthoc:
@@ -101,20 +103,18 @@ def read(folder: Path, spec: RunSpec) -> Posthoc:
     if not path.is_file():
         return Posthoc(spec)
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = from_json(path.read_bytes())
         if data["schema"] != SCHEMA:
             raise DataError(f"{path} has schema {data['schema']}, this version reads {SCHEMA}.", "Update croftbench.")
-        found = RunSpec(**data["spec"])
-        scorers = tuple(
-            Scored(**one | {"scores": tuple(Score(**row) for row in one["scores"])}) for one in data["scorers"]
-        )
+        of = RunSpec(**data["spec"])
+        scorers = tuple(Scored(**one | {"scores": results.scores_of(one["scores"])}) for one in data["scorers"])
         worlds = tuple(data["environments"])
         if not all(0 <= one.environment < len(worlds) for one in scorers):
             raise LookupError("a score names an environment that is not there")
     except (OSError, LookupError, TypeError, ValueError) as error:
         raise DataError(f"{path} is not readable: {error}.", "Delete it and ask for the scores again.") from error
-    if found.run_id != spec.run_id:
-        raise DataError(f"{path} is of run {found.run_id}.", "Delete it and ask for the scores again.")
+    if of.run_id != spec.run_id:
+        raise DataError(f"{path} is of run {of.run_id}.", "Delete it and ask for the scores again.")
     return Posthoc(spec, worlds, scorers)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any
 
@@ -43,4 +43,4 @@ class RunSpec:
     @cached_property
     def run_id(self) -> str:
         """The first 12 hexadecimal digits of the specification's digest."""
-        return digest(asdict(self))[:12]
+        return digest({field.name: getattr(self, field.name) for field in fields(self)})[:12]

@@ -215,6 +215,16 @@ def test_terminal_table_fits_80_columns(filled):
     assert "1/3" in lines["runs"]
 
 
+def test_a_terminal_shows_the_best_of_many_rows(add, tiny, tmp_path):
+    suite = tiny(seeds=(1,))
+    for i in range(terminal.MOST + 5):
+        add(suite, 1, 0.5 + i / 1000, method=f"m{i:02}")
+    text = " ".join(show(leaderboard(tmp_path, suite), 1500).split())
+    assert f"5 of {terminal.MOST + 5} rows are not shown: --format csv has all of them." in text
+    assert f"m{terminal.MOST + 4}" in text
+    assert "m04" not in text
+
+
 def test_a_folder_in_the_way_is_one_clear_error(filled):
     suite, folder = filled
     (folder / "leaderboards").write_text("in the way")

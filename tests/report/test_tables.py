@@ -11,7 +11,7 @@ import pytest
 
 from croftbench.errors import DataError
 from croftbench.report import cells
-from croftbench.report.tables import frame, leaderboard, of_runs
+from croftbench.report.tables import leaderboard, of_runs
 from croftbench.runs import bundle, results
 from croftbench.suites import manifest
 
@@ -216,20 +216,6 @@ def test_a_board_without_any_detection_score_still_shows(add, tiny, tmp_path):
     assert (row["accuracy/covariate-mean"], row["ranked"], row["pareto"]) == (0.4, True, False)
     assert pd.isna(row["auroc/semantic-mean"])
     assert pd.isna(row["n/near"])
-
-
-def test_frame_keeps_every_score(add, tiny, tmp_path):
-    suite = tiny()
-    specs = [add(suite, seed, 0.1 + 0.2) for seed in (1, 2)]
-    add(tiny(version=2), 1, 0.5)
-    table = frame(tmp_path, "tiny")
-    assert len(table) == 3 * 15
-    assert set(table["run_id"]) > {spec.run_id for spec in specs}
-    assert table.loc[table["run_id"] == specs[0].run_id, "value"].iloc[0] == 0.1 + 0.2
-    wanted = {"method", "encoder", "shots", "seed", "fold", "params", "params_digest", "metric", "low", "high"}
-    assert set(table.columns) >= wanted
-    assert set(table["reference_shift"]) == {"", "id", "covariate"}
-    assert frame(tmp_path, "other").empty
 
 
 def test_report_never_imports_torch():

@@ -111,7 +111,7 @@ def _lines(board: ScoreBoard) -> tuple[list[Line], dict[str, int]]:
     several = settings_differ(board.main)
     for _, group in groupby(board.table.to_dict("records"), itemgetter("method", "encoder", "shots")):
         rows = list(group)
-        columns = [column(rows, name) for name in shown(board)]
+        columns = [column(rows, name, details=False) for name in shown(board)]
         for i, row in enumerate(rows):
             method = marked(str(row["method"]), row)
             cells = [cells[i] for cells in columns]

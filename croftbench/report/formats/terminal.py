@@ -8,16 +8,22 @@ from rich.text import Text
 from croftbench.report.cells import TIE, Cell, caption, label, lines, settings_differ, title
 from croftbench.report.tables import Board
 
+MOST = 40
+"""Rows of a leaderboard that any terminal has room for."""
+
 
 def to_rich(board: Board) -> Table:
-    """The table, turned: one line a metric and one column a row of the leaderboard, best first.
+    """The table, turned: one line a metric and one column a row of the leaderboard, best first, at most `MOST`.
 
     Fits 80 columns for up to three methods. Names are never read as markup.
     """
-    table = Table(title=Text(title(board)), caption=Text("\n".join(caption(board)), justify="left"))
+    shown, every = lines(board, MOST), len(board.table) + len(board.reported)
+    notes = caption(board)
+    if len(shown) < every:
+        notes.append(f"{every - len(shown)} of {every} rows are not shown: --format csv has all of them.")
+    table = Table(title=Text(title(board)), caption=Text("\n".join(notes), justify="left"))
     table.add_column("%")
     table.add_column("n", justify="right")
-    shown = lines(board)
     several = settings_differ(board)
     for line in shown:
         name = f"{line.title}\n{line.setting}" if several else line.title
