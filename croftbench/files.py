@@ -17,13 +17,16 @@ from croftbench.errors import DataError
 # ------------------------------------------------------------------------------------- digests
 
 
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
 def canonical(value: object) -> str:
     """Canonical JSON: sorted keys, no spaces, full precision, text as it is.
 
     Raises:
         ValueError: a number is NaN or infinite.
     """
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return _CANONICAL.encode(value)
 
 
 def digest(value: object) -> str:
