@@ -52,8 +52,8 @@ class Commands(TyperGroup):
             return None
         module, _, attribute = COMMANDS[name][0].partition(":")
         home = import_module(f"croftbench.cli.{module}")
-        found = getattr(home, attribute)
-        return typer.main.get_command(found if isinstance(found, typer.Typer) else alone(found, home.EXAMPLES))
+        command = getattr(home, attribute)
+        return typer.main.get_command(command if isinstance(command, typer.Typer) else alone(command, home.EXAMPLES))
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """The list of commands, without importing one."""

@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from typing import Any
 
 from PIL import Image
 
@@ -82,6 +83,31 @@ class Report:
     def sound(self) -> bool:
         """Whether runs can use the split as it is."""
         return bool(self.places) and self.places[0].sound
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON data."""
+        return {
+            "split": self.split,
+            "usable": self.sound,
+            "expected": self.part.images,
+            "failed": list(self.failed),
+            "places": [
+                {
+                    "layout": place.layout,
+                    "at": place.at,
+                    "state": place.verdict.state,
+                    "message": place.verdict.message,
+                    "images": place.images,
+                    "digest": place.digest,
+                    "digest_as_recorded": place.recorded,
+                    "classes": [vars(one) for one in place.classes],
+                    "notes": [{"what": n.what, "count": n.count, "examples": list(n.examples)} for n in place.notes],
+                    "decoded": place.decoded,
+                    "unreadable": [{"path": path, "why": why} for path, why in place.unreadable],
+                }
+                for place in self.places
+            ],
+        }
 
 
 def verify(roots: Roots, family: Family, part: Part, progress: Progress, *, deep: bool = False) -> Report:

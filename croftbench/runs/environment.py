@@ -37,17 +37,17 @@ def device(name: str = "auto") -> torch.device:
 
 def describe(used: torch.device) -> dict[str, str | bool | int]:
     """Versions, git commit and whether it was dirty ("" outside a checkout), device and its name."""
-    found: dict[str, str | bool | int] = {"croftbench": __version__, "python": platform.python_version()}
+    world: dict[str, str | bool | int] = {"croftbench": __version__, "python": platform.python_version()}
     for package in PACKAGES:
         try:
-            found[package] = version(package)
+            world[package] = version(package)
         except PackageNotFoundError:
-            found[package] = ""
-    found["commit"], found["dirty"] = _commit()
-    found["device"] = used.type
-    found["device_name"] = torch.cuda.get_device_name(used) if used.type == "cuda" else platform.machine()
-    found["threads"] = torch.get_num_threads()
-    return found
+            world[package] = ""
+    world["commit"], world["dirty"] = _commit()
+    world["device"] = used.type
+    world["device_name"] = torch.cuda.get_device_name(used) if used.type == "cuda" else platform.machine()
+    world["threads"] = torch.get_num_threads()
+    return world
 
 
 def _commit() -> tuple[str, bool]:

@@ -70,17 +70,17 @@ def overrides(settings: Iterable[str], infos: Sequence[MethodInfo]) -> dict[str,
     Raises:
         UsageError: an argument without "=", a method that was not chosen, or a name that no chosen method has.
     """
-    found: dict[str, dict[str, str]] = {info.name: {} for info in infos}
+    by_method: dict[str, dict[str, str]] = {info.name: {} for info in infos}
     for setting in settings:
         name, equals, value = setting.partition("=")
         method, dot, parameter = name.rpartition(".")
         if not equals or not name:
             raise UsageError(f"--set {setting} is not of the form name=value.", "Example: --set lambda2=0.03")
-        if dot and method not in found:
-            raise unknown("method in --set", method, found)
+        if dot and method not in by_method:
+            raise unknown("method in --set", method, by_method)
         takers = [info for info in infos if (info.name == method if dot else name in info.params)]
         if not takers:
             raise unknown("hyper-parameter", name, {p for info in infos for p in info.params})
         for info in takers:
-            found[info.name][parameter] = value
-    return found
+            by_method[info.name][parameter] = value
+    return by_method

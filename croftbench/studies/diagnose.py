@@ -73,7 +73,11 @@ def findings(bench: Workbench, settings: Mapping[str, Sequence[Job]]) -> Iterato
 
 
 def record(
-    bench: Workbench, info: MethodInfo, settings: Mapping[str, Sequence[Job]], found: Sequence[Finding], seconds: float
+    bench: Workbench,
+    info: MethodInfo,
+    settings: Mapping[str, Sequence[Job]],
+    findings: Sequence[Finding],
+    seconds: float,
 ) -> dict[str, Any]:
     """What a diagnosis leaves behind: all that its numbers depend on, and the numbers."""
     spec = next(iter(settings.values()))[0].spec
@@ -93,7 +97,7 @@ def record(
         "env": environment.describe(bench.device),
         "seconds": round(seconds, 1),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "findings": [asdict(finding) for finding in found],
+        "findings": [asdict(finding) for finding in findings],
     }
 
 

@@ -42,7 +42,7 @@ def get(
     if data_root is None:
         raise UsageError("`data get` needs to know where to put it.", "Say --data-root FOLDER, or set CROFTBENCH_DATA.")
     roots = Roots(data_root, manifests)
-    if all((found := roots.locate(family.split_id(part.name))) and found.verdict.usable for part in parts):
+    if all((located := roots.locate(family.split_id(part.name))) and located.verdict.usable for part in parts):
         place = roots.occurrences(family.name)[0]
         out.print(f"{family.name} is complete already: {place.layout.name} in {data_root / place.at}.", markup=False)
         return

@@ -31,12 +31,12 @@ def status(
     known = splits(roots)
     able = suites(roots, known)
     if as_json:
-        found = {
+        content = {
             "data_root": str(data_root) if data_root else None,
             "splits": [asdict(one) | {"usable": one.usable} for one in known],
             "suites": [asdict(one) | {"can_run": not one.lacks} for one in able],
         }
-        typer.echo(json.dumps(found, indent=1, ensure_ascii=False))
+        typer.echo(json.dumps(content, indent=1, ensure_ascii=False))
         return
     out.print(_splits(known))
     out.print()

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.markup import escape
@@ -47,7 +47,7 @@ def verify(
     with bars if deep else nullcontext():
         reports = [check(roots, family, part, bars, deep=deep) for part in parts]
     if as_json:
-        typer.echo(json.dumps([_plain(report) for report in reports], indent=1, ensure_ascii=False))
+        typer.echo(json.dumps([report.to_dict() for report in reports], indent=1, ensure_ascii=False))
         _fail(reports, data_root)
     else:
         print_reports(reports, data_root)
@@ -147,29 +147,3 @@ def _counts(classes: Sequence[ClassCount]) -> Table | None:
     if len(rows) > SHOWN:
         table.add_row(f"   and {len(rows) - SHOWN} more")
     return table
-
-
-def _plain(report: Report) -> dict[str, Any]:
-    """A report as JSON has it."""
-    return {
-        "split": report.split,
-        "usable": report.sound,
-        "expected": report.part.images,
-        "failed": list(report.failed),
-        "places": [
-            {
-                "layout": place.layout,
-                "at": place.at,
-                "state": place.verdict.state,
-                "message": place.verdict.message,
-                "images": place.images,
-                "digest": place.digest,
-                "digest_as_recorded": place.recorded,
-                "classes": [vars(one) for one in place.classes],
-                "notes": [{"what": n.what, "count": n.count, "examples": list(n.examples)} for n in place.notes],
-                "decoded": place.decoded,
-                "unreadable": [{"path": path, "why": why} for path, why in place.unreadable],
-            }
-            for place in report.places
-        ],
-    }
