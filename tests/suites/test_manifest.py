@@ -184,7 +184,7 @@ def test_check_reads_every_manifest_and_points_at_an_unknown_scorer_or_recipe(fo
     edited(folder, 'headline = "energy"', 'headline = "msp"', "setup1")
     edited(folder, "lambda2 = 0.1", "lambda7 = 0.1")
     with pytest.raises(CroftbenchError, match="2 manifest"):
-        check(folder, cache)
+        check(manifests=folder, cache=cache)
     out, err = capsys.readouterr()
     assert re.search(r"error: setup1.toml:\d+: unknown scorer 'energie'. Did you mean 'energy'", err)
     assert re.search(r"error: emoji-open.toml:\d+: unknown hyper-parameter of croft 'lambda7'", err)
@@ -200,5 +200,5 @@ def test_check_compares_shipped_split_lists_with_their_recipe(folder, cache, cap
         text = path.read_text().replace(old, new)
         path.write_text(text.replace("test = 0.2", "test = 0.3") if "train = 0.7" in text else text)
     with pytest.raises(CroftbenchError):
-        check(folder, cache)
+        check(manifests=folder, cache=cache)
     assert "pacs-80-20.tsv is not what the recipe gives" in capsys.readouterr().err
