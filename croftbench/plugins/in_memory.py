@@ -59,8 +59,11 @@ def _source(thing: Any, name: str) -> str:
     """The text that defines a class or function. A notebook keeps its cells where `linecache` finds them."""
     functions = [thing] if isinstance(thing, FunctionType) else _functions(thing)
     for file in dict.fromkeys(function.__code__.co_filename for function in functions):
-        text = "".join(linecache.getlines(file))
-        for node in ast.walk(ast.parse(text)):
+        try:
+            tree = ast.parse("".join(linecache.getlines(file)))
+        except SyntaxError:  # a cell with commands of its notebook
+            continue
+        for node in ast.walk(tree):
             if isinstance(node, ast.ClassDef | ast.FunctionDef) and node.name == thing.__name__:
                 return ast.unparse(node)
     raise UsageError(
