@@ -1,4 +1,4 @@
-"""The front door: every function that a notebook calls, and that a command of the command line calls once.
+"""The front door: every function that a notebook calls, and that a command calls once (not yet `cache` and `data`).
 
 `croftbench` itself has them all, imported when they are asked for. Folders (`results`, `cache`, `data_root`,
 `manifests`) are taken by every function that reads or writes there; None means the folder's variable,
