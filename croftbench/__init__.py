@@ -5,7 +5,7 @@
     board = croftbench.run(["zero-shot", "croft", MyMethod(alpha=3)], suite="emoji-open")
     board.table
 
-What the command line does is a function here, but for `cache` and `data`; `croftbench.api` has them with their types. Importing
+What the command line does is a function here, but for `cache` and `data`; `croftbench.api` has the types. Importing
 croftbench imports no torch: what a function needs is imported when it is called. `croftbench.methods()`,
 `croftbench.scorers()`, `croftbench.suites()` and `croftbench.encoders()` list what those packages hold.
 """
