@@ -5,8 +5,8 @@
     board = croftbench.run(["zero-shot", "croft", MyMethod(alpha=3)], suite="emoji-open")
     board.table
 
-What the command line does is a function here, but for `cache` and `data`; `croftbench.api` has the types. Importing
-croftbench imports no torch: what a function needs is imported when it is called. `croftbench.methods()`,
+What the command line does is a function here; `croftbench.api` has the types. Importing croftbench imports no torch:
+what a function needs is imported when it is called. `croftbench.methods()`,
 `croftbench.scorers()`, `croftbench.suites()` and `croftbench.encoders()` list what those packages hold.
 """
 
@@ -16,6 +16,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from croftbench.api.board import Leaderboard as Leaderboard
     from croftbench.api.checking import check as check
+    from croftbench.api.disk import cached as cached
+    from croftbench.api.disk import data_status as data_status
+    from croftbench.api.disk import get_data as get_data
+    from croftbench.api.disk import prune_cache as prune_cache
+    from croftbench.api.disk import verify_data as verify_data
     from croftbench.api.evaluating import evaluate as evaluate
     from croftbench.api.inventory import describe as describe
     from croftbench.api.inventory import load_suite as load_suite
@@ -39,6 +44,7 @@ __version__ = "0.3.0"
 HOMES = {
     "board": ("Leaderboard",),
     "checking": ("check",),
+    "disk": ("cached", "data_status", "get_data", "prune_cache", "verify_data"),
     "inventory": ("describe", "load_suite", "splits"),
     "reading": (
         "compare", "export_runs", "import_runs", "leaderboard", "load_run", "load_runs", "plot", "stale_tables",

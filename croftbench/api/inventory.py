@@ -9,6 +9,7 @@ from croftbench import plugins
 from croftbench.locations import Folder, Folders
 
 if TYPE_CHECKING:
+    from croftbench.data.description import FamilyDescription, SuiteDescription
     from croftbench.suites.language import Suite
 
 Row = dict[str, Any]
@@ -80,12 +81,15 @@ def load_suite(name: str | Path, *, manifests: Folder = None) -> Suite:
     return manifest.suite(str(name), Folders.of(manifests=manifests).manifests)
 
 
-def describe(name: str, *, manifests: Folder = None) -> Row:
+def describe(name: str, *, manifests: Folder = None) -> SuiteDescription | FamilyDescription:
     """What a suite, a split or a family is made of: roles, classes, numbers, protocol, licences, citations.
+
+    Returns:
+        The parts as attributes; `to_dict()` gives them as JSON data.
 
     Raises:
         UsageError: there is none of that name; the closest one is suggested.
     """
     from croftbench.data.description import look_up
 
-    return look_up(name, Folders.of(manifests=manifests).manifests).to_dict()
+    return look_up(name, Folders.of(manifests=manifests).manifests)

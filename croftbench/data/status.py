@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from croftbench.data.roots import Roots
 from croftbench.suites import manifest, registry, suite_rules
@@ -58,6 +58,35 @@ class SuiteStatus:
     title: str
     needs: tuple[str, ...]
     lacks: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class DataStatus:
+    """What is on this machine.
+
+    Attributes:
+        data_root: where it was looked for; None for the package only.
+        splits: every split with its state.
+        suites: every suite with what it lacks.
+    """
+
+    data_root: Path | None
+    splits: tuple[SplitStatus, ...]
+    suites: tuple[SuiteStatus, ...]
+
+    @classmethod
+    def of(cls, roots: Roots) -> DataStatus:
+        """All that the manifests describe; raises what `splits` and `suites` raise."""
+        known = splits(roots)
+        return cls(roots.data, tuple(known), tuple(suites(roots, known)))
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON data."""
+        return {
+            "data_root": str(self.data_root) if self.data_root else None,
+            "splits": [asdict(one) | {"usable": one.usable} for one in self.splits],
+            "suites": [asdict(one) | {"can_run": not one.lacks} for one in self.suites],
+        }
 
 
 def splits(roots: Roots) -> list[SplitStatus]:

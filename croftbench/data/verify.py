@@ -5,9 +5,10 @@ from __future__ import annotations
 import io
 import os
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from PIL import Image
@@ -110,19 +111,64 @@ class Report:
         }
 
 
-def verify(roots: Roots, family: Family, part: Part, progress: Progress, *, deep: bool = False) -> Report:
-    """Compare a split with its manifest, wherever it is found.
+@dataclass(frozen=True)
+class Verified:
+    """Splits of one family that were compared with their manifest.
+
+    Attributes:
+        reports: one a split.
+        data: where they were looked for; None for the package.
+    """
+
+    reports: tuple[Report, ...]
+    data: Path | None
+
+    def to_dict(self) -> list[dict[str, Any]]:
+        """As JSON data."""
+        return [report.to_dict() for report in self.reports]
+
+    @property
+    def fault(self) -> DataError | None:
+        """The one line that names the first split at fault, and the next step; None where all can be used."""
+        bad = [report for report in self.reports if not report.sound]
+        if not bad:
+            return None
+        first, family = bad[0], bad[0].family
+        more = f" ({len(bad)} of {len(self.reports)} splits fall short)" if len(self.reports) > 1 else ""
+        if not first.places and not first.failed:
+            return DataError(f"{first.split} is not in {self.data}{more}.", f"`croftbench data get {family.name}`")
+        if not first.places:
+            return DataError(f"{first.split} cannot be used{more}: {first.failed[0]}.", f"See {family.homepage}")
+        best = first.places[0]
+        if best.unreadable:
+            images = "1 image" if len(best.unreadable) == 1 else f"{len(best.unreadable):,} images"
+            return DataError(
+                f"{images} of {first.split} cannot be decoded{more}, {best.unreadable[0][0]} first.",
+                "Replace them from the original archive, then verify again.",
+            )
+        return DataError(
+            f"{first.split} is incomplete{more}: {best.verdict.message}.",
+            f"Add what is missing from {family.homepage}, or `croftbench run --allow-incomplete`, which is recorded.",
+        )
+
+
+def verify(roots: Roots, family: Family, parts: Iterable[Part], progress: Progress, *, deep: bool = False) -> Verified:
+    """Compare splits of a family with their manifest, wherever they are found.
 
     Args:
         roots: where to look.
-        family: the split's.
-        part: the split.
+        family: the splits'.
+        parts: the splits.
         progress: told of decoded images.
-        deep: decode every image of the place that runs take.
+        deep: decode every image of the places that runs take.
 
     Raises:
         DataError: a folder cannot be read.
     """
+    return Verified(tuple(_report(roots, family, part, progress, deep) for part in parts), roots.data)
+
+
+def _report(roots: Roots, family: Family, part: Part, progress: Progress, deep: bool) -> Report:
     split = family.split_id(part.name)
     best = roots.locate(split)
     scanned = sorted(roots.occurrences(family.name), key=lambda one: best is None or one is not best.occurrence)

@@ -28,6 +28,19 @@ class Cached:
     age: float
 
 
+@dataclass(frozen=True)
+class Contents:
+    """A cache: its folder, and all that it holds."""
+
+    folder: Path
+    entries: tuple[Cached, ...]
+
+    @property
+    def size(self) -> int:
+        """In bytes."""
+        return sum(one.size for one in self.entries)
+
+
 def entries(cache: Path) -> Iterator[Cached]:
     """Everything the cache holds."""
     for path in sorted(path for kind in KINDS for path in cache.glob(f"{kind}/*")):

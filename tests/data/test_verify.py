@@ -39,7 +39,7 @@ def checked(tmp_path, manifests):
         family, part = registry.split(split, manifests)
         told = Counted()
         before = list(names_below(tmp_path))
-        report = verify(Roots(tmp_path, manifests), family, part, told, deep=deep)
+        (report,) = verify(Roots(tmp_path, manifests), family, [part], told, deep=deep).reports
         assert list(names_below(tmp_path)) == before, "nothing is written"
         return report, told
 
@@ -139,7 +139,7 @@ def test_a_known_variant_is_named(tmp_path, manifests):
     at = build(tmp_path, family, "domainbed").at
     next((at / "location_100").rglob("*.jpg")).unlink()
     known = replace(part, variants=(Variant(part.images - 1, "from today's link"),))
-    report = verify(Roots(tmp_path, manifests), family, known, Counted())
+    (report,) = verify(Roots(tmp_path, manifests), family, [known], Counted()).reports
     assert report.places[0].verdict.state == "variant"
     assert "from today's link" in report.places[0].verdict.message
     assert report.sound
@@ -161,6 +161,6 @@ def test_what_is_there_without_its_list_says_what_lacks(checked, tmp_path, manif
 
 def test_a_shipped_table_is_whole(manifests):
     family, part = registry.split("emoji/noto")
-    report = verify(Roots(), family, part, Counted(), deep=True)
+    (report,) = verify(Roots(), family, [part], Counted(), deep=True).reports
     assert report.sound
     assert report.places[0].decoded == part.images

@@ -12,10 +12,11 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
+from croftbench.api import inventory
 from croftbench.cli.console import out
 from croftbench.cli.data.verify import print_places
 from croftbench.cli.options import Json, Manifests
-from croftbench.data.description import FamilyDescription, SuiteDescription, images, look_up
+from croftbench.data.description import FamilyDescription, SuiteDescription, images
 from croftbench.suites.families import Family, Part
 from croftbench.suites.language import Suite
 
@@ -29,7 +30,7 @@ def describe(
     manifests: Manifests = None,
 ) -> None:
     """Describe a split or a suite: roles, classes, numbers, protocol, licence, citation."""
-    described = look_up(name, manifests)
+    described = inventory.describe(name, manifests=manifests)
     if as_json:
         typer.echo(json.dumps(described.to_dict(), indent=1, ensure_ascii=False))
     elif isinstance(described, SuiteDescription):

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
-from dataclasses import asdict
+from collections.abc import Iterable, Sequence
 from itertools import groupby
 from pathlib import Path
 
@@ -12,10 +11,10 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
+from croftbench.api import disk
 from croftbench.cli.console import note, out
 from croftbench.cli.options import DataRoot, Json, Manifests
-from croftbench.data.roots import Roots
-from croftbench.data.status import SplitStatus, SuiteStatus, splits, suites
+from croftbench.data.status import SplitStatus, SuiteStatus
 
 ROWS = 8
 """Splits of one family and one state that get a row each; more of them share one."""
@@ -27,24 +26,17 @@ def status(
     manifests: Manifests = None,
 ) -> None:
     """Show which splits are on this machine and which suites can run on them."""
-    roots = Roots(data_root, manifests)
-    known = splits(roots)
-    able = suites(roots, known)
+    here = disk.data_status(data_root=data_root, manifests=manifests)
     if as_json:
-        content = {
-            "data_root": str(data_root) if data_root else None,
-            "splits": [asdict(one) | {"usable": one.usable} for one in known],
-            "suites": [asdict(one) | {"can_run": not one.lacks} for one in able],
-        }
-        typer.echo(json.dumps(content, indent=1, ensure_ascii=False))
+        typer.echo(json.dumps(here.to_dict(), indent=1, ensure_ascii=False))
         return
-    out.print(_splits(known))
+    out.print(_splits(here.splits))
     out.print()
-    out.print(_suites(able, known))
-    _say(known, able, data_root)
+    out.print(_suites(here.suites, here.splits))
+    _say(here.splits, here.suites, here.data_root)
 
 
-def _splits(known: list[SplitStatus]) -> Table:
+def _splits(known: Sequence[SplitStatus]) -> Table:
     table = Table("split", "state", "images", "layout", "where", box=None, pad_edge=False)
     table.columns[0].no_wrap = True
     table.columns[2].justify = "right"
@@ -65,11 +57,11 @@ def _splits(known: list[SplitStatus]) -> Table:
     return table
 
 
-def _all_of(alike: list[SplitStatus]) -> str:
+def _all_of(alike: Sequence[SplitStatus]) -> str:
     return alike[0].split if len(alike) == 1 else f"{alike[0].family} ({len(alike)} splits)"
 
 
-def _row(name: str, alike: list[SplitStatus]) -> Iterable[str]:
+def _row(name: str, alike: Sequence[SplitStatus]) -> Iterable[str]:
     """The cells of splits that have one state."""
     first = alike[0]
     images, expected = sum(one.images for one in alike), sum(one.expected for one in alike)
@@ -81,7 +73,7 @@ def _row(name: str, alike: list[SplitStatus]) -> Iterable[str]:
     return (f"[{style}]{escape(cell)}[/]" for cell in cells)
 
 
-def _suites(able: list[SuiteStatus], known: list[SplitStatus]) -> Table:
+def _suites(able: Sequence[SuiteStatus], known: Sequence[SplitStatus]) -> Table:
     table = Table("suite", "", "lacks", box=None, pad_edge=False)
     table.columns[0].no_wrap = table.columns[1].no_wrap = True
     table.columns[2].overflow = "fold"
@@ -96,7 +88,7 @@ def _suites(able: list[SuiteStatus], known: list[SplitStatus]) -> Table:
     return table
 
 
-def _say(known: list[SplitStatus], able: list[SuiteStatus], root: Path | None) -> None:
+def _say(known: Sequence[SplitStatus], able: Sequence[SuiteStatus], root: Path | None) -> None:
     """What it comes to, and the next command."""
     whole = sum(one.usable for one in known)
     ready = sum(not one.lacks for one in able)

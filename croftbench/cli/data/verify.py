@@ -12,14 +12,11 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
+from croftbench.api import disk
 from croftbench.cli.console import out
 from croftbench.cli.options import DataRoot, Json, Manifests
-from croftbench.data.description import parts_of
 from croftbench.data.get.where import expected_paths
-from croftbench.data.roots import Roots
-from croftbench.data.verify import Checked, ClassCount, Report
-from croftbench.data.verify import verify as check
-from croftbench.errors import DataError, UsageError
+from croftbench.data.verify import Checked, ClassCount, Report, Verified
 from croftbench.progress import Bars
 from croftbench.suites.families import Family
 
@@ -39,31 +36,30 @@ def verify(
     manifests: Manifests = None,
 ) -> None:
     """Compare a split with its manifest: counts, strays, unreadable files. Exit 1 where it falls short."""
-    family, parts = parts_of(split, manifests)
-    if data_root is None and not family.shipped:
-        raise UsageError(f"{family.name} is not shipped.", "Say where it is: --data-root FOLDER, or CROFTBENCH_DATA.")
-    roots = Roots(data_root, manifests)
     bars = Bars()
     with bars if deep else nullcontext():
-        reports = [check(roots, family, part, bars, deep=deep) for part in parts]
+        verified = disk.verify_data(split, deep=deep, data_root=data_root, manifests=manifests, progress=bars)
     if as_json:
-        typer.echo(json.dumps([report.to_dict() for report in reports], indent=1, ensure_ascii=False))
-        _fail(reports, data_root)
+        typer.echo(json.dumps(verified.to_dict(), indent=1, ensure_ascii=False))
+        if verified.fault:
+            raise verified.fault
     else:
-        print_reports(reports, data_root)
+        print_reports(verified)
 
 
-def print_reports(reports: Sequence[Report], root: Path | None = None) -> None:
+def print_reports(verified: Verified) -> None:
     """Print what was found, and what to do.
 
     Raises:
         DataError: a split is not what it should be.
     """
+    reports = verified.reports
     for report in reports:
         _print(report)
     if not any(report.places for report in reports):
-        print_places(reports[0].family, root)
-    _fail(reports, root)
+        print_places(reports[0].family, verified.data)
+    if verified.fault:
+        raise verified.fault
     used = reports[0].family.name if len(reports) > 1 else reports[0].split
     out.print(f"{used}: nothing to do, it can be used as it is.", markup=False)
 
@@ -73,30 +69,6 @@ def print_places(family: Family, root: Path | None) -> None:
     out.print("It is looked for in:", markup=False)
     for layout, path in expected_paths(family):
         out.print(f"  {path if root is None else root / path}  ({layout})", markup=False)
-
-
-def _fail(reports: Sequence[Report], root: Path | None) -> None:
-    """Raise the one line that names the first split at fault, and the next step."""
-    bad = [report for report in reports if not report.sound]
-    if not bad:
-        return
-    first, family = bad[0], bad[0].family
-    more = f" ({len(bad)} of {len(reports)} splits fall short)" if len(reports) > 1 else ""
-    if not first.places and not first.failed:
-        raise DataError(f"{first.split} is not in {root}{more}.", f"`croftbench data get {family.name}`")
-    if not first.places:
-        raise DataError(f"{first.split} cannot be used{more}: {first.failed[0]}.", f"See {family.homepage}")
-    best = first.places[0]
-    if best.unreadable:
-        images = "1 image" if len(best.unreadable) == 1 else f"{len(best.unreadable):,} images"
-        raise DataError(
-            f"{images} of {first.split} cannot be decoded{more}, {best.unreadable[0][0]} first.",
-            "Replace them from the original archive, then verify again.",
-        )
-    raise DataError(
-        f"{first.split} is incomplete{more}: {best.verdict.message}.",
-        f"Add what is missing from {family.homepage}, or `croftbench run --allow-incomplete`, which is recorded.",
-    )
 
 
 def _print(report: Report) -> None:

@@ -1,0 +1,108 @@
+"""What is on this machine's disk: data sets, whole or not, and the cache."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from croftbench.errors import UsageError
+from croftbench.locations import Folder, Folders
+from croftbench.progress import Progress, Silent
+
+if TYPE_CHECKING:
+    from croftbench.data.get.obtain import Obtained
+    from croftbench.data.status import DataStatus
+    from croftbench.data.verify import Verified
+    from croftbench.runs.cached import Cached, Contents
+
+
+def data_status(*, data_root: Folder = None, manifests: Folder = None) -> DataStatus:
+    """Every split with its state, and every suite with what it lacks.
+
+    Raises:
+        DataError: the data folder is not there, or cannot be read. ManifestError: a manifest breaks a rule.
+    """
+    from croftbench.data.status import DataStatus
+
+    return DataStatus.of(Folders.of(data_root=data_root, manifests=manifests).roots)
+
+
+def verify_data(
+    name: str,
+    *,
+    deep: bool = False,
+    data_root: Folder = None,
+    manifests: Folder = None,
+    progress: Progress | None = None,
+) -> Verified:
+    """Compare a split, or all splits of a family, with the manifest: counts, strays, unreadable files.
+
+    Args:
+        name: "pacs/photo", or "pacs" for all.
+        deep: decode every image.
+        data_root, manifests: folders other than those of the variables.
+        progress: told of decoded images.
+
+    Returns:
+        A report a split. `fault` is the line that says what is wrong first, or None.
+
+    Raises:
+        UsageError: there is none of that name, or no data folder is known.
+        DataError: a folder cannot be read.
+    """
+    from croftbench.data.description import parts_of
+    from croftbench.data.verify import verify
+
+    folders = Folders.of(data_root=data_root, manifests=manifests)
+    family, parts = parts_of(name, folders.manifests)
+    if folders.data is None and not family.shipped:
+        raise UsageError(f"{family.name} is not shipped.", "Say where it is: --data-root FOLDER, or CROFTBENCH_DATA.")
+    return verify(folders.roots, family, parts, progress or Silent(), deep=deep)
+
+
+def get_data(
+    name: str, *, data_root: Folder = None, manifests: Folder = None, progress: Progress | None = None
+) -> Obtained:
+    """Fetch a data set into a new folder under the data root, and verify it; what is whole already stays as it is.
+
+    Args:
+        name: a split, or a family.
+        data_root, manifests: folders other than those of the variables.
+        progress: told of bytes and files.
+
+    Raises:
+        UsageError: there is none of that name, or no data folder is known.
+        ByHandError: a `DataError` whose `steps` say how a person gets it.
+        DataError: the download fails; what has arrived is kept for the next try.
+    """
+    from croftbench.data.description import parts_of
+    from croftbench.data.get.obtain import obtain
+
+    folders = Folders.of(data_root=data_root, manifests=manifests)
+    family, parts = parts_of(name, folders.manifests)
+    if folders.data is None and not family.shipped:
+        raise UsageError("`data get` needs to know where to put it.", "Say --data-root FOLDER, or set CROFTBENCH_DATA.")
+    return obtain(family, parts, folders.roots, progress or Silent())
+
+
+def cached(*, cache: Folder = None) -> Contents:
+    """What the cache holds: features, outputs of runs, descriptions of methods and encoders."""
+    from croftbench.runs.cached import Contents, entries
+
+    folder = Folders.of(cache=cache).cache
+    return Contents(folder, tuple(entries(folder)))
+
+
+def prune_cache(days: float = 30, *, cache: Folder = None) -> list[Cached]:
+    """Remove what was not used for so many days, and what killed processes left behind.
+
+    Returns:
+        What was removed. All of it can be made again.
+
+    Raises:
+        UsageError: `days` is negative.
+    """
+    from croftbench.runs.cached import prune
+
+    if not days >= 0:
+        raise UsageError(f"an entry cannot be unused for {days} days.", "Give a number of days from 0 up.")
+    return prune(Folders.of(cache=cache).cache, days)
