@@ -102,7 +102,7 @@ def _of_predictor(predict: Predicts, bench: Workbench, seeds: Sequence[int] | No
             return outputs
 
     info = plugins.describe(Predictions, bench.cache)
-    for job in planning.plan(bench.suite, info, bench.identity, seeds=seeds):
+    for job in planning.plan(bench.suite, info, bench.identity, bench.draws.content, seeds=seeds):
         result, _ = bench.run_on(bench.fold_of(job.spec, info), job.spec, info)
         for score in result.scores:
             yield {"seed": job.spec.seed, "fold": job.spec.fold} | asdict(score)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, cast
 
 from croftbench import plugins, scorers
 from croftbench.api.board import Leaderboard
+from croftbench.draw.draws import Draws
 from croftbench.encoders.identity import EMBEDDED, Identity
 from croftbench.errors import CroftbenchError, UsageError
 from croftbench.locations import Folder, Folders
@@ -156,11 +157,12 @@ def _plan(
         raise UsageError("no method was given.", "`croftbench list methods` shows what there is.")
     overrides = planning.overrides(as_settings(settings), infos)
     identity = identity_of(encoder, folders.cache, progress)
+    draws = Draws(chosen, folders.roots)
     jobs = [
         job
         for info in infos
         for job in planning.plan(
-            chosen, info, identity, seeds=seeds, shots=shots, views=views, overrides=overrides[info.name]
+            chosen, info, identity, draws.content, seeds=seeds, shots=shots, views=views, overrides=overrides[info.name]
         )
     ]
     return Plan(chosen, tuple({job.spec.run_id: job for job in jobs}.values()))

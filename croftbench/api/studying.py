@@ -122,7 +122,7 @@ def diagnose(
         bench = running.workbench(chosen, encoder, folders, device, sink)
         plans = {
             " ".join(f"{name}={value}" for name, value in cell.items()) or info.name: planning.plan(
-                chosen, info, bench.identity, seeds=seeds, overrides={**fixed, **cell}
+                chosen, info, bench.identity, bench.draws.content, seeds=seeds, overrides={**fixed, **cell}
             )
             for cell in cells
         }

@@ -41,7 +41,7 @@ def blocks(
     pool: Pool,
     starts: Sequence[int],
     size: int,
-    transforms: Callable[[int], Sequence[Transform]],
+    transforms: Callable[[int, bytes], Sequence[Transform]],
     read: Callable[[str], bytes],
 ) -> Iterator[tuple[int, Tensor]]:
     """Decode a pool block by block, in threads, one block ahead of the consumer.
@@ -50,7 +50,7 @@ def blocks(
         pool: the images.
         starts: first image of each wanted block.
         size: images per block; the pool's last block may be shorter.
-        transforms: position in the pool -> the views' transforms; all of them share one decode.
+        transforms: position in the pool and encoded bytes -> the views' transforms; all of them share one decode.
         read: path -> encoded bytes, see `roots.Roots.reader`.
 
     Yields:
@@ -62,8 +62,9 @@ def blocks(
 
     def views(position: int) -> Tensor:
         path = pool.paths[position]
-        image = decode(read(path), f"{pool.name}: {path}")
-        return torch.stack([transform(image) for transform in transforms(position)])
+        data = read(path)
+        image = decode(data, f"{pool.name}: {path}")
+        return torch.stack([transform(image) for transform in transforms(position, data)])
 
     def submit(start: int) -> tuple[int, list[Future[Tensor]]]:
         return start, [threads.submit(views, i) for i in range(start, min(start + size, len(pool.paths)))]

@@ -61,6 +61,7 @@ class Roots:
         self._tree = None if data is None else Tree(data)
         self._occurrences: dict[str, list[Occurrence]] = {}
         self._rows: dict[str, tuple[Row, ...]] = {}
+        self._sizes: dict[str, int] = {}
 
     def occurrences(self, family: str) -> list[Occurrence]:
         """Every place where a family is, the best first; see `layouts.occurrences`."""
@@ -128,12 +129,26 @@ class Roots:
             return pool.content
         return digest([self._state(path) for path in dict.fromkeys(shard_of(path)[0] for path in pool.paths)])
 
+    def size(self, split_id: str) -> int:
+        """Bytes of the files that a split's images lie in; looked up once.
+
+        Raises:
+            UsageError, DataError: as `split` says; or a file is gone.
+        """
+        if split_id not in self._sizes:
+            files = dict.fromkeys(shard_of(path)[0] for path in self.split(split_id).paths)
+            self._sizes[split_id] = sum(int(self._stat(path).st_size) for path in files)
+        return self._sizes[split_id]
+
     def _state(self, path: str) -> Sequence[object]:
+        state = self._stat(path)
+        return path, state.st_size, state.st_mtime_ns
+
+    def _stat(self, path: str) -> os.stat_result:
         try:
-            state = (self._root / path).stat()
+            return (self._root / path).stat()
         except OSError as error:
             raise _unreadable(path, error) from error
-        return path, state.st_size, state.st_mtime_ns
 
     def _from_disk(self, path: str) -> bytes:
         shard, key = shard_of(path)

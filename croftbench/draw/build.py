@@ -115,7 +115,8 @@ class _Builder:
 
     def _sources(self) -> dict[str, dict[str, str | int]]:
         """What the fold's splits are on this disk; of those that are shared out, which images do not train."""
-        sources = {split: dict(self.gatherer.met[split]) for split in sorted(self._used & set(self.gatherer.met))}
+        used = self.suite.used(self.spec, self.train)
+        sources = {split: dict(self.gatherer.met[split]) for split in sorted(used & set(self.gatherer.met))}
         if self.suite.shares and self.suite.shares.unit == "image":
             images, parts = self._home(self.spec.train)
             roles, domains = self.labels.roles(images), images.domains(parts)
@@ -249,12 +250,6 @@ class _Builder:
                 if part not in parts.setdefault(family.name, []):
                     parts[family.name].append(part)
         return parts
-
-    @property
-    def _used(self) -> set[str]:
-        """Split ids that this fold names."""
-        semantic = [split for one in self.suite.semantic for split in one.splits]
-        return {*self.spec.tested, *self.spec.val, *semantic, *(self.spec.train if self.train else ())}
 
     def _home(self, split_ids: Sequence[str]) -> tuple[Images, list[str]]:
         """The images that some splits of one family are pooled with, and the splits' parts."""

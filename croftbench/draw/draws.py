@@ -7,6 +7,7 @@ from functools import cached_property
 from croftbench.data.roots import Roots
 from croftbench.draw import build
 from croftbench.draw.splits import Fold
+from croftbench.files import digest
 from croftbench.suites import suite_rules
 from croftbench.suites.language import Suite
 
@@ -38,6 +39,23 @@ class Draws:
                 self.suite, name, seed, shots, roots=self.roots, train=train, allow_incomplete=self.allow_incomplete
             )
         return self._folds[key]
+
+    def content(self, name: str, train: bool) -> str:
+        """Digest of the images on this disk that a fold is drawn from, wherever they lie; "" where all of them ship.
+
+        "absent" where one of the fold's splits is not here: no finished run has that, and drawing says what is missing.
+        """
+        if self.shipped:
+            return ""
+        spec = next(fold for fold in self.suite.folds if fold.name == name)
+        seen = []
+        for split in sorted(self.suite.used(spec, train)):
+            located = self.roots.locate(split)
+            if located is None:
+                return "absent"
+            if not located.family.shipped:
+                seen.append((split, located.listing.digest, self.roots.size(split)))
+        return digest(seen)[:12]
 
     @cached_property
     def shipped(self) -> bool:

@@ -69,7 +69,8 @@ class Gatherer:
     Attributes:
         roots: where data are.
         allow_incomplete: take splits whose counts are not the manifest's.
-        met: what every split that was looked up is on this disk: layout, digest, number of images, state.
+        met: what every split that was looked up is on this disk: layout, digest and number of images, state,
+            bytes of the files.
     """
 
     roots: Roots
@@ -112,7 +113,7 @@ class Gatherer:
             listing = located.listing
             self.met[split_id] = {
                 "layout": located.occurrence.layout.name, "digest": listing.digest, "images": len(listing),
-                "state": located.verdict.state,
+                "state": located.verdict.state, "bytes": self.roots.size(split_id),
             }  # fmt: skip
             paths += listing.located
             codes.append(np.full(len(listing), code, dtype=np.int64))

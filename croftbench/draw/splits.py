@@ -81,7 +81,7 @@ class Fold:
         reference: positives of detection, where they are not `id`; they may be images of other roles.
         named: images of `semantic` with their own classes.
         bank: training images for scores that look at neighbours, where they are not `train`.
-        sources: split id -> what it is on this disk (layout, digest, images, state), for a run's record.
+        sources: split id -> what it is on this disk (layout, digest, images, state, bytes), for a run's record.
     """
 
     name: str

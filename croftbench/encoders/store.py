@@ -16,6 +16,7 @@ while entries are joined from their blocks.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 from collections.abc import Callable, Sequence
@@ -84,7 +85,8 @@ class FeatureStore:
     def views(self, pool: Pool, protocol: Protocol, views: int, advance: Advance = lambda n: None) -> Array:
         """(V, N, D) raw features of `views` seeded training views of each image.
 
-        View v of an image depends on the image and v alone, so asking for more views later reuses the first ones.
+        View v of an image depends on the image and v alone, so asking for more views later reuses the first ones, and
+        the same image has the same views wherever its file lies.
         """
         return np.stack([self._open(key) for key in self._views(pool, protocol, views, "image", advance)])
 
@@ -107,7 +109,7 @@ class FeatureStore:
         """Key of a pool's entry, which is there then."""
         transform = transforms.test(self.identity)
         key = self._key(kind, transform.fingerprint(), self._state(pool))
-        self._fill(pool, [key], lambda position: [transform], kind, advance)
+        self._fill(pool, [key], lambda position, data: [transform], kind, advance)
         return key
 
     def _views(
@@ -115,24 +117,28 @@ class FeatureStore:
     ) -> list[str]:
         """Keys of the views' entries, which are there then."""
         transform = transforms.train(self.identity, protocol.crop_scale, protocol.flip)
-        state = self._state(pool)
-        keys = [self._key(kind, transform.fingerprint(), state, f"view {view}") for view in range(views)]
+        state, rule = self._state(pool), "view" if pool.content else "view by bytes"
+        keys = [self._key(kind, transform.fingerprint(), state, f"{rule} {view}") for view in range(views)]
 
-        def of(position: int, view: int) -> images.Transform:
-            seed = int(digest([pool.content, pool.paths[position], view])[:12], 16)
+        def of(name: Sequence[str], view: int) -> images.Transform:
+            seed = int(digest([*name, view])[:12], 16)
             return lambda image: transform(image, seed)
+
+        def named(position: int, data: bytes) -> Sequence[str]:
+            """What an image is, for its seeds: shipped pixels have a name of their own, a file its bytes."""
+            return [pool.content, pool.paths[position]] if pool.content else [hashlib.sha256(data).hexdigest()]
 
         missing = [view for view, key in enumerate(keys) if not self._path(key).exists()]
         if missing:
             wanted = [keys[view] for view in missing]
-            self._fill(pool, wanted, lambda position: [of(position, view) for view in missing], kind, advance)
+            self._fill(pool, wanted, lambda i, data: [of(named(i, data), view) for view in missing], kind, advance)
         return keys
 
     def _fill(
         self,
         pool: Pool,
         keys: Sequence[str],
-        of: Callable[[int], Sequence[images.Transform]],
+        of: Callable[[int, bytes], Sequence[images.Transform]],
         kind: str,
         advance: Advance,
     ) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 from croftbench.errors import DataError
 from croftbench.files import canonical
+from croftbench.report import populations
 from croftbench.runs import bundle, per_image, posthoc, results
 from croftbench.runs.per_image import SplitTable
 from croftbench.runs.posthoc import Posthoc
@@ -150,11 +151,15 @@ class Row:
 
 
 def grouped(runs: Iterable[RunResult]) -> list[Row]:
-    """The runs by configuration, in the order in which each first appears."""
+    """The runs by configuration, in the order in which each first appears.
+
+    Where a fold was measured twice, because its images on disk had changed, each time is a row of its own.
+    """
     groups: dict[str, list[RunResult]] = {}
     for run in runs:
         groups.setdefault(configuration(run.spec), []).append(run)
-    ordered = [tuple(sorted(group, key=lambda run: (run.spec.seed, run.spec.fold))) for group in groups.values()]
+    apart = [part for group in groups.values() for part in populations.generations(group)]
+    ordered = [tuple(sorted(part, key=lambda run: (run.spec.seed, run.spec.fold))) for part in apart]
     names = _names([group[0].spec for group in ordered])
     return [Row(group, *name) for group, name in zip(ordered, names, strict=True)]
 
@@ -216,7 +221,8 @@ def named(specs: Sequence[RunSpec], settings_of: Callable[[RunSpec], dict[str, s
 def settings(spec: RunSpec) -> dict[str, str]:
     """What a leaderboard has no column for and may tell two configurations of a method apart, as text."""
     params = {name: value if isinstance(value, str) else canonical(value) for name, value in spec.params.items()}
-    return params | {"version": str(spec.method_version), "source": spec.source[:6], "views": str(spec.views)}
+    own = {"version": str(spec.method_version), "source": spec.source[:6], "views": str(spec.views)}
+    return params | own | {"data": spec.data[:6]}
 
 
 def marked(name: str, row: Mapping[Any, Any]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -34,6 +34,7 @@ def plan(
     suite: Suite,
     info: MethodInfo,
     identity: Identity,
+    content: Callable[[str, bool], str],
     *,
     seeds: Sequence[int] | None = None,
     shots: int | None = None,
@@ -42,6 +43,7 @@ def plan(
 ) -> list[Job]:
     """The runs of one method on one suite: one for each seed and fold.
 
+    `content` says of a fold, with or without its training images, which images it is drawn from: `Draws.content`.
     Hyper-parameters come from the method's defaults, the suite's recipe for it, and `overrides`, in this order.
 
     Raises:
@@ -53,7 +55,7 @@ def plan(
             RunSpec(
                 suite.name, suite.digest, fold.name, info.name, info.version, info.source, params,
                 identity.id, identity.weights_digest, identity.transform, shots or suite.protocol.shots,
-                seed, views or suite.protocol.views,
+                seed, views or suite.protocol.views, data=content(fold.name, info.train),
             ),
             info,
         )

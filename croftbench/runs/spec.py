@@ -23,6 +23,7 @@ class RunSpec:
         encoder, weights_digest, transform: the frozen encoder, its weights, its test transform.
         shots, seed, views: as in Protocol.
         precision: of features, logits and scores.
+        data: digest of the images on this disk that the fold is drawn from; "" where all ship with croftbench.
     """
 
     suite: str
@@ -39,8 +40,12 @@ class RunSpec:
     seed: int
     views: int
     precision: str = "float32"
+    data: str = ""
 
     @cached_property
     def run_id(self) -> str:
         """The first 12 hexadecimal digits of the specification's digest."""
-        return digest({field.name: getattr(self, field.name) for field in fields(self)})[:12]
+        content = {field.name: getattr(self, field.name) for field in fields(self)}
+        if not self.data:  # what ships is in the suite's digest
+            del content["data"]
+        return digest(content)[:12]

@@ -74,7 +74,7 @@ def search(
     suite = bench.suite
     for params in cells(grid):
         start, accuracies, aurocs = time.perf_counter(), [], []
-        for job in planning.plan(suite, info, bench.identity, seeds=seeds, overrides=params):
+        for job in planning.plan(suite, info, bench.identity, bench.draws.content, seeds=seeds, overrides=params):
             fold = bench.fold(job.spec)
             fold = replace(fold, train=own_pool(fold.train))  # whole training sets need not be encoded
             for held_out in draw.tuning_folds(fold, job.spec.seed):

@@ -259,6 +259,11 @@ class Suite:
     recipes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     notes: str = ""
 
+    def used(self, fold: FoldSpec, train: bool = True) -> set[str]:
+        """Split ids that a fold names; without those that it only trains on where `train` is False."""
+        semantic = [split for one in self.semantic for split in one.splits]
+        return {*fold.tested, *fold.val, *semantic, *(fold.train if train else ())}
+
     @cached_property
     def digest(self) -> str:
         """Of everything that decides what is evaluated; recipes are part of a run's parameters instead."""

@@ -53,7 +53,7 @@ def test_a_suite_runs_from_disk_to_table(name, manifests, data, cache, tmp_path)
     suite, roots = manifest.suite(name, manifests), Roots(data, manifests)
     bench = Workbench(suite, encoders.EMBEDDED, cache, torch.device("cpu"), roots=roots)
     info = plugins.describe("zero-shot", cache)
-    for job in planning.plan(suite, info, bench.identity, seeds=(1,)):
+    for job in planning.plan(suite, info, bench.identity, bench.draws.content, seeds=(1,)):
         run, splits = bench.run(job.spec, info)
         fold = bench.fold(job.spec, train=False)
         assert [s.name for s in splits if s.shift != "named"] == [split.name for _, split in fold.tests]
@@ -86,7 +86,7 @@ def test_an_incomplete_split_is_refused_with_the_next_command(manifests, tmp_pat
     suite = manifest.suite("domainbed-pacs", manifests)
     bench = Workbench(suite, encoders.EMBEDDED, cache, torch.device("cpu"), roots=Roots(root, manifests))
     info = plugins.describe("zero-shot", cache)
-    job = planning.plan(suite, info, bench.identity, seeds=(1,))[0]
+    job = planning.plan(suite, info, bench.identity, bench.draws.content, seeds=(1,))[0]
     with pytest.raises(DataError, match=r"pacs/photo is incomplete: .*croftbench data verify pacs/photo"):
         bench.run(job.spec, info)
     bench.draws.allow_incomplete = True
@@ -144,7 +144,9 @@ def test_images_and_shares_do_not_depend_on_what_else_is_there(manifests, data, 
 
 def one_run(bench, cache, method, fold, **settings):
     info = plugins.describe(method, cache)
-    jobs = planning.plan(bench.suite, info, bench.identity, seeds=(1,), shots=2, views=2, overrides=settings)
+    jobs = planning.plan(
+        bench.suite, info, bench.identity, bench.draws.content, seeds=(1,), shots=2, views=2, overrides=settings
+    )
     return bench.run(next(job.spec for job in jobs if job.spec.fold == fold), info)
 
 

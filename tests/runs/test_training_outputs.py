@@ -12,7 +12,7 @@ from croftbench.suites import manifest
 def test_training_images_are_encoded_alone_or_taken_from_their_pool(cache, suite_file):
     suite = manifest.suite(str(suite_file))
     bench = execute.Workbench(suite, encoders.EMBEDDED, cache, torch.device("cpu"))
-    (job,) = planning.plan(suite, plugins.describe("zero-shot", cache), bench.identity)
+    (job,) = planning.plan(suite, plugins.describe("zero-shot", cache), bench.identity, bench.draws.content)
     split = bench.fold(job.spec).train
     features = bench.features
     alone = features.images(split, "features", alone=True)
