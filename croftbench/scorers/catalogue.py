@@ -56,11 +56,11 @@ class ScorerSpec:
 SCORERS: Mapping[str, ScorerSpec] = MappingProxyType(
     {
         "energy": ScorerSpec(logits.energy),
-        "msp": ScorerSpec(logits.msp),
-        "mcm": ScorerSpec(logits.mcm),
+        "msp": ScorerSpec(logits.msp, version=2),
+        "mcm": ScorerSpec(logits.mcm, version=2),
         "max_logit": ScorerSpec(logits.max_logit),
         "max_cosine": ScorerSpec(logits.max_cosine, ("classes",)),
-        "entropy": ScorerSpec(logits.entropy),
+        "entropy": ScorerSpec(logits.entropy, version=2),
         "margin": ScorerSpec(logits.margin),
         "knn": ScorerSpec(distances.knn, ("train",)),
         "mahalanobis": ScorerSpec(distances.mahalanobis, ("train",)),
@@ -72,7 +72,7 @@ SCORERS: Mapping[str, ScorerSpec] = MappingProxyType(
         "ash_p": ScorerSpec(shaping.ash_p, ("classes",)),
         "ash_b": ScorerSpec(shaping.ash_b, ("classes",)),
         "ash_s": ScorerSpec(shaping.ash_s, ("classes",)),
-        "neglabel": ScorerSpec(negatives.neglabel, ("logits", "text")),
+        "neglabel": ScorerSpec(negatives.neglabel, ("logits", "text"), version=2),
     }
 )
 """Every score by the name that suites and the command line use."""
