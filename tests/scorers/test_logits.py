@@ -176,8 +176,8 @@ def test_what_needs_another_form_of_classifier_says_so():
         ("ash_p:p=100", "below 100"),
         ("react:sides=tow", "Did you mean 'two'"),
         ("mahalanobis:covariance=ledoit", "Did you mean 'ledoit-wolf'"),
-        ("neglabel", "neglabel needs words"),
-        ("neglabel:words=", "must be a file"),
+        ("neglabel:words=", "must be 'wordnet' or a file"),
+        ("knn:k=3,k=5", "knn's k is given twice"),
         ("msp:T=1", "no parameters"),
     ],
 )
@@ -199,7 +199,7 @@ def test_a_list_of_names():
     asked = scorers.split("knn:k=10,energy, neglabel:words=a b.txt,share=0.2,groups=5,energy:T=1,msp")
     assert [one.label for one in asked] == ["knn:k=10", "energy", "neglabel:words=a b.txt,share=0.2,groups=5", "msp"]
     assert [one.label for one in scorers.split("all")] == list(scorers.ALL)
-    assert "neglabel" not in scorers.ALL
+    assert "neglabel" in scorers.ALL
     assert len(scorers.split("energy,all")) == len(scorers.ALL)
     with pytest.raises(UsageError, match="empty list"):
         scorers.split(" , ")
