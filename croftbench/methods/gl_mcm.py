@@ -20,6 +20,7 @@ A place's feature is its own value in CLIP's last attention, not mixed with the 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -42,6 +43,7 @@ class GLMCM:
         tau: temperature of both softmaxes.
     """
 
+    ranges: ClassVar[Mapping[str, str]] = {"lambda_local": ">= 0", "tau": "> 0"}
     needs: ClassVar[Needs] = Needs(image="patches", train=False)
     version: ClassVar[int] = 2
 
