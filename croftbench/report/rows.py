@@ -156,7 +156,17 @@ def grouped(runs: Iterable[RunResult]) -> list[Row]:
         groups.setdefault(configuration(run.spec), []).append(run)
     ordered = [tuple(sorted(group, key=lambda run: (run.spec.seed, run.spec.fold))) for group in groups.values()]
     names = _names([group[0].spec for group in ordered])
-    return [Row(group, *name) for group, name in zip(ordered, names, strict=True)]
+    return [
+        Row(group, f"{method}{_found(group)}", encoder) for group, (method, encoder) in zip(ordered, names, strict=True)
+    ]
+
+
+def _found(runs: Sequence[RunResult]) -> str:
+    """How many shots there were, as " (3 of 1000 shots)", where no class had as many images as were asked for."""
+    counts = [run.env.get("shots") for run in runs]
+    most = [count["most"] for count in counts if isinstance(count, dict) and isinstance(count.get("most"), int)]
+    asked = runs[0].spec.shots
+    return f" ({max(most)} of {asked} shots)" if most and max(most) < asked else ""
 
 
 def configuration(spec: RunSpec) -> str:

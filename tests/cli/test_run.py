@@ -172,6 +172,19 @@ def test_bad_input_is_one_line_and_exit_2(croftbench, arguments, says):
     assert code in (1, 2) if "nowhere" in says else code == 2
 
 
+def test_more_shots_than_there_are_is_said_and_shown(croftbench, suite_file, tmp_path):
+    """Each class has one image in each of two training splits."""
+    few = ("--method", "linear-probe", "--shots", "1000", "--seeds", "1,2")
+    code, out, err = croftbench("run", "--suite", suite_file, *few)
+    assert code == 0, err
+    assert err.count("food: 1000 shots were asked for; a class has 2 training images.") == 1
+    assert {str(run.env["shots"]) for run in results.read_all(tmp_path / "results")} == {"{'fewest': 2, 'most': 2}"}
+    assert "linear-probe (2 of 1000 shots)" in out
+    code, out, err = croftbench("run", "--suite", suite_file, "--method", "linear-probe", "--shots", "1")
+    assert "shots were asked for" not in err
+    assert "of 1 shots" not in out
+
+
 def test_a_setting_for_one_method_counts_more_than_one_for_all(croftbench, suite_file, tmp_path):
     settings = ("--set", "croft.lambda2=0.5", "--set", "lambda2=0", "--set", "epochs=1")
     assert croftbench("run", "--suite", suite_file, "--method", "croft", "--seeds", "1", *settings)[0] == 0
