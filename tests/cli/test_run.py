@@ -172,6 +172,12 @@ def test_bad_input_is_one_line_and_exit_2(croftbench, arguments, says):
     assert code in (1, 2) if "nowhere" in says else code == 2
 
 
+def test_a_grid_names_each_value_list_once(croftbench):
+    code, _, err = croftbench("tune", "croft", "--grid", "lr=0.1", "--grid", "lr=0.2")
+    assert code == 2
+    assert "--grid lr is given twice" in error_line(err)
+
+
 def test_more_shots_than_there_are_is_said_and_shown(croftbench, suite_file, tmp_path):
     """Each class has one image in each of two training splits."""
     few = ("--method", "linear-probe", "--shots", "1000", "--seeds", "1,2")
