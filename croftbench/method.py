@@ -37,7 +37,7 @@ class Needs:
 
 @dataclass(frozen=True)
 class Outputs:
-    """What a predictor returns for B images.
+    """What a predictor returns for B images: real numbers of any type, which are read as float32.
 
     Attributes:
         logits: (B, C) class scores, already multiplied by the logit scale.

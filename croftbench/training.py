@@ -6,9 +6,9 @@ Source: the optimiser settings of LinLLLL/CRoFT (ICML 2024), inherited from CoOp
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import ClassVar, Generic, TypeVar
 
 import torch
 from torch import Tensor
@@ -33,6 +33,11 @@ class Recipe:
         weight_decay: 0.1 is what the published configuration really uses (Dassl's default there).
         warmup_lr: constant learning rate of the first epoch.
     """
+
+    ranges: ClassVar[Mapping[str, str]] = {
+        "lr": "> 0", "epochs": ">= 1", "batch": ">= 1", "momentum": ">= 0, < 1", "weight_decay": ">= 0",
+        "warmup_lr": ">= 0",
+    }  # fmt: skip
 
     lr: float = 0.002
     epochs: int = 30

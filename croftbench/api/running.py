@@ -204,6 +204,8 @@ def _complete(
         return []
     from croftbench.runs import engine, rescore  # torch, only when there is something to run
 
+    for job in todo:
+        plugins.build(job.info, job.spec.params)  # values that a method refuses are an error now, not one a run
     failures: list[tuple[Job, CroftbenchError]] = []
 
     def failed(job: Job, error: CroftbenchError) -> None:

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from croftbench.encoders.clip import Encoder
     from croftbench.encoders.identity import Identity
 
+MANY = 10_000
+"""Texts from which on encoding them is a stage of its own."""
+
 
 class Features:
     """What a frozen encoder makes of images and texts.
@@ -100,7 +103,10 @@ class Features:
 
     def encode_text(self, prompts: Sequence[str]) -> Tensor:
         """(P, D) raw text features."""
-        return torch.from_numpy(np.array(self._store.text(prompts))).to(self.device)
+        if len(prompts) <= MANY:
+            return torch.from_numpy(np.array(self._store.text(prompts))).to(self.device)
+        self.progress.stage("encoding words", len(prompts))  # a scorer's; a large encoder takes minutes on a CPU
+        return torch.from_numpy(np.array(self._store.text(prompts, self.progress.advance))).to(self.device)
 
     @cached_property
     def _store(self) -> FeatureStore:

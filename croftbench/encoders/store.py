@@ -45,6 +45,9 @@ if TYPE_CHECKING:
 Array = npt.NDArray[np.float32]
 Advance = Callable[[int], None]
 
+TEXTS = 2048
+"""Prompts between two words of progress; a multiple of what the encoder takes at once."""
+
 BLOCK = 256
 """Views decoded together and written together: the bound on memory, whatever the number of views."""
 
@@ -96,11 +99,16 @@ class FeatureStore:
         whole = self._views(pool, protocol, views, "image")
         return [View(self._open(key), self._open(place)) for key, place in zip(whole, places, strict=True)]
 
-    def text(self, prompts: Sequence[str]) -> Array:
-        """(P, D) raw text embeddings, memory-mapped."""
+    def text(self, prompts: Sequence[str], advance: Advance = lambda n: None) -> Array:
+        """(P, D) raw text embeddings, memory-mapped; `advance` is told of prompts as they are encoded."""
         key = self._key("text", list(prompts))
         if not self._path(key).exists():
-            self._save(self._path(key), [self.encoder().encode_texts(list(prompts)).cpu().numpy()])
+            parts = []
+            for start in range(0, max(1, len(prompts)), TEXTS):
+                part = list(prompts[start : start + TEXTS])
+                parts.append(self.encoder().encode_texts(part).cpu().numpy())
+                advance(len(part))
+            self._save(self._path(key), parts)
         return self._open(key)
 
     # ---------------------------------------------------------------------------------- filling

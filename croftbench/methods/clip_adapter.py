@@ -22,6 +22,7 @@ images; the paper also tries a text adapter.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -58,6 +59,7 @@ class CLIPAdapter:
         recipe: the optimiser.
     """
 
+    ranges: ClassVar[Mapping[str, str]] = {"ratio": ">= 0, <= 1", "reduction": ">= 1"}
     needs: ClassVar[Needs] = Needs()
     version: ClassVar[int] = 1
 

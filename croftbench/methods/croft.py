@@ -33,7 +33,7 @@ weight decay of 5e-4, `Recipe(weight_decay=5e-4)`, rather than the published 0.1
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal, NamedTuple
 
@@ -142,6 +142,9 @@ class CRoFT:
         recipe: the optimiser, the same for adapters and generator.
     """
 
+    ranges: ClassVar[Mapping[str, str]] = {
+        "ratio": ">= 0, <= 1", "ratio_text": ">= 0, <= 1", "lambda1": ">= 0", "lambda2": ">= 0", "gen_steps": ">= 0",
+    }  # fmt: skip
     needs: ClassVar[Needs] = Needs()
     version: ClassVar[int] = 1
 

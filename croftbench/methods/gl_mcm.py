@@ -7,7 +7,8 @@ Nothing is trained, and the class is zero-shot CLIP's. The score `gl_mcm` adds t
 place gives to any class:
 
     logits = s z t^T                                                                                      (1)
-    gl_mcm = max_c softmax( z t^T / tau )_c  +  lambda max_i,c softmax( p_i t^T / tau )_c                 (2)
+    m = max_c softmax( z t^T / tau )_c  +  lambda max_i,c softmax( p_i t^T / tau )_c                      (2)
+    gl_mcm = log m - log(1 + lambda - m) + log(C - 1),  which increases with m and does not saturate      (3)
 
     f   (B, 1 + P, D)  raw features: of the image, then of its P places     z   (B, D)     u(f_0)
     e   (C, D)         text features                                        p   (B, P, D)  u(f_1 ... f_P)
@@ -19,6 +20,7 @@ A place's feature is its own value in CLIP's last attention, not mixed with the 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -41,8 +43,9 @@ class GLMCM:
         tau: temperature of both softmaxes.
     """
 
+    ranges: ClassVar[Mapping[str, str]] = {"lambda_local": ">= 0", "tau": "> 0"}
     needs: ClassVar[Needs] = Needs(image="patches", train=False)
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
 
     lambda_local: float = 0.5
     tau: float = 1.0
@@ -57,7 +60,7 @@ class GLMCM:
 
         def predict(f: Tensor) -> Outputs:
             z, p = unit(f[:, 0]), unit(f[:, 1:])
-            score = gl_mcm(z, p, t, self.lambda_local, self.tau)  # (2)
+            score = gl_mcm(z, p, t, self.lambda_local, self.tau)  # (3)
             return Outputs(task.logit_scale * z @ t.T, z, classes=t, scores={"gl_mcm": score})  # (1)
 
         return predict

@@ -26,6 +26,7 @@ and a score that divides by it (mcm) takes another temperature than it takes els
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -48,6 +49,7 @@ class LinearProbe:
         max_iter: iterations of L-BFGS, after which the weights are taken as they are.
     """
 
+    ranges: ClassVar[Mapping[str, str]] = {"C": "> 0", "max_iter": ">= 1"}
     needs: ClassVar[Needs] = Needs()
     version: ClassVar[int] = 1
 

@@ -60,7 +60,7 @@ class LoCoOp:
     """
 
     needs: ClassVar[Needs] = Needs(image="patches", text="tower")
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
 
     n_ctx: int = 16
     lambda_ood: float = 0.25

@@ -100,7 +100,7 @@ def _by_name(name: str, cache: Path) -> MethodInfo:
     kept = cache / "methods" / f"{key[:16]}.json"
     if kept.is_file():
         data = json.loads(kept.read_text(encoding="utf-8"))
-        params = {k: Parameter(v["default"], v["kind"], tuple(v["choices"])) for k, v in data.pop("params").items()}
+        params = {k: Parameter(**v | {"choices": tuple(v["choices"])}) for k, v in data.pop("params").items()}
         return MethodInfo(**data, params=params)
     shown = prefix + (inside if inside in methods else target.rpartition(":")[2])
     source = "" if inside in BUILT_IN else file_digest(files[-1])[:12]

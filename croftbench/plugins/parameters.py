@@ -1,10 +1,16 @@
-"""Hyper-parameters of a method: the fields of its dataclass, nested ones flattened, and values read as their types."""
+"""Hyper-parameters of a method: the fields of its dataclass, nested ones flattened, and values read as their types.
+
+A dataclass says which values make sense beside its fields: `ranges: ClassVar = {"lr": "> 0", "momentum": ">= 0, < 1"}`.
+"""
 
 from __future__ import annotations
 
 import dataclasses
+import re
 import typing
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from operator import ge, gt, le, lt
 from typing import Any
 
 from croftbench.errors import UsageError
@@ -12,23 +18,35 @@ from croftbench.values import convert
 
 Value = bool | int | float | str | None
 
+LIMIT = re.compile(r"([<>]=?) (-?\d+(?:\.\d+)?)")
+COMPARE: Mapping[str, Callable[[float, float], bool]] = {">": gt, ">=": ge, "<": lt, "<=": le}
+
 
 @dataclass(frozen=True)
 class Parameter:
-    """A hyper-parameter: its default, the type its values are read as, and its choices where it has some."""
+    """A hyper-parameter.
+
+    Attributes:
+        default: of the dataclass.
+        kind: the type its values are read as.
+        choices: its values, where it has some; as text.
+        range: what a number must be, as in ">= 0, < 1"; "" for anything.
+    """
 
     default: Value
     kind: str
     choices: tuple[str, ...] = ()
+    range: str = ""
 
 
 def parameters(cls: Any, example: Any = None) -> dict[str, Parameter]:
     """Flat name -> parameter; fields of a nested dataclass stand beside the others. Defaults are those of `example`.
 
     Raises:
-        UsageError: a field without a default, two of one name, or a value that a run's record cannot hold.
+        UsageError: a field without a default, two of one name, a value that a run's record cannot hold, or a range
+            that says nothing.
     """
-    hints = _hints(cls)
+    hints, ranges = _hints(cls), getattr(cls, "ranges", {})
     flat: dict[str, Parameter] = {}
     for field in dataclasses.fields(cls):
         default = _default(field) if example is None else getattr(example, field.name)
@@ -37,14 +55,15 @@ def parameters(cls: Any, example: Any = None) -> dict[str, Parameter]:
         if dataclasses.is_dataclass(default):
             new = parameters(type(default), default)
         else:
-            new = {field.name: _parameter(f"'{field.name}' of {cls.__name__}", hints.get(field.name), default)}
+            name, limits = f"'{field.name}' of {cls.__name__}", ranges.get(field.name, "")
+            new = {field.name: _parameter(name, hints.get(field.name), default, limits)}
         if twice := flat.keys() & new.keys():
             raise UsageError(f"hyper-parameter '{min(twice)}' of {cls.__name__} is there twice.", "Rename one.")
         flat.update(new)
     return flat
 
 
-def _parameter(name: str, hint: Any, default: Any) -> Parameter:
+def _parameter(name: str, hint: Any, default: Any, limits: str = "") -> Parameter:
     if not isinstance(default, Value):
         raise UsageError(
             f"hyper-parameter {name} is a {type(default).__name__}, which a run's record cannot hold.",
@@ -54,7 +73,9 @@ def _parameter(name: str, hint: Any, default: Any) -> Parameter:
     kind = hint.__name__ if hint in (bool, int, float, str) else type(default).__name__
     if kind == "float" and isinstance(default, int):  # alpha=3 and alpha=3.0 are one configuration
         default = float(default)
-    return Parameter(default, kind, tuple(map(str, choices)))
+    if not re.fullmatch(f"({LIMIT.pattern}(, {LIMIT.pattern})*)?", limits):
+        raise UsageError(f"the range of hyper-parameter {name}, '{limits}', says nothing.", 'Example: ">= 0, < 1"')
+    return Parameter(default, kind, tuple(map(str, choices)), limits)
 
 
 def _hints(cls: Any) -> dict[str, Any]:
@@ -86,8 +107,13 @@ def typed(method: str, name: str, value: Value | str, parameter: Parameter) -> V
     """`value` as the parameter's type; text from the command line is converted.
 
     Raises:
-        UsageError: it is of another type, or none of the parameter's choices.
+        UsageError: it is of another type, out of its range, or none of the parameter's choices.
     """
     kinds = {"bool": bool, "int": int, "float": float}
     hint = f"Its default is {parameter.default}."
-    return convert(f"{method}'s {name}", str(value), kinds.get(parameter.kind, str), parameter.choices, hint)
+    read = convert(f"{method}'s {name}", str(value), kinds.get(parameter.kind, str), parameter.choices, hint)
+    if not isinstance(read, str) and not all(
+        COMPARE[sign](read, float(to)) for sign, to in LIMIT.findall(parameter.range)
+    ):
+        raise UsageError(f"{method}'s {name} must be {parameter.range}, not {read}.", hint)
+    return read

@@ -187,7 +187,8 @@ def _calibration(board: Board, rows: Sequence[BoardRow]) -> Picture:
     for axes, (shift, label, *_) in zip(plane[:2], SHIFTS[:2], strict=True):
         axes.plot([0, 1], [0, 1], color="0.6", lw=0.8, label="perfect")
         for i, row in enumerate(shown):
-            bins = calibration.reliability(row.scores("msp", shift), row.correct(shift))
+            confidence = calibration.probability(row.scores("msp", shift))  # the score is its log-odds
+            bins = calibration.reliability(confidence, row.correct(shift))
             style = {"color": hue(i), "ls": dash(i), "marker": MARKERS[i % len(MARKERS)]}
             name = f"{short(row.name, 24)}: {bins.gap:.3f}"
             axes.plot(bins.confidence, bins.accuracy, lw=1.2, ms=4, label=name, **style)

@@ -161,7 +161,17 @@ def grouped(runs: Iterable[RunResult]) -> list[Row]:
     apart = [part for group in groups.values() for part in populations.generations(group)]
     ordered = [tuple(sorted(part, key=lambda run: (run.spec.seed, run.spec.fold))) for part in apart]
     names = _names([group[0].spec for group in ordered])
-    return [Row(group, *name) for group, name in zip(ordered, names, strict=True)]
+    return [
+        Row(group, f"{method}{_found(group)}", encoder) for group, (method, encoder) in zip(ordered, names, strict=True)
+    ]
+
+
+def _found(runs: Sequence[RunResult]) -> str:
+    """How many shots there were, as " (3 of 1000 shots)", where no class had as many images as were asked for."""
+    counts = [run.env.get("shots") for run in runs]
+    most = [count["most"] for count in counts if isinstance(count, dict) and isinstance(count.get("most"), int)]
+    asked = runs[0].spec.shots
+    return f" ({max(most)} of {asked} shots)" if most and max(most) < asked else ""
 
 
 def configuration(spec: RunSpec) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -50,6 +51,7 @@ class Workbench:
         allow_incomplete: take splits whose counts are not the manifest's.
         draws: which image plays which role.
         features: what the encoder makes of images and texts.
+        said: notes that were given.
     """
 
     suite: Suite
@@ -61,6 +63,7 @@ class Workbench:
     allow_incomplete: bool = False
     draws: Draws = field(init=False)
     features: Features = field(init=False)
+    said: set[str] = field(init=False, default_factory=set)
 
     def __post_init__(self) -> None:
         self.draws = Draws(self.suite, self.roots, self.allow_incomplete)
@@ -70,6 +73,12 @@ class Workbench:
     def identity(self) -> Identity:
         """What the encoder is."""
         return self.features.identity
+
+    def say(self, message: str) -> None:
+        """A note, once."""
+        if message not in self.said:
+            self.said.add(message)
+            self.progress.note(message)
 
     def fold(self, spec: RunSpec, train: bool = True) -> Fold:
         """The fold of a run, drawn from its seed; without training images where `train` is False."""
@@ -208,8 +217,21 @@ class _Run:
             tables = self.tables(images, task, method, predictor)
             scores = tuple(scoring.score(tables, protocol.headline, protocol.id_filter, protocol.full_spectrum))
         sources = {"splits": self.fold.sources} if self.fold.sources else {}
-        env = environment.describe(self.bench.device) | sources
+        env = environment.describe(self.bench.device) | sources | self.shots()
         return RunResult(self.spec, scores, env, timings, created, needs=_needs(self.info)), tables
+
+    def shots(self) -> dict[str, dict[str, int]]:
+        """How many training images the classes have, the fewest and the most; said once where they are too few."""
+        if not self.info.train:
+            return {}
+        counts = Counter(self.fold.train.labels).values()
+        fewest, most, asked = min(counts), max(counts), self.spec.shots
+        protocol = self.bench.suite.protocol
+        uneven = protocol.sampler == "domain" or asked == protocol.shots  # by design, or a suite's own small classes
+        if most < asked or (fewest < asked and not uneven):
+            have = f"{fewest} to {most}" if fewest < most else str(most)
+            self.bench.say(f"{self.spec.suite}: {asked} shots were asked for; a class has {have} training images.")
+        return {"shots": {"fewest": fewest, "most": most}}
 
     def tables(
         self, images: Sequence[ImageFeatures], task: Task, method: Method, predictor: Predictor

@@ -17,6 +17,9 @@ from croftbench.suites.language import Suite
 if TYPE_CHECKING:
     from croftbench.encoders.identity import Identity
 
+LARGEST_SEED = 2**32 - 10_000
+"""NumPy's streams take 32 bits, and each role of images has its own, some thousands from the seed."""
+
 
 @dataclass(frozen=True)
 class Job:
@@ -47,8 +50,10 @@ def plan(
     Hyper-parameters come from the method's defaults, the suite's recipe for it, and `overrides`, in this order.
 
     Raises:
-        UsageError: an override that the method does not have, or of the wrong type.
+        UsageError: an override that the method does not have, or of the wrong type; seeds, shots or views that cannot
+            be.
     """
+    _possible(seeds or (), shots, views)
     params = info.resolve(info.recipe(suite.recipes), overrides or {})
     return [
         Job(
@@ -64,20 +69,40 @@ def plan(
     ]  # fmt: skip
 
 
+def _possible(seeds: Sequence[int], shots: int | None, views: int | None) -> None:
+    """Refuse what no run can have."""
+    for seed in seeds:
+        if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed <= LARGEST_SEED:
+            raise UsageError(f"{seed} is no seed.", f"Seeds are whole numbers from 0 to {LARGEST_SEED}.")
+    twice = [seed for i, seed in enumerate(seeds) if seed in seeds[:i]]
+    if twice:
+        raise UsageError(f"seed {twice[0]} is given twice.", "A seed gives one run; give each once.")
+    for name, count in (("shots", shots), ("views", views)):
+        if count is not None and count < 1:
+            raise UsageError(f"{name} must be at least 1, not {count}.", "Left out, it is the suite's own.")
+
+
 def overrides(settings: Iterable[str], infos: Sequence[MethodInfo]) -> dict[str, dict[str, str]]:
     """Sort `--set` arguments by method.
 
-    "name=value" is for every chosen method that has it, "method.name=value" for one.
+    "name=value" is for every chosen method that has it, "method.name=value" for one, where it counts.
 
     Raises:
-        UsageError: an argument without "=", a method that was not chosen, or a name that no chosen method has.
+        UsageError: an argument without "=", a name that is given twice, a method that was not chosen, or a name that
+            no chosen method has.
     """
     by_method: dict[str, dict[str, str]] = {info.name: {} for info in infos}
+    given: dict[str, str] = {}
     for setting in settings:
         name, equals, value = setting.partition("=")
-        method, dot, parameter = name.rpartition(".")
         if not equals or not name:
             raise UsageError(f"--set {setting} is not of the form name=value.", "Example: --set lambda2=0.03")
+        if name in given:
+            raise UsageError(f"--set {name} is given twice, as {given[name]} and as {value}.", "Give it once.")
+        given[name] = value
+    for name in sorted(given, key=lambda name: "." in name):  # what is for one method comes after what is for all
+        value = given[name]
+        method, dot, parameter = name.rpartition(".")
         if dot and method not in by_method:
             raise unknown("method in --set", method, by_method)
         takers = [info for info in infos if (info.name == method if dot else name in info.params)]

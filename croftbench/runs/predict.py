@@ -27,6 +27,9 @@ CHUNK = 4096
 PLACES = 65536
 """Places of images per call of a predictor, where it sees them: 134 MB for ViT-B/16, 262 MB of cosines of 1,000."""
 
+SLACK = 0.01
+"""How far a length may be from 1: half precision rounds by a tenth of that."""
+
 PROBED = 64
 """Images of a chunk whose logits are compared with what the class features promise."""
 
@@ -35,13 +38,14 @@ PROBED = 64
 def predict(
     predictor: Predictor, features: ImageFeatures, classes: int, scale: float, info: MethodInfo
 ) -> Iterator[Outputs]:
-    """A predictor's outputs for any number of images, in order, checked against the contract.
+    """A predictor's outputs for any number of images, in order, checked against the contract, in float32.
 
-    A transductive method sees all images at once, any other one so many that memory stays bounded.
+    A transductive method sees all images at once, any other one so many that memory stays bounded. Whole numbers and
+    truth values, such as votes, count as the numbers that they are.
 
     Raises:
-        TrainingError: outputs of the wrong shape, values that are not finite, or class features that do not give
-            the logits.
+        TrainingError: no `Outputs`, outputs of the wrong shape, values that are not finite, features that are not of
+            unit length, or class features that do not give the logits.
     """
     size = CHUNK if len(features.shape) == 2 else max(1, PLACES // features.shape[1])
     if info.transductive:
@@ -50,7 +54,7 @@ def predict(
         chunk = features[start : start + size]
         if isinstance(features, Tensor):
             chunk = chunk.clone()  # a predictor may write on what it is given; what was read is its own
-        outputs = predictor(chunk)
+        outputs = _numbers(predictor(chunk), info.name)
         _check(outputs, len(chunk), classes, scale, info.name)
         yield outputs
 
@@ -134,12 +138,30 @@ def _timed(scorer: Scorer, seconds: dict[str, float], label: str) -> Scorer:
     return timed
 
 
+def _numbers(outputs: object, name: str) -> Outputs:
+    """What a predictor returned, in float32."""
+    if not isinstance(outputs, Outputs):
+        hint = "Return croftbench.method.Outputs(logits, features)."
+        raise TrainingError(f"{name} returned a {type(outputs).__name__}, not Outputs.", hint)
+    parts = {"logits": outputs.logits, "features": outputs.features, **outputs.scores}
+    if outputs.classes is not None:
+        parts["classes"] = outputs.classes
+    for part, value in parts.items():
+        if not isinstance(value, Tensor) or value.is_complex():
+            kind = value.dtype if isinstance(value, Tensor) else type(value).__name__
+            raise TrainingError(f"{name} returned {part} of type {kind}.", "They are real numbers in a torch.Tensor.")
+    own = {part: value.float() for part, value in outputs.scores.items()}
+    classes = None if outputs.classes is None else outputs.classes.float()
+    return Outputs(outputs.logits.float(), outputs.features.float(), classes, own)
+
+
 def _check(outputs: Outputs, images: int, classes: int, scale: float, name: str) -> None:
     expected, shape = (images, classes), tuple(outputs.logits.shape)
     if shape != expected:
         raise TrainingError(f"{name} returned logits of shape {shape}, not {expected}.")
-    if len(outputs.features) != images:
-        raise TrainingError(f"{name} returned {len(outputs.features)} features for {images} images.")
+    if outputs.features.ndim != 2 or len(outputs.features) != images:
+        of = tuple(outputs.features.shape)
+        raise TrainingError(f"{name} returned features of shape {of} for {images} images.", "They are (B, D).")
     values = [outputs.logits, outputs.features, *outputs.scores.values()]
     if not all(bool(value.isfinite().all()) for value in values):
         raise TrainingError(f"{name} returned values that are not finite.", "Try a smaller --set lr= or loss weight.")
@@ -149,10 +171,22 @@ def _check(outputs: Outputs, images: int, classes: int, scale: float, name: str)
                 f"{name} returned a score '{own}' of shape {tuple(value.shape)}.",
                 "Its own scores are (B,) each, and not named like one of `croftbench list scorers`.",
             )
+    _check_lengths(outputs.features, f"{name} returned features")
     if outputs.classes is not None:
+        _check_lengths(outputs.classes, f"{name} returned class features")
         promised = scale * outputs.features[:PROBED] @ outputs.classes.T
         if promised.shape[1] != classes or not torch.allclose(promised, outputs.logits[:PROBED], rtol=1e-3, atol=1e-2):
             raise TrainingError(
                 f"{name} returned class features that do not give its logits.",
                 "Outputs.classes is for logits = logit_scale * features @ classes.T, and None for others.",
             )
+
+
+def _check_lengths(features: Tensor, whose: str) -> None:
+    """Refuse what is not of unit length: distances and cosines of it would be those of another space."""
+    lengths = features.square().sum(-1).sqrt()
+    worst = float(lengths[(lengths - 1).abs().argmax()]) if len(lengths) else 1.0
+    if abs(worst - 1) > SLACK:
+        raise TrainingError(
+            f"{whose} of length {worst:.3g}, not 1.", "Return them as croftbench.training.unit(features)."
+        )

@@ -1,6 +1,6 @@
 """The catalogue of detection scores, and reading what a user asks of it.
 
-A score is asked for by name, with parameters behind a colon: "energy", "knn:k=10", "neglabel:words=w.txt,share=0.2".
+A score is asked for by name, with parameters behind a colon: "energy", "knn:k=10", "neglabel:share=0.2,groups=50".
 Nothing here imports torch: naming, typing and listing scores is instant.
 """
 
@@ -10,12 +10,11 @@ import inspect
 import typing
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
 
 from croftbench.errors import UsageError, unknown
-from croftbench.files import file_digest
+from croftbench.files import digest, file_digest
 from croftbench.scorers import class_features, distances, logits, negatives, shaping
 from croftbench.scorers.context import Context, Scorer
 from croftbench.values import Value, convert
@@ -56,11 +55,11 @@ class ScorerSpec:
 SCORERS: Mapping[str, ScorerSpec] = MappingProxyType(
     {
         "energy": ScorerSpec(logits.energy),
-        "msp": ScorerSpec(logits.msp),
-        "mcm": ScorerSpec(logits.mcm),
+        "msp": ScorerSpec(logits.msp, version=2),
+        "mcm": ScorerSpec(logits.mcm, version=2),
         "max_logit": ScorerSpec(logits.max_logit),
         "max_cosine": ScorerSpec(logits.max_cosine, ("classes",)),
-        "entropy": ScorerSpec(logits.entropy),
+        "entropy": ScorerSpec(logits.entropy, version=2),
         "margin": ScorerSpec(logits.margin),
         "knn": ScorerSpec(distances.knn, ("train",)),
         "mahalanobis": ScorerSpec(distances.mahalanobis, ("train",)),
@@ -72,13 +71,13 @@ SCORERS: Mapping[str, ScorerSpec] = MappingProxyType(
         "ash_p": ScorerSpec(shaping.ash_p, ("classes",)),
         "ash_b": ScorerSpec(shaping.ash_b, ("classes",)),
         "ash_s": ScorerSpec(shaping.ash_s, ("classes",)),
-        "neglabel": ScorerSpec(negatives.neglabel, ("logits", "text")),
+        "neglabel": ScorerSpec(negatives.neglabel, ("logits", "text"), version=2),
     }
 )
 """Every score by the name that suites and the command line use."""
 
-ALL = tuple(name for name, spec in SCORERS.items() if all(p.default is not p.empty for p in spec.parameters.values()))
-"""What "all" stands for: every score that needs nothing from its user."""
+ALL = tuple(SCORERS)
+"""What "all" stands for: every score, with its defaults."""
 
 RULES: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     "T": (lambda v: v > 0, "above 0"),
@@ -89,7 +88,7 @@ RULES: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     "share": (lambda v: 0 < v <= 1, "above 0, at most 1"),
     "eta": (lambda v: 0 <= v <= 1, "from 0 to 1"),
     "groups": (lambda v: v >= 1, "at least 1"),
-    "words": (bool, "a file"),
+    "words": (bool, "'wordnet' or a file"),
 }
 """What a parameter may be; one name means one thing in every score."""
 
@@ -109,12 +108,13 @@ class Asked:
         return f"{self.name}:{shown}" if shown else self.name
 
     def file_digests(self) -> dict[str, str]:
-        """Parameter -> SHA-256 of the file that it names.
+        """Parameter -> SHA-256 of the file that it names; of their digests, where it names several.
 
         Raises:
             DataError: one cannot be read.
         """
-        return {k: file_digest(Path(str(v))) for k, v in self.params.items() if k == "words"}
+        named = {k: [*map(file_digest, negatives.word_files(str(v)))] for k, v in self.params.items() if k == "words"}
+        return {k: one[0] if len(one) == 1 else digest(one) for k, one in named.items()}
 
     def fit(self, context: Context) -> Scorer:
         """The score, fitted.
@@ -139,7 +139,7 @@ def parse(name: str) -> Asked:
 
     Raises:
         UsageError: an unknown score or parameter (the message suggests the closest), a value of the wrong type or out
-            of its range, or a parameter that has no default and is missing.
+            of its range, or a parameter that is given twice.
     """
     kind, _, rest = name.partition(":")
     if kind not in SCORERS:
@@ -154,10 +154,9 @@ def parse(name: str) -> Asked:
             raise unknown(f"parameter of {kind}", key, declared)
         if not equals:
             raise UsageError(f"'{setting}' in {name} is not of the form parameter=value.", "Example: knn:k=10")
+        if key in given:
+            raise UsageError(f"{kind}'s {key} is given twice, in {name}.", "Give it once.")
         given[key] = _value(kind, key, value)
-    missing = [key for key, p in declared.items() if p.default is p.empty and key not in given]
-    if missing:
-        raise UsageError(f"{kind} needs {missing[0]}.", f"Example: {kind}:{missing[0]}=path/to/words.txt")
     return Asked(kind, {key: given.get(key, p.default) for key, p in declared.items()})
 
 
@@ -184,7 +183,7 @@ def split(names: str) -> list[Asked]:
 def described() -> Iterable[dict[str, str]]:
     """Name, what it is, its citation, what it uses and its parameters, for every score."""
     for name, spec in SCORERS.items():
-        shown = (k if p.default is p.empty else f"{k}={_text(p.default)}" for k, p in spec.parameters.items())
+        shown = (f"{k}={_text(p.default)}" for k, p in spec.parameters.items())
         yield {
             "name": name,
             "what": spec.summary,

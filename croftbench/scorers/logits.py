@@ -1,10 +1,14 @@
-"""Scores of the logits alone. They carry the logit scale s already, which is how CRoFT and its baselines use them."""
+"""Scores of the logits alone. They carry the logit scale s already, which is how CRoFT and its baselines use them.
+
+Those that are probabilities are given as log-odds, see `odds`.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from croftbench.scorers.context import Context, NotApplicableError, Scorer, class_features
+from croftbench.scorers.odds import chance, top_odds, wide
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -24,24 +28,32 @@ def energy(context: Context, T: float = 1.0) -> Scorer:
 
 
 def msp(context: Context) -> Scorer:
-    """Largest softmax probability of the logits, in (1/C, 1].
+    """Log-odds of p, the largest softmax probability of the logits.
 
     A Baseline for Detecting Misclassified and Out-of-Distribution Examples in Neural Networks, ICLR 2017,
     arXiv 1610.02136.
+
+        log p - log(1 - p) = max_c logit_c - logsumexp of the other logits
+
+    It orders images as p does, which the paper has, and does not end at 1: p = 1 / (1 + e^-score).
     """
-    return lambda outputs: outputs.logits.softmax(-1).amax(-1)
+    _two_classes(context)
+    return lambda outputs: top_odds(outputs.logits).to(outputs.logits)
 
 
 def mcm(context: Context, T: float = 1.0) -> Scorer:
-    """Maximum concept matching: largest softmax probability of the cosines (logits / s) at temperature T.
+    """Maximum concept matching: log-odds of p, the largest softmax probability of the cosines (logits / s) over T.
 
     Delving into Out-of-Distribution Detection with Vision-Language Representations, NeurIPS 2022, arXiv 2211.13445.
 
-    At T = 1 / s it is `msp`; the published T is 1, which flattens: it then counts how far the best class stands out
-    from the mean of all.
+        log p - log(1 - p) + log(C - 1),  0 where all C classes are equal
+
+    It orders images as p does. At T = 1 / s it is `msp` up to the constant; the published T is 1, which flattens: it
+    then counts how far the best class stands out from the mean of all.
     """
+    C = _two_classes(context)
     s = context.logit_scale
-    return lambda outputs: (outputs.logits / (s * T)).softmax(-1).amax(-1)
+    return lambda outputs: (top_odds(wide(outputs.logits) / (s * T)) + chance(C)).to(outputs.logits)
 
 
 def max_logit(context: Context) -> Scorer:
@@ -73,11 +85,13 @@ def entropy(context: Context) -> Scorer:
     """Minus the Shannon entropy (nats) of the softmax of the logits, in [-log C, 0].
 
     A Mathematical Theory of Communication, Bell System Technical Journal 1948.
+
+    Summed in float64: in float32 it is 0 for the images that a classifier is surest of.
     """
 
     def score(outputs: Outputs) -> Tensor:
-        log_p = outputs.logits.log_softmax(-1)
-        return (log_p.exp() * log_p).sum(-1)
+        log_p = wide(outputs.logits).log_softmax(-1)
+        return (log_p.exp() * log_p).sum(-1).to(outputs.logits)
 
     return score
 
@@ -89,11 +103,21 @@ def margin(context: Context) -> Scorer:
 
     There it is the difference of the probabilities themselves.
     """
-    if len(context.classnames) < 2:
-        raise NotApplicableError("it compares two classes, and there is only one.")
+    _two_classes(context)
 
     def score(outputs: Outputs) -> Tensor:
         best = outputs.logits.topk(2, dim=-1).values
         return best[..., 0] - best[..., 1]
 
     return score
+
+
+def _two_classes(context: Context) -> int:
+    """C, at least 2.
+
+    Raises:
+        NotApplicableError: there is one class.
+    """
+    if len(context.classnames) < 2:
+        raise NotApplicableError("it compares two classes, and there is only one.")
+    return len(context.classnames)

@@ -76,6 +76,11 @@ class Accepted(NamedTuple):
 # ------------------------------------------------------------------------------------- calibration
 
 
+def probability(log_odds: ArrayLike) -> Vector:
+    """Probabilities from log-odds, 1 / (1 + e^-x): the confidences of the score 'msp', for `reliability` and `ece`."""
+    return np.exp(-np.logaddexp(0, -np.asarray(log_odds, dtype=np.float64)))
+
+
 def reliability(confidence: ArrayLike, correct: ArrayLike, count: int = BINS, adaptive: bool = False) -> Bins:
     """Accuracy by confidence.
 
@@ -91,7 +96,10 @@ def reliability(confidence: ArrayLike, correct: ArrayLike, count: int = BINS, ad
     """
     sure, right = _pairs(confidence, correct, "confidences")
     if sure.min() < -ROUNDING or sure.max() > 1 + ROUNDING:
-        raise DataError("a confidence lies outside [0, 1].", "Give the largest softmax probability: the score 'msp'.")
+        raise DataError(
+            "a confidence lies outside [0, 1].",
+            "Give the largest softmax probability: probability() of the score 'msp'.",
+        )
     inner = np.linspace(0, 1, count + 1)[1:-1]
     if adaptive:
         last = -(-np.arange(1, count) * len(sure) // count) - 1  # position of each bin's largest confidence

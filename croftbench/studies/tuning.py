@@ -49,13 +49,15 @@ def parse_grid(settings: Sequence[str], info: MethodInfo) -> dict[str, list[Valu
     """Arguments of the form "name=a,b,c" -> typed values by hyper-parameter.
 
     Raises:
-        UsageError: not of that form, an unknown name, or a value of the wrong type.
+        UsageError: not of that form, an unknown name or one that is given twice, or a value of the wrong type.
     """
     grid: dict[str, list[Value]] = {}
     for setting in settings:
         name, equals, values = setting.partition("=")
         if not equals or not values:
             raise UsageError(f"--grid {setting} is not of the form name=a,b,c.", "Example: --grid lambda2=0,0.01,0.1")
+        if name in grid:
+            raise UsageError(f"--grid {name} is given twice.", "Give all its values at once: name=a,b,c.")
         grid[name] = [info.resolve({name: value})[name] for value in values.split(",")]
     if not grid:
         raise UsageError("no grid was given.", "Example: --grid lambda2=0,0.01,0.1")

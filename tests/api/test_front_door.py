@@ -109,6 +109,20 @@ def test_a_method_that_cannot_be_recorded_is_refused(folders, suite_file):
         croftbench.run(dict, suite_file, **folders)
 
 
+@pytest.mark.parametrize(
+    ("asked", "says"),
+    [
+        ({"shots": 0}, "shots must be at least 1, not 0"),
+        ({"views": -1}, "views must be at least 1"),
+        ({"seeds": [1.5]}, "1.5 is no seed"),
+        ({"settings": ["lr=1", "lr=1"]}, "lr is given twice"),
+    ],
+)
+def test_what_no_run_can_have_is_refused(folders, suite_file, asked, says):
+    with pytest.raises(UsageError, match=says):
+        croftbench.run("linear-probe" if "lr" not in says else "croft", suite_file, **asked, **folders)
+
+
 CELL = """
 from dataclasses import dataclass
 from typing import ClassVar

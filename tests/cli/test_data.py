@@ -420,7 +420,8 @@ def test_get_never_touches_what_is_there(croftbench, published, root):
 
 
 def test_get_of_what_ships_and_get_without_a_root(croftbench, monkeypatch):
-    assert "ships with croftbench" in croftbench("get", "emoji")[1]
+    for name in ("emoji", "wordnet"):
+        assert "ships with croftbench" in croftbench("get", name)[1]
     monkeypatch.delenv("CROFTBENCH_DATA")
     code, _, err = croftbench("get", "pacs")
     assert code == 2

@@ -149,6 +149,16 @@ def test_an_installed_package_adds_a_method(cache, suite_file, tmp_path):
         (["--method", "croft", "--encoder", "ViT-B-61/openai"], "Did you mean"),
         (["--method", "croft", "--encoder", "ViT-B-16@nowhere.safetensors"], "nowhere.safetensors"),
         (["--method", "croft", "--seeds", "one"], "--seeds one"),
+        (["--method", "croft", "--seeds", "-1"], "-1 is no seed"),
+        (["--method", "croft", "--seeds", "4294967295"], "4294967295 is no seed"),
+        (["--method", "croft", "--seeds", "1,2,1"], "seed 1 is given twice"),
+        (["--method", "croft", "--seeds", "0,0"], "seed 0 is given twice"),
+        (["--method", "croft", "--set", "lr=-1"], "croft's lr must be > 0, not -1.0"),
+        (["--method", "coop,croft", "--set", "epochs=0"], "epochs must be >= 1, not 0"),
+        (["--method", "croft", "--set", "batch=0"], "croft's batch must be >= 1, not 0"),
+        (["--method", "croft", "--set", "momentum=1"], "croft's momentum must be >= 0, < 1, not 1.0"),
+        (["--method", "croft", "--set", "lr=1", "--set", "lr=2"], "--set lr is given twice, as 1 and as 2"),
+        (["--method", "coop", "--set", "n_ctx=0"], "coop refuses its hyper-parameters: n_ctx must be 1 or more"),
         (["--method", "croft", "--device", "gpu"], "device"),
         (["--method", ""], "empty list"),
         (["--method", "croft", "--shots", "0"], "--shots"),
@@ -160,6 +170,32 @@ def test_bad_input_is_one_line_and_exit_2(croftbench, arguments, says):
     assert says in error_line(err)
     assert out == ""
     assert code in (1, 2) if "nowhere" in says else code == 2
+
+
+def test_a_grid_names_each_value_list_once(croftbench):
+    code, _, err = croftbench("tune", "croft", "--grid", "lr=0.1", "--grid", "lr=0.2")
+    assert code == 2
+    assert "--grid lr is given twice" in error_line(err)
+
+
+def test_more_shots_than_there_are_is_said_and_shown(croftbench, suite_file, tmp_path):
+    """Each class has one image in each of two training splits."""
+    few = ("--method", "linear-probe", "--shots", "1000", "--seeds", "1,2")
+    code, out, err = croftbench("run", "--suite", suite_file, *few)
+    assert code == 0, err
+    assert err.count("food: 1000 shots were asked for; a class has 2 training images.") == 1
+    assert {str(run.env["shots"]) for run in results.read_all(tmp_path / "results")} == {"{'fewest': 2, 'most': 2}"}
+    assert "linear-probe (2 of 1000 shots)" in out
+    code, out, err = croftbench("run", "--suite", suite_file, "--method", "linear-probe", "--shots", "1")
+    assert "shots were asked for" not in err
+    assert "of 1 shots" not in out
+
+
+def test_a_setting_for_one_method_counts_more_than_one_for_all(croftbench, suite_file, tmp_path):
+    settings = ("--set", "croft.lambda2=0.5", "--set", "lambda2=0", "--set", "epochs=1")
+    assert croftbench("run", "--suite", suite_file, "--method", "croft", "--seeds", "1", *settings)[0] == 0
+    (run,) = results.read_all(tmp_path / "results")
+    assert run.spec.params["lambda2"] == 0.5
 
 
 def test_a_loss_that_is_not_finite_stops_only_that_method(croftbench, suite_file, tmp_path):

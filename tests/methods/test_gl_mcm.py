@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 
+from croftbench import scorers
 from croftbench.method import Examples, Task
 from croftbench.methods.gl_mcm import GLMCM
 from croftbench.methods.zero_shot import ZeroShot
@@ -35,8 +36,9 @@ def test_the_score_written_out(task: Task, images: torch.Tensor, weight: float, 
         return max(powers) / sum(powers)
 
     for image, score in zip(images, found, strict=True):
-        expected = likeliest(image[0]) + weight * max(likeliest(place) for place in image[1:])
-        assert score.item() == pytest.approx(expected, rel=1e-12)
+        published = likeliest(image[0]) + weight * max(likeliest(place) for place in image[1:])
+        expected = math.log(published / (1 + weight - published)) + math.log(len(task.text) - 1)
+        assert score.item() == pytest.approx(expected, abs=1e-10)
 
 
 def test_the_classes_are_those_of_zero_shot_clip(task: Task, images: torch.Tensor) -> None:
@@ -48,8 +50,17 @@ def test_the_classes_are_those_of_zero_shot_clip(task: Task, images: torch.Tenso
 
 def test_without_weight_it_is_mcm(task: Task, images: torch.Tensor) -> None:
     outputs = GLMCM(lambda_local=0.0).fit(task)(images)
-    mcm = (outputs.logits / task.logit_scale).softmax(-1).amax(-1)
-    torch.testing.assert_close(outputs.scores["gl_mcm"], mcm)
+    context = scorers.Context(pytest.fail, torch.zeros(1), task.logit_scale, task.classnames, ["{}"], pytest.fail)
+    torch.testing.assert_close(outputs.scores["gl_mcm"], scorers.fit("mcm", context)(outputs))
+
+
+def test_a_sure_image_is_told_from_a_surer_one() -> None:
+    """At a low temperature both probabilities are 1 in float32, and their sum a constant."""
+    t = unit(torch.eye(3) + 0.1)
+    z = unit(t[:1] + torch.tensor([[0.0, 0.3, 0.0], [0.0, 0.2, 0.0], [0.0, 0.1, 0.0]]))
+    scores = gl_mcm(z, z[:, None], t, tau=0.01)
+    assert scores.dtype == torch.float32
+    assert scores[0] < scores[1] < scores[2]
 
 
 def test_order_of_places_and_classes_does_not_matter(images: torch.Tensor) -> None:

@@ -1,5 +1,6 @@
 """Finding methods and typing their hyper-parameters, as a user meets them."""
 
+import re
 import subprocess
 import sys
 
@@ -120,3 +121,25 @@ def test_a_described_method_needs_no_torch_the_second_time(tmp_path):
     )
     done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["1.0", "False"]
+
+
+def test_a_users_ranges_are_kept(mine, tmp_path):
+    """Those of a nested recipe too; and from the cache as from the class."""
+    ranges = '    ranges: ClassVar = {"temperature": "> 0", "power": ">= 1, < 4"}\n    temperature'
+    mine.write_text(MINE.replace("    temperature", ranges, 1))
+    for _ in range(2):
+        info = plugins.describe(f"{mine}:Mine", tmp_path)
+        assert info.resolve({"power": "3", "temperature": "0.1"})["power"] == 3
+        for name, value, says in (
+            ("temperature", "0", "Mine's temperature must be > 0, not 0.0. Its default is 1.0."),
+            ("power", "4", "Mine's power must be >= 1, < 4, not 4."),
+            ("lr", "-0.1", "Mine's lr must be > 0, not -0.1."),
+        ):
+            with pytest.raises(UsageError, match=re.escape(says)):
+                info.resolve({name: value})
+
+
+def test_a_range_that_says_nothing_is_told(mine, tmp_path):
+    mine.write_text(MINE.replace("    temperature", '    ranges: ClassVar = {"power": "positive"}\n    temperature', 1))
+    with pytest.raises(UsageError, match="'power' of Mine, 'positive', says nothing"):
+        plugins.describe(f"{mine}:Mine", tmp_path)

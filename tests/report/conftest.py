@@ -105,7 +105,8 @@ def measure(tmp_path: Path) -> Callable[..., RunSpec]:
             labels = draw.integers(0, 5, n) if shift != "semantic" else np.full(n, -1)
             logits[np.arange(n), labels] += shown
             total = np.exp(logits).sum(1)
-            scores = {"energy": np.log(total), "msp": np.exp(logits.max(1)) / total}
+            best = np.exp(logits.max(1))
+            scores = {"energy": np.log(total), "msp": np.log(best / (total - best))}
             return SplitTable(
                 name, shift, labels, logits.argmax(1), {k: v.astype(np.float32) for k, v in scores.items()}
             )

@@ -160,7 +160,8 @@ def test_calibration_shows_the_numbers_of_the_library(filled):
     _, _, rows = picture(folder, suite, "calibration", "zero-shot")
     row = rows[-1]
     text = words(folder, suite, "calibration", "zero-shot")
-    ece = [calibration.ece(row.scores("msp", shift), row.correct(shift)) for shift in ("id", "covariate")]
+    sure = {shift: calibration.probability(row.scores("msp", shift)) for shift in ("id", "covariate")}
+    ece = [calibration.ece(confidence, row.correct(shift)) for shift, confidence in sure.items()]
     areas = []
     for splits in row.tables:
         scores = np.concatenate([split.scores["energy"] for split in splits])

@@ -48,9 +48,9 @@ def test_what_is_missing(tmp_path, monkeypatch):
     words = tmp_path / "w.txt"
     words.write_text("tree")
     neglabel = f"neglabel:words={words},share=1,groups=1"
-    files = scorers.parse(neglabel).file_digests()
+    files, version = scorers.parse(neglabel).file_digests(), scorers.SCORERS["neglabel"].version
     record = Posthoc(SPEC).with_more(
-        [scored("knn"), scored("vim", not_applicable="why"), scored(neglabel, files=files)], {}
+        [scored("knn"), scored("vim", not_applicable="why"), scored(neglabel, files=files, version=version)], {}
     )
 
     def missing(names, among=()):

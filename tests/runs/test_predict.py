@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 
@@ -45,7 +46,12 @@ def test_images_come_in_chunks_unless_the_method_is_transductive(monkeypatch):
     ("wrong", "says"),
     [
         (lambda f: {"logits": torch.zeros(len(f), C + 1)}, "logits of shape"),
-        (lambda f: {"features": torch.zeros(1, D)}, "1 features for 10 images"),
+        (lambda f: {"features": torch.zeros(1, D)}, r"features of shape \(1, 4\) for 10 images"),
+        (lambda f: {"features": 3 * f / f.norm(dim=1, keepdim=True)}, "features of length 3, not 1.*unit"),
+        (lambda f: {"features": f.new_zeros(len(f), D)}, "features of length 0, not 1"),
+        (lambda f: {"classes": 2 * W}, "class features of length 2, not 1"),
+        (lambda f: {"logits": torch.zeros(len(f), C, dtype=torch.complex64)}, "logits of type torch.complex64"),
+        (lambda f: {"logits": np.zeros((len(f), C))}, "logits of type ndarray"),
         (lambda f: {"logits": torch.full((len(f), C), float("nan"))}, "not finite"),
         (lambda f: {"scores": {"own": torch.full((len(f),), float("inf"))}}, "not finite"),
         (lambda f: {"scores": {"own": torch.zeros(len(f), 1)}}, r"score 'own' of shape \(10, 1\)"),
@@ -64,3 +70,21 @@ def test_a_predictor_may_write_on_what_it_is_given():
     before = images.clone()
     predict(lambda f: honest(f.mul_(2)), images)
     assert torch.equal(images, before)
+
+
+def test_what_is_not_outputs_is_told():
+    with pytest.raises(TrainingError, match="m returned a Tensor, not Outputs"):
+        predict(lambda f: f @ W.T, torch.randn(10, D))
+
+
+@pytest.mark.parametrize("kind", [torch.int64, torch.bool, torch.float16, torch.float64])
+def test_votes_and_other_precisions_count_as_numbers(kind):
+    def votes(f):
+        outputs = honest(f)
+        chosen = torch.nn.functional.one_hot(outputs.logits.argmax(1), C)
+        return Outputs(chosen.to(kind), outputs.features, scores={"own": chosen[:, 0].to(kind)})
+
+    images = torch.randn(10, D)
+    (found,) = predict(votes, images)
+    assert (found.logits.dtype, found.features.dtype, found.scores["own"].dtype) == (torch.float32,) * 3
+    assert torch.equal(found.logits.argmax(1), honest(images).logits.argmax(1))

@@ -30,15 +30,27 @@ def score(name: str, *logits: list[float], scale: float = SCALE) -> list[float]:
 
 def softmax(logits: list[float]) -> list[float]:
     weights = [math.exp(one) for one in logits]
-    return [one / sum(weights) for one in weights]
+    return [one / math.fsum(weights) for one in weights]
 
+
+def odds(p: float) -> float:
+    """Log-odds; as many digits as p and 1 - p have."""
+    return math.log(p) - math.log1p(-p)
+
+
+PUBLISHED = {
+    "msp": lambda logits: max(softmax(logits)),
+    "mcm": lambda logits: max(softmax([one / SCALE for one in logits])),
+    "mcm:T=0.05": lambda logits: max(softmax(logits)),
+}
+"""Scores that are given as log-odds of what is published."""
 
 STATEMENTS = {
     "energy": lambda logits: math.log(sum(map(math.exp, logits))),
     "energy:T=3": lambda logits: 3 * math.log(sum(math.exp(one / 3) for one in logits)),
-    "msp": lambda logits: max(softmax(logits)),
-    "mcm": lambda logits: max(softmax([one / SCALE for one in logits])),
-    "mcm:T=0.05": lambda logits: max(softmax(logits)),
+    "msp": lambda logits: odds(PUBLISHED["msp"](logits)),
+    "mcm": lambda logits: odds(PUBLISHED["mcm"](logits)) + math.log(len(logits) - 1),
+    "mcm:T=0.05": lambda logits: odds(PUBLISHED["mcm:T=0.05"](logits)) + math.log(len(logits) - 1),
     "max_logit": max,
     "max_cosine": lambda logits: max(logits) / SCALE,
     "entropy": lambda logits: sum(p * math.log(p) for p in softmax(logits)),
@@ -52,10 +64,42 @@ def test_every_score_of_the_logits_is_stated():
     assert alone == {name.partition(":")[0] for name in STATEMENTS} | {"ash_p", "ash_b", "ash_s"}
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", sorted(STATEMENTS.keys() - PUBLISHED.keys()))
 @given(rows)
 def test_statements(name, logits):
     assert score(name, logits) == [pytest.approx(STATEMENTS[name](logits), abs=1e-9)]
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+@given(rows)
+def test_log_odds_are_those_of_the_published_probability(name, logits):
+    (given_,) = score(name, logits)
+    shift = math.log(len(logits) - 1) if name.startswith("mcm") else 0.0
+    assert 1 / (1 + math.exp(shift - given_)) == pytest.approx(PUBLISHED[name](logits), abs=1e-10)
+    if PUBLISHED[name](logits) < 0.99:  # nearer to 1, 1 - p has no digits left to compare with
+        assert given_ == pytest.approx(STATEMENTS[name](logits), abs=1e-10)
+
+
+@pytest.mark.parametrize("name", ["msp", "mcm:T=0.01", "entropy", "margin"])
+def test_the_surest_images_do_not_tie(name):
+    """Cosines of .30, .31 ... with one class and 0 with the others: float32 probabilities are all exactly 1."""
+    logits = torch.zeros(20, 5)
+    logits[:, 2] = 100 * torch.linspace(0.30, 0.49, 20)
+    assert (logits.softmax(1).amax(1) == 1).all()
+    context = Context(pytest.fail, torch.zeros(1), 100.0, list("abcde"), ["{}"], pytest.fail)
+    scores = scorers.fit(name, context)(Outputs(logits, logits))
+    assert scores.dtype == torch.float32
+    assert (scores.diff() > 0).all()
+
+
+def test_a_thousand_near_equal_classes_do_not_tie():
+    """MCM's probabilities are all near 1/C: its log-odds are counted from there, where float32 is fine enough."""
+    cosines = 0.2 + 0.01 * torch.randn(4000, 1000, generator=torch.Generator().manual_seed(0))
+    context = Context(pytest.fail, torch.zeros(1), 100.0, list(map(str, range(1000))), ["{}"], pytest.fail)
+    scores = scorers.fit("mcm", context)(Outputs(100 * cosines, cosines))
+    published = (100 * cosines).double().div(100).softmax(1).amax(1)
+    assert len(scores.unique()) >= 0.998 * len(published.unique())
+    assert (published[scores.argsort()].diff() > -1e-11).all()
 
 
 @pytest.mark.parametrize("part", ["val", "test", "ood"])
@@ -109,8 +153,9 @@ def test_large_logits_do_not_overflow(name):
 
 def test_what_needs_another_form_of_classifier_says_so():
     context = Context(pytest.fail, torch.zeros(1), SCALE, ["cat"], ["{}"], pytest.fail)
-    with pytest.raises(NotApplicableError, match="only one"):
-        scorers.fit("margin", context)
+    for name in ("margin", "msp", "mcm"):
+        with pytest.raises(NotApplicableError, match="only one"):
+            scorers.fit(name, context)
     with pytest.raises(NotApplicableError, match="not scaled cosines"):
         scorers.fit("max_cosine", context)(Outputs(torch.zeros(2, 1), torch.zeros(2, 3)))
 
@@ -131,8 +176,8 @@ def test_what_needs_another_form_of_classifier_says_so():
         ("ash_p:p=100", "below 100"),
         ("react:sides=tow", "Did you mean 'two'"),
         ("mahalanobis:covariance=ledoit", "Did you mean 'ledoit-wolf'"),
-        ("neglabel", "neglabel needs words"),
-        ("neglabel:words=", "must be a file"),
+        ("neglabel:words=", "must be 'wordnet' or a file"),
+        ("knn:k=3,k=5", "knn's k is given twice"),
         ("msp:T=1", "no parameters"),
     ],
 )
@@ -154,7 +199,7 @@ def test_a_list_of_names():
     asked = scorers.split("knn:k=10,energy, neglabel:words=a b.txt,share=0.2,groups=5,energy:T=1,msp")
     assert [one.label for one in asked] == ["knn:k=10", "energy", "neglabel:words=a b.txt,share=0.2,groups=5", "msp"]
     assert [one.label for one in scorers.split("all")] == list(scorers.ALL)
-    assert "neglabel" not in scorers.ALL
+    assert "neglabel" in scorers.ALL
     assert len(scorers.split("energy,all")) == len(scorers.ALL)
     with pytest.raises(UsageError, match="empty list"):
         scorers.split(" , ")

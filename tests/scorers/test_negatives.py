@@ -11,11 +11,11 @@ import torch
 from croftbench import scorers
 from croftbench.errors import DataError, UsageError
 from croftbench.method import Outputs
-from croftbench.scorers import Context, NotApplicableError
+from croftbench.scorers import Context, NotApplicableError, negatives
 
 SCALE, D = 30.0, 8
 CLASSES = ["red_fox", "owl", "bus"]
-TEMPLATES = ["a {}.", "the {}"]
+NOUN, ADJECTIVE = "the nice {}", "This is a {} photo"
 WORDS = [f"word {i}" for i in range(20)]
 
 
@@ -28,8 +28,13 @@ def unit(x):
     return x / np.linalg.norm(x)
 
 
-def feature(name):
-    return unit(np.mean([unit(vector(t.format(name.replace("_", " ")))) for t in TEMPLATES], axis=0))
+def feature(name, prompt=NOUN):
+    return unit(vector(prompt.format(name.replace("_", " "))))
+
+
+def published(score):
+    """The mean over groups of the probability of the classes, which the score is the log-odds of."""
+    return 1 / (1 + math.exp(-score))
 
 
 @pytest.fixture
@@ -37,7 +42,7 @@ def context():
     def encode(prompts):
         return torch.tensor(np.stack([vector(prompt) for prompt in prompts]))
 
-    return Context(pytest.fail, torch.zeros(3), SCALE, CLASSES, TEMPLATES, encode)
+    return Context(pytest.fail, torch.zeros(3), SCALE, CLASSES, ["a suite's {}"], encode)
 
 
 @pytest.fixture
@@ -57,10 +62,10 @@ def write(tmp_path):
     return save
 
 
-def mined(words, share, eta):
+def mined(words, share, eta, prompt=NOUN):
     """The words whose eta-quantile of -cos over classes is largest."""
     classes = [feature(name) for name in CLASSES]
-    d = {word: np.quantile([-(feature(word) @ c) for c in classes], eta) for word in words}
+    d = {word: np.quantile([-(feature(word, prompt) @ c) for c in classes], eta) for word in words}
     return sorted(words, key=lambda word: -d[word])[: int(len(words) * share)]
 
 
@@ -70,18 +75,54 @@ def test_one_group_is_the_sum_of_the_softmax(context, outputs, write):
     for score, z, logits in zip(scores, outputs.features.numpy(), outputs.logits.numpy(), strict=True):
         inside = sum(math.exp(logit / 2) for logit in logits)
         outside = sum(math.exp(SCALE * z @ feature(word) / 2) for word in words)
-        assert float(score) == pytest.approx(inside / (inside + outside), abs=1e-9)
+        assert published(score) == pytest.approx(inside / (inside + outside), abs=1e-10)
 
 
 def test_groups_share_the_words_out_and_drop_the_rest(context, outputs, write):
-    words = mined(WORDS, 0.55, 0.5)  # 11 words: two in each of five groups, one dropped
-    order = torch.randperm(11, generator=torch.Generator().manual_seed(0)).tolist()[:10]
+    words = mined(WORDS, 0.55, 0.5)  # 11 words: two in each of five groups, and the nearest of them dropped
+    order = torch.randperm(10, generator=torch.Generator().manual_seed(0)).tolist()
     groups = [[words[order[2 * g]], words[order[2 * g + 1]]] for g in range(5)]
     scores = scorers.fit(f"neglabel:words={write(*WORDS)},share=0.55,eta=0.5,groups=5", context)(outputs)
     for score, z, logits in zip(scores, outputs.features.numpy(), outputs.logits.numpy(), strict=True):
         inside = sum(map(math.exp, logits))
         parts = [inside / (inside + sum(math.exp(SCALE * z @ feature(word)) for word in group)) for group in groups]
-        assert float(score) == pytest.approx(np.mean(parts), abs=1e-9)
+        assert published(score) == pytest.approx(np.mean(parts), abs=1e-10)
+
+
+def test_nouns_and_adjectives_are_mined_apart_and_prompted_apart(context, outputs, tmp_path):
+    kinds = [f"kind {i}" for i in range(10)]
+    (tmp_path / "nouns.txt").write_text("\n".join(WORDS), encoding="utf-8")
+    (tmp_path / "adjectives.txt").write_text("\n".join([*kinds, WORDS[0]]), encoding="utf-8")  # a noun already
+    scores = scorers.fit(f"neglabel:words={tmp_path},share=0.3,groups=1", context)(outputs)
+    far = [feature(word) for word in mined(WORDS, 0.3, 0.05)]
+    far += [feature(word, ADJECTIVE) for word in mined(kinds, 0.3, 0.05, ADJECTIVE)]
+    assert len(far) == 6 + 3
+    for score, z, logits in zip(scores, outputs.features.numpy(), outputs.logits.numpy(), strict=True):
+        inside, outside = sum(map(math.exp, logits)), sum(math.exp(SCALE * z @ n) for n in far)
+        assert published(score) == pytest.approx(inside / (inside + outside), abs=1e-10)
+
+
+def test_the_shipped_words_are_the_default():
+    """NegLabel's corpus: first words of WordNet's synsets, in lower case, without animals and food."""
+    asked = scorers.parse("neglabel")
+    nouns, adjectives = (path.read_text(encoding="utf-8").splitlines() for path in negatives.word_files("wordnet"))
+    assert (len(nouns), len(adjectives)) == (58_514, 12_280)
+    assert not set(nouns) & set(adjectives)
+    assert {"entity", "umbrella", "act of god"} <= set(nouns)
+    assert not {"aardvark", "poodle", "pizza"} & set(nouns)
+    assert {"abaxial", "lively"} <= set(adjectives)
+    assert asked.file_digests() == scorers.parse("neglabel:words=wordnet").file_digests()
+    assert asked.label == "neglabel"
+
+
+def test_sure_images_do_not_tie(context, outputs, write):
+    scorer = scorers.fit(f"neglabel:words={write(*WORDS)},share=1,groups=2", context)
+    z = outputs.features[:1].expand(9, -1).float()
+    logits = torch.full((9, 3), -60.0)
+    logits[:, 1] = torch.linspace(60, 80, 9)
+    scores = scorer(Outputs(logits, z))
+    assert (scores.sigmoid() == 1).all()
+    assert (scores.diff() > 0).all()
 
 
 def test_classes_and_repetitions_are_no_negative_labels(context, outputs, write):

@@ -136,3 +136,8 @@ def test_accepted_agrees_with_the_curve(images):
 def test_bad_input_is_one_clear_error(call, message):
     with pytest.raises(DataError, match=message):
         call()
+
+
+def test_confidences_come_from_log_odds():
+    assert calibration.probability([0.0, np.log(3), -np.log(3)]) == pytest.approx([0.5, 0.75, 0.25])
+    assert calibration.probability([800.0, -800.0]).tolist() == [1.0, 0.0]

@@ -202,3 +202,8 @@ def test_check_compares_shipped_split_lists_with_their_recipe(folder, cache, cap
     with pytest.raises(CroftbenchError):
         check(manifests=folder, cache=cache)
     assert "pacs-80-20.tsv is not what the recipe gives" in capsys.readouterr().err
+
+
+def test_mcm_has_its_authors_prompt_and_the_others_the_fields():
+    assert manifest.suite("imagenet-mcm").templates == ("a photo of a {}",)
+    assert manifest.suite("imagenet-openood").templates == ("a photo of a {}.",)

@@ -19,6 +19,9 @@ def get(
     manifests: Manifests = None,
 ) -> None:
     """Fetch a data set into a new folder under the data root, or say how to get it by hand."""
+    if split == "wordnet":  # words, not images, so no family; one looks for them here all the same
+        out.print("wordnet ships with croftbench; there is nothing to get: --scorers neglabel reads it.", markup=False)
+        return
     if not sys.stderr.isatty():
         from huggingface_hub.utils.tqdm import disable_progress_bars
 
