@@ -10,6 +10,7 @@ import numpy as np
 from croftbench.errors import DataError, UsageError, unknown
 from croftbench.report.board_rows import BoardRow
 from croftbench.report.cells import images
+from croftbench.report.columns import DETECTION, MEAN
 from croftbench.report.rows import marked
 from croftbench.report.style import (
     HUES,
@@ -24,7 +25,7 @@ from croftbench.report.style import (
     short,
     style,
 )
-from croftbench.report.tables import DETECTION, MEAN, Board
+from croftbench.report.tables import Board
 from croftbench.runs.per_image import SplitTable
 from croftbench.stats import calibration, metrics
 

@@ -72,6 +72,7 @@ class PublishedNumber:
 
 
 COLUMNS = tuple(field.name for field in fields(PublishedNumber))
+DETECTION = ("auroc", *FPR)
 OWN = ("metric", "split", "scorer", "value", "fpr_convention", "band", "note")
 """What the lines of one row may differ in."""
 
@@ -93,10 +94,17 @@ class PublishedRow:
         return self.head.row
 
     def value(self, column: str, scorer: str) -> float | None:
-        """The fraction printed for a leaderboard column with detection score `scorer`; None where there is none."""
-        asked = "" if column.startswith("accuracy/") else scorer
-        printed = (one.value / 100 for one in self.numbers if (one.column, one.scorer) == (column, asked))
-        return next(printed, None)
+        """The fraction printed for a leaderboard column with detection score `scorer`; None where there is none.
+
+        A number whose source does not say which score it is of counts as `scorer`'s: see `unstated`.
+        """
+        printed = {one.scorer: one.value / 100 for one in self.numbers if one.column == column}
+        return printed.get(scorer, printed.get(""))
+
+    @property
+    def unstated(self) -> bool:
+        """Whether it has detection numbers whose score its source does not say."""
+        return any(not one.scorer and one.metric in DETECTION for one in self.numbers)
 
 
 # ------------------------------------------------------------------------------------- read

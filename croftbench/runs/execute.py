@@ -209,7 +209,8 @@ class _Run:
             scores = tuple(scoring.score(tables, protocol.headline, protocol.id_filter, protocol.full_spectrum))
         sources = {"splits": self.fold.sources} if self.fold.sources else {}
         env = environment.describe(self.bench.device) | sources
-        return RunResult(self.spec, scores, env, timings, created, needs=_needs(self.info)), tables
+        warnings = tuple(scoring.warnings(scores))
+        return RunResult(self.spec, scores, env, timings, created, needs=_needs(self.info), warnings=warnings), tables
 
     def tables(
         self, images: Sequence[ImageFeatures], task: Task, method: Method, predictor: Predictor

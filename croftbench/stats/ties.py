@@ -11,11 +11,12 @@ LIMIT = 0.05
 """Tables and records warn above this share."""
 
 
-def share(id_scores: ArrayLike, ood_scores: ArrayLike) -> float:
+def share(id_scores: ArrayLike, ood_scores: ArrayLike) -> metrics.Estimate:
     """Share of all images whose score equals that of an image of the other population.
 
     Only such ties move AUROC, AUPR and FPR95: any order among equal scores of one population gives the same numbers.
-    A constant score has 1, a score that tells all images apart 0.
+    A constant score has 1, a score that tells all images apart 0. It speaks of these images and no others: its interval
+    is itself.
 
     Args:
         id_scores: (M,) scores of the positives.
@@ -26,4 +27,5 @@ def share(id_scores: ArrayLike, ood_scores: ArrayLike) -> float:
     """
     inside, outside = metrics.vector(id_scores, "ID scores"), metrics.vector(ood_scores, "OOD scores")
     tied = np.isin(inside, outside).sum() + np.isin(outside, inside).sum()
-    return float(tied / (len(inside) + len(outside)))
+    value = float(tied / (len(inside) + len(outside)))
+    return metrics.Estimate(value, value, value)

@@ -143,7 +143,7 @@ def test_published_rows_stand_below_and_are_never_ranked(board, tmp_path):
         ("–", "paper/ours", "primary"),
     ]
     assert shown[:2] == cells.lines(bare)  # better numbers elsewhere change no mark
-    values = dict(zip(board.metrics, shown[2].cells, strict=True))
+    values = dict(zip([column.name for column in board.shown], shown[2].cells, strict=True))
     assert (values["accuracy/id"].text, values["fpr95/near"].text) == ("99.99", "0.01")
     assert {cell.mark for cell in shown[2].cells} == {""}
     assert {name for name, cell in values.items() if cell.text} == {"accuracy/id", "fpr95/near"}
@@ -194,6 +194,6 @@ def test_recording_our_own_row_keeps_the_others(board, tmp_path):
     rows = published.read(path)
     assert [row.name for row in rows] == ["tiny/a", "tiny/croft"]
     assert all(check.passed for check in agreement.checks(rows[1], one, "croft"))
-    assert len(agreement.checks(rows[1], one, "croft")) == len(board.metrics)
+    assert len(agreement.checks(rows[1], one, "croft")) == len(board.shown)
     own_rows.record(tmp_path, [rows[0]])
     assert path.read_bytes() == before

@@ -38,7 +38,9 @@ def slow_aurc(scores, correct):
 
 def test_ece_is_the_paper_s(images):
     confidence, correct = images
-    assert calibration.ece(confidence, correct).value == pytest.approx(slow_ece(confidence, correct, np.linspace(0, 1, 16)))
+    assert calibration.ece(confidence, correct).value == pytest.approx(
+        slow_ece(confidence, correct, np.linspace(0, 1, 16))
+    )
     assert calibration.ece(confidence, correct).value > 0.1
 
 
@@ -99,7 +101,9 @@ def test_the_order_of_images_does_not_matter(seed):
         same = calibration.ece(scores[order], correct[order], adaptive=adaptive).value
         assert same == pytest.approx(calibration.ece(scores, correct, adaptive=adaptive).value, abs=1e-12)
     assert calibration.aurc(scores[order], correct[order]).value == pytest.approx(slow_aurc(scores, correct), abs=1e-12)
-    assert calibration.aurc(scores**3 - 5, correct).value == calibration.aurc(scores, correct).value  # only the order counts
+    assert (
+        calibration.aurc(scores**3 - 5, correct).value == calibration.aurc(scores, correct).value
+    )  # only the order counts
 
 
 def test_risk_coverage_by_hand():
