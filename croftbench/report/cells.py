@@ -87,11 +87,13 @@ def lines(board: Board, most: int | None = None) -> list[Line]:
         )
         for i, (row, cells) in enumerate(zip(rows[:most], zip(*by_column, strict=True), strict=True))
     ]
-    return measured + [_published(board, row) for row in board.reported[:most]]
+    return measured + [published_line(board, row) for row in board.reported[:most]]
 
 
-def _published(board: Board, row: PublishedRow) -> Line:
-    values = [row.value(one.name, board.suite.protocol.headline) for one in board.shown]
+def published_line(board: Board, row: PublishedRow) -> Line:
+    """A published row as shown: its numbers of the headline score, or where it has none of these, of another."""
+    scorer = row.scorer(board.suite.protocol.headline) or ""
+    values = [row.value(one.name, scorer) for one in board.shown]
     head = row.head
     return Line(
         "–", row.name, head.encoder, head.shots, head.provenance, False, True, False,
@@ -173,6 +175,15 @@ def _positives(suite: Suite) -> str:
     return f"{which} {of} images{limit}"
 
 
+def _source(row: PublishedRow, headline: str) -> str:
+    """Where a published row is from, and what differs from the table's own."""
+    parts = [row.head.source, row.head.prompts or "prompts not stated"]
+    scorer = row.scorer(headline)
+    if scorer not in (None, headline):
+        parts.append(f"score {scorer or 'not stated'}")
+    return f"{row.name}: {', '.join(parts)}"
+
+
 SUMMARIES = {
     columns.WORST: "Worst domain: the least of the left-out domains in each seed.",
     columns.H: "H = 2ab / (a + b), a the accuracy of ID (base) and b of new classes under their names, folds averaged "
@@ -243,11 +254,7 @@ def caption(board: Board) -> list[str]:
     ]
     small_print += tied([(marked(str(row["method"]), row), row) for row in board.table.to_dict("records")])
     if board.reported:
-        sources = "; ".join(
-            f"{row.name}: {row.head.source}, {row.head.prompts or 'prompts not stated'}"
-            + (", score not stated" if row.unstated else "")
-            for row in board.reported
-        )
+        sources = "; ".join(_source(row, protocol.headline) for row in board.reported)
         small_print.append(f"Published elsewhere, shown as printed and never ranked: {sources}.")
     if board.table["transductive"].any():
         small_print.append(TRANSDUCTIVE)

@@ -28,7 +28,7 @@ class PublishedNumber:
         suite: the suite that measures the same, of this version or a later one; "" where none is planned.
         method, backbone, weights, prompts: what was evaluated; encoders are called "<backbone>/<weights>".
         pool: which images or classes, as far as the source says.
-        metric, split: together a column of that suite's leaderboard.
+        metric, split: together a column of that suite's leaderboard, where it has one.
         scorer: detection score; "" for accuracy, and where the source does not say.
         value: percent.
         fpr_convention: "id-positive" or "ood-positive" for an FPR, else "".
@@ -94,17 +94,18 @@ class PublishedRow:
         return self.head.row
 
     def value(self, column: str, scorer: str) -> float | None:
-        """The fraction printed for a leaderboard column with detection score `scorer`; None where there is none.
+        """The fraction printed for a leaderboard column with detection score `scorer`; None where there is none."""
+        asked = scorer if column.split("/")[0] in DETECTION else ""
+        printed = (one.value / 100 for one in self.numbers if (one.column, one.scorer) == (column, asked))
+        return next(printed, None)
 
-        A number whose source does not say which score it is of counts as `scorer`'s: see `unstated`.
+    def scorer(self, headline: str) -> str | None:
+        """The score that its detection numbers are of: the headline where it has such, else its first.
+
+        "" where its source does not say, None where it has no such numbers. The small print names any but the headline.
         """
-        printed = {one.scorer: one.value / 100 for one in self.numbers if one.column == column}
-        return printed.get(scorer, printed.get(""))
-
-    @property
-    def unstated(self) -> bool:
-        """Whether it has detection numbers whose score its source does not say."""
-        return any(not one.scorer and one.metric in DETECTION for one in self.numbers)
+        scorers = [one.scorer for one in self.numbers if one.metric in DETECTION]
+        return headline if headline in scorers else next(iter(scorers), None)
 
 
 # ------------------------------------------------------------------------------------- read
