@@ -191,7 +191,7 @@ SUMMARIES = {
     columns.FPR_MEAN: "Semantic mean: over all open sets.",
     "auroc/near-mean": "Near and far mean: over the open sets of that level, as in OpenOOD.",
     columns.SHIFTED: "AUROC, shifted: positives = covariate-shifted images, mean over covariate and semantic shifts.",
-    "auroc/full-spectrum": "Full spectrum: positives = ID and covariate-shifted images together.",
+    "auroc/full-spectrum": "Full (spectrum): positives = ID and covariate-shifted images together.",
 }
 """What a column that sums up others is, for the small print of the suites that show it."""
 
@@ -211,8 +211,8 @@ def tied(rows: Sequence[tuple[str, Mapping[Any, Any]]]) -> list[str]:
     if not shares:
         return []
     return [
-        f"{TIED} more than {100 * ties.LIMIT:.0f}% of its scores tie: {', '.join(shares)} of the ID images and of one "
-        f"open set have a score that an image of the other has too. AUROC and FPR95 depend on how such ties count."
+        f"{TIED} more than {100 * ties.LIMIT:.0f}% of its scores tie, so AUROC and FPR95 depend on how ties count: "
+        f"{', '.join(shares)} of the images of ID and of one open set score as an image of the other does."
     ]
 
 

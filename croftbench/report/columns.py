@@ -168,7 +168,7 @@ def _full_spectrum(suite: Suite, metric: str) -> Iterator[Column]:
     for level, sets in [*wanted, ("", suite.semantic)]:
         if sets and (not level or len(sets) < len(suite.semantic)):
             parts = tuple(_against(metric, scoring.FULL_SPECTRUM, one.name) for one in sets)
-            title = f"full spectrum{level.replace('-', ', ')}"
+            title = f"full, {level[1:]}" if level else "full spectrum"
             yield Column(f"{metric}/{FULL}{level}", title, "semantic", FULL, "", parts, scorer="headline")
 
 

@@ -23,7 +23,7 @@ from croftbench.files import write_atomically
 from croftbench.report import agreement, board_rows, cells, plots, published, style, tables, templates
 from croftbench.report.board_rows import BoardRow, pooled
 from croftbench.report.cells import Cell, Line
-from croftbench.report.columns import LOWER, MEAN, Column
+from croftbench.report.columns import LOWER, MEAN, Column, H
 from croftbench.report.published import PublishedRow
 from croftbench.report.tables import Board
 from croftbench.runs.per_image import SplitTable
@@ -156,7 +156,8 @@ def _section(board: Board, elsewhere: list[PublishedRow], number: int) -> dict[s
 
 def _head(board: Board, column: Column) -> Head:
     measure, split, images = cells.label(board, column)
-    return Head(measure, split, images, column.metric, column.metric in LOWER, column.name == MEAN)
+    group = "accuracy" if column.name == H else column.metric  # what the page's choice of a metric shows
+    return Head(measure, split, images, group, column.metric in LOWER, column.name == MEAN)
 
 
 def _row(board: Board, line: Line, row: BoardRow, card: str) -> TableRow:

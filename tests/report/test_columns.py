@@ -117,7 +117,7 @@ def test_full_spectrum_by_level(tiny, put, tmp_path):
     assert found == pytest.approx([0.45, 0.7, 0.6])
     assert [row[f"fpr95/full-spectrum{level}"] for level in ("-near", "-far", "")] == pytest.approx([0.95, 0.4, 0.62])
     assert row["auroc/semantic-mean"] == pytest.approx(0.9)
-    assert "AUROC ↑ full spectrum, near" in markdown.to_markdown(board)
+    assert "AUROC ↑ full, near" in markdown.to_markdown(board)
 
 
 def test_the_shipped_suites_have_what_their_protocols_print():
@@ -232,7 +232,7 @@ def test_scores_that_tie_are_in_the_record_and_under_every_table(tiny, put, tmp_
     share = table.loc["saturated", "ties/semantic-most"]
     assert share > 0.4
     for text in (markdown.to_markdown(board), scores.to_markdown(score_board(board))):
-        assert f"{100 * share:.0f}% of the ID images and of one open set" in text
+        assert f"{100 * share:.0f}% of the images of ID and of one open set" in text
         marked = [line for line in text.splitlines() if line.startswith("|") and "†" in line]
         assert len(marked) == 1
         assert "saturated" in marked[0]
