@@ -13,13 +13,13 @@ from croftbench.report.tables import Board
 
 def matching(rows: list[PublishedRow], board: Board) -> tuple[PublishedRow, ...]:
     """The rows that can stand below a leaderboard: of its suite (and digest, where they say), with a column of it."""
-    scorer, suite = board.suite.protocol.headline, board.suite
+    suite, shown = board.suite, {column.name for column in board.shown}
     return tuple(
         row
         for row in rows
         if row.head.suite == suite.name
         and suite.digest.startswith(row.head.suite_digest)
-        and any(row.value(column, scorer) is not None for column in board.metrics)
+        and any(number.column in shown for number in row.numbers)
     )
 
 

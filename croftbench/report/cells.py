@@ -9,9 +9,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from croftbench.report import columns
+from croftbench.report.columns import Column
 from croftbench.report.published import PublishedRow
 from croftbench.report.rows import marked
-from croftbench.report.tables import DETECTION, ID, MEAN, SHIFTED, Board
+from croftbench.report.tables import Board
+from croftbench.stats import ties
 from croftbench.suites.language import Suite
 
 PARETO = "◆"
@@ -20,9 +23,7 @@ TRANSDUCTIVE = (
     "(transductive): what is said of an image depends on the other images of its test split, which are predicted "
     "together; the other rows see one image at a time."
 )
-MEASURES = {"accuracy": "Acc ↑", "fpr95": "FPR95 ↓", "auroc": "AUROC ↑"}
-OVER_SEVERAL = {MEAN: "covariate mean", DETECTION: "semantic mean", SHIFTED: "shifted"}
-"""Columns that average over populations, and so have no n of their own."""
+TIED = "†"
 
 
 @dataclass(frozen=True)
@@ -53,12 +54,13 @@ class Line:
     runs: str
     pareto: bool
     published: bool
+    tied: bool
     cells: tuple[Cell, ...]
 
     @property
     def title(self) -> str:
-        """The method, with the mark of the Pareto front."""
-        return f"{self.method} {PARETO}" if self.pareto else self.method
+        """The method, with the marks of the Pareto front and of scores that tie."""
+        return " ".join([self.method, *(mark for mark, has in ((PARETO, self.pareto), (TIED, self.tied)) if has)])
 
     @property
     def setting(self) -> str:
@@ -69,7 +71,7 @@ class Line:
 def lines(board: Board, most: int | None = None) -> list[Line]:
     """Measured rows in the table's order, then published ones; at most so many of each, marked among all."""
     rows = board.table.to_dict("records")
-    columns = [column(rows, name, most=most) for name in board.metrics]
+    by_column = [column(rows, one.name, most=most) for one in board.shown]
     several = sum(bool(row["ranked"]) for row in rows) > 1  # a front of one says nothing
     measured = [
         Line(
@@ -80,18 +82,21 @@ def lines(board: Board, most: int | None = None) -> list[Line]:
             runs=f"{row['runs']}/{row['runs_expected']}",
             pareto=bool(row["pareto"]) and several,
             published=False,
+            tied=is_tied(row),
             cells=tuple(cells),
         )
-        for i, (row, cells) in enumerate(zip(rows[:most], zip(*columns, strict=True), strict=True))
+        for i, (row, cells) in enumerate(zip(rows[:most], zip(*by_column, strict=True), strict=True))
     ]
-    return measured + [_published(board, row) for row in board.reported[:most]]
+    return measured + [published_line(board, row) for row in board.reported[:most]]
 
 
-def _published(board: Board, row: PublishedRow) -> Line:
-    values = [row.value(name, board.suite.protocol.headline) for name in board.metrics]
+def published_line(board: Board, row: PublishedRow) -> Line:
+    """A published row as shown: its numbers of the headline score, or where it has none of these, of another."""
+    scorer = row.scorer(board.suite.protocol.headline) or ""
+    values = [row.value(one.name, scorer) for one in board.shown]
     head = row.head
     return Line(
-        "–", row.name, head.encoder, head.shots, head.provenance, False, True,
+        "–", row.name, head.encoder, head.shots, head.provenance, False, True, False,
         tuple(Cell("" if value is None else percent(value)) for value in values),
     )  # fmt: skip
 
@@ -103,7 +108,7 @@ def column(
 
     Values are compared as they are shown, so that rows that look equal are marked alike.
     """
-    lower = name.startswith("fpr95/")
+    lower = name.split("/")[0] in columns.LOWER
     ranked = sorted((row[name] for row in rows if row["ranked"] and row[name] == row[name]), reverse=not lower)
     distinct = list(dict.fromkeys(map(percent, ranked)))
     best = ranked[0] if len(ranked) > 1 else None
@@ -139,20 +144,14 @@ def percent(fraction: float) -> str:
 # ------------------------------------------------------------------------------------- labels and small print
 
 
-def label(board: Board, name: str) -> tuple[str, str, str]:
+def label(board: Board, of: Column) -> tuple[str, str, str]:
     """A metric column's measure and population for people, and its number of images ("" for means over several)."""
-    return *measure_and_split(name), "" if name in OVER_SEVERAL else images(board, name.split("/", 1)[1])
+    return of.measure, of.title, images(board, of.images) if of.images else ""
 
 
-def measure_and_split(name: str) -> tuple[str, str]:
-    """A metric column's measure and population for people."""
-    metric, split = name.split("/", 1)
-    return MEASURES[metric], OVER_SEVERAL.get(name, "ID" if name == ID else split)
-
-
-def header(board: Board, name: str) -> str:
+def header(board: Board, of: Column) -> str:
     """A metric column's heading in one line."""
-    measure, split, count = label(board, name)
+    measure, split, count = label(board, of)
     return f"{measure} {split} (n = {count})" if count else f"{measure} {split}"
 
 
@@ -174,6 +173,47 @@ def _positives(suite: Suite) -> str:
     of = {"val": "validation", "covariate": "covariate-shifted"}[suite.reference.role]
     limit = f", at most {suite.reference.per_class} a class" if suite.reference.per_class else ""
     return f"{which} {of} images{limit}"
+
+
+def _source(row: PublishedRow, headline: str) -> str:
+    """Where a published row is from, and what differs from the table's own."""
+    parts = [row.head.source, row.head.prompts or "prompts not stated"]
+    scorer = row.scorer(headline)
+    if scorer not in (None, headline):
+        parts.append(f"score {scorer or 'not stated'}")
+    return f"{row.name}: {', '.join(parts)}"
+
+
+SUMMARIES = {
+    columns.WORST: "Worst domain: the least of the left-out domains in each seed.",
+    columns.H: "H = 2ab / (a + b), a the accuracy of ID (base) and b of new classes under their names, folds averaged "
+    "first.",
+    columns.FPR_MEAN: "Semantic mean: over all open sets.",
+    "auroc/near-mean": "Near and far mean: over the open sets of that level, as in OpenOOD.",
+    columns.SHIFTED: "AUROC, shifted: positives = covariate-shifted images, mean over covariate and semantic shifts.",
+    "auroc/full-spectrum": "Full (spectrum): positives = ID and covariate-shifted images together.",
+}
+"""What a column that sums up others is, for the small print of the suites that show it."""
+
+
+def _summaries(board: Board) -> str:
+    there = {one.name for one in board.shown}
+    return "".join(f" {text}" for name, text in SUMMARIES.items() if name in there)
+
+
+def is_tied(row: Mapping[Any, Any]) -> bool:
+    return bool(row[columns.TIES] > ties.LIMIT)
+
+
+def tied(rows: Sequence[tuple[str, Mapping[Any, Any]]]) -> list[str]:
+    """The footnote on rows whose scores tie, by name: a paragraph, or none where there is no such row."""
+    shares = [f"{name} {100 * row[columns.TIES]:.0f}%" for name, row in rows if is_tied(row)]
+    if not shares:
+        return []
+    return [
+        f"{TIED} more than {100 * ties.LIMIT:.0f}% of its scores tie, so AUROC and FPR95 depend on how ties count: "
+        f"{', '.join(shares)} of the images of ID and of one open set score as an image of the other does."
+    ]
 
 
 def settings_differ(board: Board) -> bool:
@@ -204,18 +244,17 @@ def caption(board: Board) -> list[str]:
         f"{semantic}{named}.",
         f"All in percent, mean ± standard deviation over seeds. Acc: top-1 accuracy. FPR95 and AUROC: score "
         f"{protocol.headline}, positives = {_positives(suite)}, negatives = the named semantic shift; FPR95 is the "
-        f"share of negatives accepted when 95% of ID is accepted (ID positive). AUROC, shifted: positives = "
-        f"covariate-shifted images, mean over covariate and semantic shifts.",
-        f"Ordered by mean accuracy under covariate shift. Best in bold; of three or more, second underlined. {TIE} "
+        f"share of negatives accepted when 95% of ID is accepted (ID positive).{_summaries(board)}",
+        f"Ordered by {'mean accuracy under covariate shift' if covariate else 'ID accuracy'}. Best in bold; of three "
+        f"or more, second underlined. {TIE} "
         f"ties with the best: the best lies within this value's own 95% interval over images, averaged over seeds "
         f"(croftbench compare tests such pairs on the same images). "
         f"{PARETO} no other row is at least as good in both mean accuracy under covariate shift and mean AUROC of the "
         f"semantic shifts, and better in one. Rows that lack seeds or folds (Runs) come last and are not ranked.",
     ]
+    small_print += tied([(marked(str(row["method"]), row), row) for row in board.table.to_dict("records")])
     if board.reported:
-        sources = "; ".join(
-            f"{row.name}: {row.head.source}, {row.head.prompts or 'prompts not stated'}" for row in board.reported
-        )
+        sources = "; ".join(_source(row, protocol.headline) for row in board.reported)
         small_print.append(f"Published elsewhere, shown as printed and never ranked: {sources}.")
     if board.table["transductive"].any():
         small_print.append(TRANSDUCTIVE)

@@ -66,10 +66,10 @@ def own(board: Board, method: str, encoder: str, weights_digest: str, band: floa
         "note": "",
     }
     numbers = []
-    for column in (column for column in board.metrics if pd.notna(row[column])):
-        metric, split = column.split("/", 1)
-        scorer = "" if metric == "accuracy" else suite.protocol.headline
-        own = {"metric": metric, "split": split, "scorer": scorer, "value": 100 * float(row[column])}
+    for column in (column for column in board.shown if pd.notna(row[column.name])):
+        metric, split = column.name.split("/", 1)
+        scorer = suite.protocol.headline if column.scorer else ""
+        own = {"metric": metric, "split": split, "scorer": scorer, "value": 100 * float(row[column.name])}
         fpr = {"fpr_convention": FPR.get(metric, "")}
         numbers.append(TypeAdapter(PublishedNumber).validate_python(shared | own | fpr))
     return PublishedRow(tuple(numbers))

@@ -23,8 +23,9 @@ from croftbench.files import write_atomically
 from croftbench.report import agreement, board_rows, cells, plots, published, style, tables, templates
 from croftbench.report.board_rows import BoardRow, pooled
 from croftbench.report.cells import Cell, Line
+from croftbench.report.columns import LOWER, MEAN, Column, H
 from croftbench.report.published import PublishedRow
-from croftbench.report.tables import MEAN, Board
+from croftbench.report.tables import Board
 from croftbench.runs.per_image import SplitTable
 from croftbench.runs.results import RunResult, Score
 from croftbench.stats import calibration
@@ -136,7 +137,7 @@ def _section(board: Board, elsewhere: list[PublishedRow], number: int) -> dict[s
         "title": suite.title,
         "caption": cells.caption(board),
         "several_encoders": len({line.encoder for line in lines}) > 1,
-        "heads": [_head(board, name) for name in board.metrics],
+        "heads": [_head(board, column) for column in board.shown],
         "bodies": [
             (label, body)
             for label, body in (
@@ -153,14 +154,14 @@ def _section(board: Board, elsewhere: list[PublishedRow], number: int) -> dict[s
     }
 
 
-def _head(board: Board, name: str) -> Head:
-    measure, split, images = cells.label(board, name)
-    group = name.split("/")[0]
-    return Head(measure, split, images, group, group == "fpr95", name == MEAN)
+def _head(board: Board, column: Column) -> Head:
+    measure, split, images = cells.label(board, column)
+    group = "accuracy" if column.name == H else column.metric  # what the page's choice of a metric shows
+    return Head(measure, split, images, group, column.metric in LOWER, column.name == MEAN)
 
 
 def _row(board: Board, line: Line, row: BoardRow, card: str) -> TableRow:
-    values = [row.values[name] for name in board.metrics]
+    values = [row.values[column.name] for column in board.shown]
     keys = ["" if pd.isna(value) else repr(float(value)) for value in values]
     return TableRow(line, tuple(zip(line.cells, keys, strict=True)), card)
 
@@ -263,10 +264,10 @@ def _numbers(board: Board, row: BoardRow) -> list[tuple[str, tuple[str, ...]]]:
                 continue
             scores.setdefault(name, {})[i] = score
     shown = []
-    for name in board.metrics:
-        if name in scores:
-            by_run = (scores[name].get(i) for i in range(len(row.runs)))
-            shown.append((" ".join(cells.measure_and_split(name)), tuple(map(_number, by_run))))
+    for column in board.columns:
+        if column.name in scores:
+            by_run = (scores[column.name].get(i) for i in range(len(row.runs)))
+            shown.append((f"{column.measure} {column.title}", tuple(map(_number, by_run))))
     return shown
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from croftbench.errors import DataError, UsageError, unknown
 from croftbench.report.board_rows import BoardRow
 from croftbench.report.cells import images
+from croftbench.report.columns import DETECTION, MEAN
 from croftbench.report.rows import marked
 from croftbench.report.style import (
     HUES,
@@ -24,7 +25,7 @@ from croftbench.report.style import (
     short,
     style,
 )
-from croftbench.report.tables import DETECTION, MEAN, Board
+from croftbench.report.tables import Board
 from croftbench.runs.per_image import SplitTable
 from croftbench.stats import calibration, metrics
 
@@ -201,7 +202,7 @@ def _calibration(board: Board, rows: Sequence[BoardRow]) -> Picture:
                  for t in row.tables]  # fmt: skip
         curves = [calibration.risk_coverage(*pair) for pair in marks]
         risk = np.mean([c.risk[np.searchsorted(c.coverage, COVERAGE - 1e-9)] for c in curves], axis=0)
-        name = f"{short(row.name, 24)}: {np.mean([calibration.aurc(*pair) for pair in marks]):.3f}"
+        name = f"{short(row.name, 24)}: {np.mean([calibration.aurc(*pair).value for pair in marks]):.3f}"
         plane[2].plot(COVERAGE, risk, color=hue(i), ls=dash(i), lw=1.5, label=name)
     n = sum(len(split.labels) for splits in shown[0].tables for split in splits)
     plane[2].set(xlim=(0, 1), ylim=(0, 1), title=f"Selection, open set mixed in (n = {n:,})")

@@ -28,7 +28,7 @@ class PublishedNumber:
         suite: the suite that measures the same, of this version or a later one; "" where none is planned.
         method, backbone, weights, prompts: what was evaluated; encoders are called "<backbone>/<weights>".
         pool: which images or classes, as far as the source says.
-        metric, split: together a column of that suite's leaderboard.
+        metric, split: together a column of that suite's leaderboard, where it has one.
         scorer: detection score; "" for accuracy, and where the source does not say.
         value: percent.
         fpr_convention: "id-positive" or "ood-positive" for an FPR, else "".
@@ -72,6 +72,7 @@ class PublishedNumber:
 
 
 COLUMNS = tuple(field.name for field in fields(PublishedNumber))
+DETECTION = ("auroc", *FPR)
 OWN = ("metric", "split", "scorer", "value", "fpr_convention", "band", "note")
 """What the lines of one row may differ in."""
 
@@ -94,9 +95,17 @@ class PublishedRow:
 
     def value(self, column: str, scorer: str) -> float | None:
         """The fraction printed for a leaderboard column with detection score `scorer`; None where there is none."""
-        asked = "" if column.startswith("accuracy/") else scorer
+        asked = scorer if column.split("/")[0] in DETECTION else ""
         printed = (one.value / 100 for one in self.numbers if (one.column, one.scorer) == (column, asked))
         return next(printed, None)
+
+    def scorer(self, headline: str) -> str | None:
+        """The score that its detection numbers are of: the headline where it has such, else its first.
+
+        "" where its source does not say, None where it has no such numbers. The small print names any but the headline.
+        """
+        scorers = [one.scorer for one in self.numbers if one.metric in DETECTION]
+        return headline if headline in scorers else next(iter(scorers), None)
 
 
 # ------------------------------------------------------------------------------------- read

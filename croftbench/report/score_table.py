@@ -12,15 +12,17 @@ import pandas as pd
 
 from croftbench.errors import UsageError
 from croftbench.files import canonical, digest
+from croftbench.report import columns
+from croftbench.report.columns import DETECTION, TIES, Column
 from croftbench.report.rows import Row, configuration
-from croftbench.report.tables import DETECTION, STATISTICS, Board
+from croftbench.report.tables import ENDS, STATISTICS, Board
 from croftbench.runs.posthoc import Posthoc
 from croftbench.runs.results import RunResult, Score
 from croftbench.runs.spec import RunSpec
 from croftbench.scorers import SCORERS, parse
 from croftbench.suites.language import Suite
 
-FPR_MEAN = "fpr95/semantic-mean"
+METRICS = ("auroc", "fpr95", "ties")
 SCORE_COLUMNS = ("seed", "fold", "metric", "split", "value", "low", "high", "n_id", "n_ood")
 
 
@@ -34,13 +36,13 @@ class ScoreBoard:
             ranked (nothing is missing), imported, transductive, runs, runs_expected, seeds; each of `metrics` with each
             suffix of `tables.STATISTICS`; n/id, n/<semantic split>, images a seed; not_applicable, the reasons;
             params, params_digest. A method's scores by falling mean AUROC.
-        metrics: auroc/<split>, auroc/semantic-mean, fpr95/<split>, fpr95/semantic-mean.
+        columns: AUROC and FPR95 of every open set, their means by level and over all, and the share of ties.
         other_fits: runs with post-hoc scores of a later fit that does not give the run's own accuracies.
     """
 
     main: Board
     table: pd.DataFrame
-    metrics: tuple[str, ...]
+    columns: tuple[Column, ...]
     other_fits: int = 0
 
     @property
@@ -71,12 +73,12 @@ def board(main: Board, only: Sequence[RunSpec] = ()) -> ScoreBoard:
         for line, its_scores in _lines(row, records, main.suite, main.seeds):
             scores += [(len(about), *score) for score in its_scores]
             about.append({"place": place} | line)
-    metrics, main = _metrics(main.suite), replace(main, reported=())
-    table = pd.concat([pd.DataFrame(about), _numbers(scores, len(about), main.suite, metrics)], axis=1)
+    of_suite, main = _columns(main.suite), replace(main, reported=())
+    table = pd.concat([pd.DataFrame(about), _numbers(scores, len(about), main.suite, of_suite)], axis=1)
     table = table.sort_values(
         ["place", "ranked", DETECTION, "scorer"], ascending=[True, False, False, True], kind="stable"
     )
-    return ScoreBoard(main, table[_columns(main.suite, metrics)].reset_index(drop=True), metrics, other_fits)
+    return ScoreBoard(main, table[_order(main.suite, of_suite)].reset_index(drop=True), of_suite, other_fits)
 
 
 def _lines(
@@ -93,7 +95,7 @@ def _lines(
             by_scorer.setdefault(scorer, []).extend(
                 (seed, fold, s.metric, s.split, s.value, s.low, s.high, s.n_id, s.n_ood)
                 for s in scores
-                if s.metric in ("auroc", "fpr95")
+                if s.metric in METRICS
             )
             if reason:
                 reasons.setdefault(scorer, {})[reason] = None
@@ -149,12 +151,10 @@ def _label(name: str) -> str:
         return name
 
 
-def _numbers(scores: list[Sequence[Any]], rows: int, suite: Suite, metrics: tuple[str, ...]) -> pd.DataFrame:
+def _numbers(scores: list[Sequence[Any]], rows: int, suite: Suite, of_suite: Sequence[Column]) -> pd.DataFrame:
     """Each metric with each suffix of `STATISTICS`, and the numbers of images, by row."""
     tidy = pd.DataFrame(scores, columns=["row", *SCORE_COLUMNS])
-    value, low, high = (
-        _by_seed(tidy, of, suite).reindex(columns=metrics).groupby(level="row") for of in ("value", "low", "high")
-    )
+    value, low, high = (_by_seed(tidy, of, of_suite).groupby(level="row") for of in ENDS)
     parts = (value.mean(), value.std(ddof=1), value.min(), value.max(), low.mean(), high.mean())
     numbers = [part.add_suffix(suffix) for part, suffix in zip(parts, STATISTICS, strict=True)]
     counted = tidy[tidy["metric"] == "auroc"].groupby(["row", "split", "seed"])[["n_id", "n_ood"]].sum()
@@ -164,22 +164,20 @@ def _numbers(scores: list[Sequence[Any]], rows: int, suite: Suite, metrics: tupl
     return pd.concat([*numbers, known, unknown.add_prefix("n/")], axis=1).reindex(range(rows))
 
 
-def _by_seed(tidy: pd.DataFrame, of: str, suite: Suite) -> pd.DataFrame:
-    """Each metric by row and seed, folds averaged; then the means over semantic splits."""
+def _by_seed(tidy: pd.DataFrame, of: str, of_suite: Sequence[Column]) -> pd.DataFrame:
+    """Each metric by row and seed, made of what its folds average to."""
     name = (tidy["metric"] + "/" + tidy["split"]).rename("name")
-    table = tidy[of].groupby([tidy["row"], tidy["seed"], name]).mean().unstack("name")
-    for metric, mean in (("auroc", DETECTION), ("fpr95", FPR_MEAN)):
-        table[mean] = table.reindex(columns=[f"{metric}/{split.name}" for split in suite.semantic]).mean(axis=1)
-    return table
+    numbers = tidy[of].groupby([tidy["row"], tidy["seed"], name]).mean().unstack("name")
+    return pd.DataFrame({column.name: column.of(numbers) for column in of_suite})
 
 
-def _metrics(suite: Suite) -> tuple[str, ...]:
-    means = {"auroc": DETECTION, "fpr95": FPR_MEAN}
-    return tuple(name for m, mean in means.items() for name in (*(f"{m}/{s.name}" for s in suite.semantic), mean))
+def _columns(suite: Suite) -> tuple[Column, ...]:
+    ties = (column for column in columns.columns(suite) if column.name == TIES)
+    return (*columns.detection(suite, "auroc"), *columns.detection(suite, "fpr95"), *ties)
 
 
-def _columns(suite: Suite, metrics: tuple[str, ...]) -> list[str]:
+def _order(suite: Suite, of_suite: Sequence[Column]) -> list[str]:
     about = ["method", "encoder", "shots", "scorer", "source", "ranked", "imported", "transductive", "runs"]
-    values = [f"{name}{suffix}" for name in metrics for suffix in STATISTICS]
+    values = [f"{column.name}{suffix}" for column in of_suite for suffix in STATISTICS]
     counts = ["n/id", *(f"n/{split.name}" for split in suite.semantic)]
     return [*about, "runs_expected", "seeds", *values, *counts, "not_applicable", "params", "params_digest"]

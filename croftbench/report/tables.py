@@ -6,28 +6,27 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from croftbench.errors import DataError
 from croftbench.files import canonical, digest
+from croftbench.report import columns
+from croftbench.report.columns import DETECTION, ID, MEAN, Column, Kind
 from croftbench.report.published import PublishedRow
 from croftbench.report.rows import Row, SuiteRuns, check_comparable, grouped, read
 from croftbench.runs.results import RunResult
 from croftbench.suites.language import Suite
-
-ID = "accuracy/id"
-MEAN = "accuracy/covariate-mean"
-DETECTION = "auroc/semantic-mean"
-SHIFTED = "auroc/covariate"
 
 STATISTICS = ("", "_std", "_min", "_max", "_low", "_high")
 """Suffixes of a metric's columns: mean, standard deviation (ddof 1), least and greatest over seeds, folds averaged
 within each; and the 95% interval over images. The last is the average of the runs' own intervals (Wilson, DeLong,
 bootstrap), as the value is the average of their values: right where seeds share their test images, too wide where
 they do not, never too narrow, since the standard error of a mean is at most the mean of the standard errors."""
+ENDS = ("value", "low", "high")
+"""Of a number and its interval. Columns are made of all three alike: each grows with its parts."""
 
 
 @dataclass(frozen=True)
@@ -41,8 +40,7 @@ class Board:
             shots, ranked, pareto, runs and runs_expected (seed-fold pairs), seeds, seeds_expected, folds,
             folds_expected; each name of `metrics` with each suffix of `STATISTICS`; `n/<split>`, images a seed, summed
             over folds; params, params_digest.
-        metrics: names of the metric columns, in order: accuracy/<split>, accuracy/covariate-mean, fpr95/<split>,
-            auroc/<split>, auroc/semantic-mean, auroc/covariate.
+        columns: the metric columns, in order.
         precision: of all rows.
         stale: runs on other digests of this suite, left out.
         extra: runs of other seeds, left out.
@@ -54,13 +52,23 @@ class Board:
     suite: Suite
     seeds: tuple[int, ...]
     table: pd.DataFrame
-    metrics: tuple[str, ...]
+    columns: tuple[Column, ...]
     precision: str
     stale: int = 0
     extra: int = 0
     reported: tuple[PublishedRow, ...] = ()
     rows: tuple[Row, ...] = ()
     source: SuiteRuns | None = None
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """Names of the metric columns, in order."""
+        return tuple(column.name for column in self.columns)
+
+    @property
+    def shown(self) -> tuple[Column, ...]:
+        """The columns of tables for people: those that say something on this suite."""
+        return tuple(column for column in self.columns if column.text)
 
     @property
     def runs(self) -> tuple[RunResult, ...]:
@@ -116,32 +124,23 @@ def of_runs(runs: Sequence[RunResult], suite: Suite, seeds: tuple[int, ...]) -> 
         DataError: runs that must not share a table.
     """
     check_comparable([run.spec for run in runs])
-    rows, metrics = grouped(runs), _metrics(suite)
+    rows, of_suite = grouped(runs), columns.columns(suite)
     scores, kinds = _shown_scores(rows, suite)
     about = pd.DataFrame([_about(row, suite, seeds) for row in rows])
-    table = pd.concat([about, _numbers(scores, kinds, suite, metrics), _populations(scores, kinds, suite)], axis=1)
-    table = table.assign(pareto=_pareto(table))[_columns(suite, metrics)]
+    table = pd.concat([about, _numbers(scores, kinds, suite, of_suite), _populations(scores, kinds, suite)], axis=1)
+    table = table.assign(pareto=_pareto(table))[_order_of_columns(suite, of_suite)]
     order = _order(table)
     ordered = table.loc[order].reset_index(drop=True)
-    return Board(suite, seeds, ordered, metrics, runs[0].spec.precision, rows=tuple(rows[i] for i in order))
+    return Board(suite, seeds, ordered, of_suite, runs[0].spec.precision, rows=tuple(rows[i] for i in order))
 
 
 # ------------------------------------------------------------------------------------- runs to rows
 
 
-class Kind(NamedTuple):
-    """What a score is of: thousands of runs have the same few kinds of scores. `positives`: the reference's shift."""
-
-    metric: str
-    split: str
-    shift: str
-    reference: str
-    positives: str
-
-
 def _shown_scores(rows: Sequence[Row], suite: Suite) -> tuple[pd.DataFrame, list[Kind]]:
     """The scores that a leaderboard has columns for, as numbers alone; `kind` and `fold` are positions."""
     headline, folds = suite.protocol.headline, {fold.name: i for i, fold in enumerate(suite.folds)}
+    wanted = {column.metric for column in columns.columns(suite)}
     kinds: dict[tuple[str, ...], int] = {}
     numbers = []
     for i, row in enumerate(rows):
@@ -149,7 +148,7 @@ def _shown_scores(rows: Sequence[Row], suite: Suite) -> tuple[pd.DataFrame, list
             seed, fold = run.spec.seed, folds.setdefault(run.spec.fold, len(folds))
             shifts = {score.split: score.shift for score in run.scores if score.metric == "accuracy"}
             for s in run.scores:
-                if s.metric == "accuracy" or (s.scorer == headline and s.metric in ("fpr95", "auroc")):
+                if not s.reference or (s.scorer == headline and s.metric in wanted):
                     of = (s.metric, s.split, s.shift, s.reference, shifts.get(s.reference, ""))
                     kind = kinds.setdefault(of, len(kinds))
                     numbers.append((i, seed, fold, kind, s.value, s.low, s.high, s.n_id, s.n_ood))
@@ -181,34 +180,20 @@ def _about(row: Row, suite: Suite, seeds: tuple[int, ...]) -> dict[str, Any]:
     }
 
 
-def _numbers(scores: pd.DataFrame, kinds: list[Kind], suite: Suite, metrics: tuple[str, ...]) -> pd.DataFrame:
+def _numbers(scores: pd.DataFrame, kinds: list[Kind], suite: Suite, of_suite: Sequence[Column]) -> pd.DataFrame:
     """Each metric with each suffix of `STATISTICS` (columns) by row."""
-    value, low, high = (
-        _by_seed(scores, kinds, suite, of).reindex(columns=metrics).groupby(level="row")
-        for of in ("value", "low", "high")
-    )
+    value, low, high = (_by_seed(scores, kinds, suite, of_suite, of).groupby(level="row") for of in ENDS)
     statistics = (value.mean(), value.std(ddof=1), value.min(), value.max(), low.mean(), high.mean())
     return pd.concat([of.add_suffix(name) for name, of in zip(STATISTICS, statistics, strict=True)], axis=1)
 
 
-def _by_seed(scores: pd.DataFrame, kinds: list[Kind], suite: Suite, of: str) -> pd.DataFrame:
-    """Each metric by row and seed, averaged over its folds; `of`: value, or low or high end of the interval."""
-    # Positives are the ID images, or the reference where a suite has one.
+def _by_seed(
+    scores: pd.DataFrame, kinds: list[Kind], suite: Suite, of_suite: Sequence[Column], of: str
+) -> pd.DataFrame:
+    """Each metric by row and seed, made of what its folds average to; `of`: value, or low or high end of interval."""
     own = "id" if suite.reference is None else "reference"
-    plain, shifted = {}, {}
-    for i, kind in enumerate(kinds):
-        if kind.metric == "accuracy":
-            # The ID split goes by its role: a split may be ID in one fold and covariate in another.
-            plain[i] = ID if kind.shift == "id" else f"accuracy/{kind.split}"
-        elif kind.positives == own:
-            plain[i] = f"{kind.metric}/{kind.split}"
-        elif kind.positives == "covariate" and kind.metric == "auroc":
-            shifted[i] = f"{kind.reference}/{kind.split}"
-    table = _over_folds(scores, plain, of)
-    table[MEAN] = table.reindex(columns=[f"accuracy/{name}" for name in _covariate(suite)]).mean(axis=1)
-    table[DETECTION] = table.reindex(columns=[f"auroc/{split.name}" for split in suite.semantic]).mean(axis=1)
-    table[SHIFTED] = _over_folds(scores, shifted, of).mean(axis=1)
-    return table
+    numbers = _over_folds(scores, {i: columns.source(kind, own) for i, kind in enumerate(kinds)}, of)
+    return pd.DataFrame({column.name: column.of(numbers) for column in of_suite})
 
 
 def _over_folds(scores: pd.DataFrame, names: dict[int, str], of: str) -> pd.DataFrame:
@@ -231,7 +216,7 @@ def _populations(scores: pd.DataFrame, kinds: list[Kind], suite: Suite) -> pd.Da
     accuracies = {i: kind for i, kind in enumerate(kinds) if kind.metric == "accuracy"}
     detections = {i: kind for i, kind in enumerate(kinds) if kind.reference}
     counts = {"n/id": images("n_id", {i for i, kind in accuracies.items() if kind.shift == "id"})}
-    for name in (*_covariate(suite), *suite.named):
+    for name in (*columns.covariate(suite), *suite.named):
         counts[f"n/{name}"] = images("n_id", {i for i, kind in accuracies.items() if kind.split == name})
     for name in (semantic.name for semantic in suite.semantic):
         counts[f"n/{name}"] = images("n_ood", {i for i, kind in detections.items() if kind.split == name})
@@ -241,22 +226,10 @@ def _populations(scores: pd.DataFrame, kinds: list[Kind], suite: Suite) -> pd.Da
 # ------------------------------------------------------------------------------------- columns and order
 
 
-def _covariate(suite: Suite) -> list[str]:
-    """Names of the covariate splits, each once, in the order of the folds."""
-    return list(dict.fromkeys(name for fold in suite.folds for name in fold.covariate))
-
-
-def _metrics(suite: Suite) -> tuple[str, ...]:
-    accuracies = [ID, *(f"accuracy/{name}" for name in _covariate(suite)), MEAN]
-    accuracies += [f"accuracy/{name}" for name in suite.named]
-    detection = [f"{metric}/{split.name}" for metric in ("fpr95", "auroc") for split in suite.semantic]
-    return (*accuracies, *detection, DETECTION, SHIFTED)
-
-
-def _columns(suite: Suite, metrics: tuple[str, ...]) -> list[str]:
+def _order_of_columns(suite: Suite, of_suite: Sequence[Column]) -> list[str]:
     coverage = ["runs", "runs_expected", "seeds", "seeds_expected", "folds", "folds_expected"]
-    values = [f"{name}{suffix}" for name in metrics for suffix in STATISTICS]
-    known = [*_covariate(suite), *suite.named]
+    values = [f"{column.name}{suffix}" for column in of_suite for suffix in STATISTICS]
+    known = [*columns.covariate(suite), *suite.named]
     counts = ["n/id", *(f"n/{name}" for name in known), *(f"n/{split.name}" for split in suite.semantic)]
     return [
         "method",

@@ -218,7 +218,8 @@ class _Run:
             scores = tuple(scoring.score(tables, protocol.headline, protocol.id_filter, protocol.full_spectrum))
         sources = {"splits": self.fold.sources} if self.fold.sources else {}
         env = environment.describe(self.bench.device) | sources | self.shots()
-        return RunResult(self.spec, scores, env, timings, created, needs=_needs(self.info)), tables
+        warnings = tuple(scoring.warnings(scores))
+        return RunResult(self.spec, scores, env, timings, created, needs=_needs(self.info), warnings=warnings), tables
 
     def shots(self) -> dict[str, dict[str, int]]:
         """How many training images the classes have, the fewest and the most; said once where they are too few."""

@@ -30,6 +30,8 @@ def check(result: RunResult, table: Path) -> None:
     if stored.keys() != recomputed.keys() or len(result.scores) != len(again):
         odd = sorted(map(str, stored.keys() ^ recomputed.keys())) or ["one that is there twice"]
         raise DataError(f"its scores are not those that its per-image table gives: {odd[0]}.")
+    if result.warnings != tuple(scoring.warnings(again)):
+        raise DataError("its warnings are not those that its per-image table gives.")
     for what, score in stored.items():
         for field in ("value", "low", "high"):
             drawn = field != "value" and score.metric.startswith("fpr95")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar
@@ -28,7 +28,7 @@ class Score:
         split: the test split; for detection, the semantic one (negatives).
         shift: what kind of shift `split` is.
         metric: "accuracy", "auroc", "fpr95" (share of OOD accepted when 95% of ID is), "fpr95_ood_positive" (share
-            of ID rejected when 95% of OOD is), "aupr".
+            of ID rejected when 95% of OOD is), "aupr", "ties" (see `stats.ties`); of known classes "ece" and "aurc".
         value, low, high: the number and its 95% interval.
         n_id, n_ood: images of known and unknown classes that it was computed from.
         scorer: detection score, or "" for accuracy.
@@ -59,6 +59,7 @@ class RunResult:
         timings: seconds by stage.
         created: UTC time, ISO 8601.
         needs: what the method declared (see `method.Needs`); empty in runs from before this was recorded.
+        warnings: what a reader of the scores must be told (see `scoring.warnings`).
     """
 
     spec: RunSpec
@@ -68,6 +69,7 @@ class RunResult:
     created: str
     schema: int = SCHEMA
     needs: Mapping[str, Any] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
 
 
 def path_of(results: Path, spec: RunSpec) -> Path:
@@ -121,8 +123,9 @@ def read(path: Path) -> RunResult:
             raise DataError(f"{path} has schema {data['schema']}, this version reads {SCHEMA}.", "Update croftbench.")
         spec = RunSpec(**data["spec"])
         scores = scores_of(data["scores"])
-        rest = {f.name: data[f.name] for f in fields(RunResult)[2:] if f.name != "needs"}
-        result = RunResult(spec, scores, **rest, needs=dict(data.get("needs", {})))
+        rest = {name: data[name] for name in ("env", "timings", "created", "schema")}
+        needs, warnings = dict(data.get("needs", {})), tuple(data.get("warnings", ()))
+        result = RunResult(spec, scores, **rest, needs=needs, warnings=warnings)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{path} is not a readable run: {error}.", "Delete it and run again.") from error
     file_of(spec)  # refuses names that lead out of the folder

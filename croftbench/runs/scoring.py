@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from croftbench.runs.per_image import SplitTable
 from croftbench.runs.results import Score
-from croftbench.stats import metrics
+from croftbench.stats import calibration, metrics, ties
 
 DETECTION = {
     "auroc": metrics.auroc,
@@ -17,10 +17,13 @@ DETECTION = {
     "fpr95_ood_positive": metrics.fpr_at_tpr_ood_positive,
     "aupr": metrics.aupr,
 }
+MEASURED = DETECTION | {"ties": ties.share}
 SHIFTED = ("auroc", "fpr95")
 """What is also computed, for the headline scorer, with other positives than the suite's own."""
 FULL_SPECTRUM = "full spectrum"
 """Reference of scores whose positives are ID and all covariate-shifted images together."""
+CONFIDENCE = "msp"
+"""The score whose probability is the confidence of ECE and AURC: the largest softmax probability over the classes."""
 
 
 def score(
@@ -35,17 +38,19 @@ def score(
         id_filter: "correct": only correctly classified images are positives.
         full_spectrum: also compute the headline with ID and covariate-shifted images together as the positives.
 
-    Where no image is left to be a positive there is no such score.
+    Where no image is left to be a positive there is no such score, and no "ece" and "aurc" without `CONFIDENCE`.
     """
     for split in splits:
         if split.shift != "semantic":
             estimate = metrics.accuracy(split.predicted, split.labels)
             yield Score(split.name, split.shift, "accuracy", *estimate, n_id=len(split.labels))
+        if split.shift in ("id", "covariate") and CONFIDENCE in split.scores:
+            yield from _confidence(split)
     main = "reference" if any(split.shift == "reference" for split in splits) else "id"
     positives = [split for split in splits if split.shift == main]
     others = [split for split in splits if split.shift in ("id", "covariate") and split.shift != main]
     for scorer in splits[0].scores:
-        ways = [(split.name, _kept(split, scorer, id_filter), tuple(DETECTION)) for split in positives]
+        ways = [(split.name, _kept(split, scorer, id_filter), tuple(MEASURED)) for split in positives]
         if scorer == headline:
             ways += [(split.name, _kept(split, scorer, id_filter), SHIFTED) for split in others]
         if scorer == headline and full_spectrum:
@@ -55,9 +60,29 @@ def score(
             for name, inside, wanted in ways:
                 for metric in wanted if len(inside) else ():
                     yield Score(
-                        unknown.name, "semantic", metric, *DETECTION[metric](inside, unknown.scores[scorer]),
+                        unknown.name, "semantic", metric, *MEASURED[metric](inside, unknown.scores[scorer]),
                         n_id=len(inside), n_ood=len(unknown.labels), scorer=scorer, reference=name,
                     )  # fmt: skip
+
+
+def warnings(scores: Iterable[Score]) -> Iterator[str]:
+    """What a reader of a run's numbers must be told, one line each: scores that tie (see `stats.ties`)."""
+    for score in scores:
+        if score.metric == "ties" and score.value > ties.LIMIT:
+            yield (
+                f"{100 * score.value:.0f}% of the {score.scorer} scores of {score.reference} and {score.split} tie "
+                f"across the two: AUROC, AUPR and FPR95 depend on how ties count."
+            )
+
+
+def _confidence(split: SplitTable) -> Iterator[Score]:
+    """Calibration and selection on a split of known classes."""
+    sure = calibration.probability(split.scores[CONFIDENCE])
+    for metric, estimate in (
+        ("ece", calibration.ece(sure, split.correct)),
+        ("aurc", calibration.aurc(split.scores[CONFIDENCE], split.correct)),
+    ):
+        yield Score(split.name, split.shift, metric, *estimate, n_id=len(split.labels), scorer=CONFIDENCE)
 
 
 def _kept(split: SplitTable, scorer: str, id_filter: str) -> npt.NDArray[np.float32]:

@@ -82,7 +82,7 @@ def search(
             for held_out in draw.tuning_folds(fold, job.spec.seed):
                 result, _ = bench.run_on(held_out, job.spec, info, within=fold.train)
                 scores = result.scores
-                accuracies += [s.value for s in scores if s.shift == "id"]
+                accuracies += [s.value for s in scores if s.metric == "accuracy" and s.shift == "id"]
                 aurocs += [
                     s.value
                     for s in scores

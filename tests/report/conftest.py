@@ -40,18 +40,25 @@ def make_suite(folds: int = 1, seeds: tuple[int, ...] = (1, 2, 3), version: int 
 
 
 def scores_of(suite: Suite, fold: str, base: float, n_id: int = 100) -> tuple[Score, ...]:
-    """Scores around `base`: ID base, each covariate split .1 lower; FPR95 1 - base; AUROC base, .2 lower if shifted."""
+    """Scores around `base`: ID base, each covariate split .1 lower; FPR95 1 - base; AUROC base, .2 lower if shifted.
+
+    ECE base / 2 and AURC base / 4, both .1 higher if shifted; 2% of the scores tie.
+    """
     covariate = next(spec for spec in suite.folds if spec.name == fold).covariate
 
     def score(split: str, shift: Any, metric: str, value: float, *rest: Any) -> Score:
         return Score(split, shift, metric, value, value - 0.01, value + 0.01, n_id, *rest)
 
     rows = [score("ID", "id", "accuracy", base), *(score(n, "covariate", "accuracy", base - 0.1) for n in covariate)]
+    for metric, value in (("ece", base / 2), ("aurc", base / 4)):
+        rows.append(score("ID", "id", metric, value, 0, "msp"))
+        rows.extend(score(name, "covariate", metric, value + 0.1, 0, "msp") for name in covariate)
     for semantic, n_ood in ((spec.name, 150 if spec.name == "near" else 60) for spec in suite.semantic):
         rows.append(score(semantic, "semantic", "fpr95", 1 - base, n_ood, "energy", "ID"))
         rows.append(score(semantic, "semantic", "fpr95", 0.999, n_ood, "msp", "ID"))
         rows.append(score(semantic, "semantic", "auroc", base, n_ood, "energy", "ID"))
-        rows.append(score(semantic, "semantic", "fpr95_ood_positive", 0.998, n_ood, "energy", "ID"))
+        rows.append(score(semantic, "semantic", "fpr95_ood_positive", 0.9, n_ood, "energy", "ID"))
+        rows.append(score(semantic, "semantic", "ties", 0.02, n_ood, "energy", "ID"))
         rows.extend(score(semantic, "semantic", "auroc", base - 0.2, n_ood, "energy", name) for name in covariate)
     return tuple(rows)
 

@@ -43,8 +43,12 @@ def test_tidy_has_one_line_a_row_and_metric(board):
     assert (near["low"], near["high"]) == (board.table["fpr95/near_low"][0], board.table["fpr95/near_high"][0])
     assert (near["shift"], near["positives"], near["scorer"], near["n"]) == ("semantic", "id", "energy", 150)
     means = table[(table["split"] == "semantic-mean") & table["ranked"]]
-    assert means["positives"].tolist() == ["id", "covariate"]
+    assert means["metric"].tolist() == ["fpr95", "auroc", "fpr95_ood_positive"]
+    assert means["positives"].tolist() == ["id"] * 3
     assert means["n"].isna().all()
+    shifted = table[(table["metric"] == "auroc") & (table["split"] == "covariate")]
+    assert shifted["positives"].tolist() == ["covariate"] * 2
+    assert table[table["metric"].isin(["ece", "aurc"])]["scorer"].unique().tolist() == ["msp"]
     accuracy = table[table["metric"] == "accuracy"]
     assert accuracy["scorer"].isna().all()
     assert accuracy["shift"].tolist()[:4] == ["id", "covariate", "covariate", "covariate"]

@@ -69,9 +69,9 @@ def test_the_numbers_are_the_leaderboard_s(filled):
     expected = [
         (cell, row[name])
         for line, (_, row) in zip(cells.lines(board), board.table.iterrows(), strict=True)
-        for name, cell in zip(board.metrics, line.cells, strict=True)
+        for name, cell in zip([column.name for column in board.shown], line.cells, strict=True)
     ]
-    assert len(shown) == 3 * len(board.metrics)
+    assert len(shown) == 3 * len(board.shown)
     for (own, text), (cell, value) in zip(shown, expected, strict=True):
         assert text.removesuffix("≈").strip() == cell.text
         assert float(own["data-value"]) == value

@@ -161,11 +161,11 @@ def test_calibration_shows_the_numbers_of_the_library(filled):
     row = rows[-1]
     text = words(folder, suite, "calibration", "zero-shot")
     sure = {shift: calibration.probability(row.scores("msp", shift)) for shift in ("id", "covariate")}
-    ece = [calibration.ece(confidence, row.correct(shift)) for shift, confidence in sure.items()]
+    ece = [calibration.ece(confidence, row.correct(shift)).value for shift, confidence in sure.items()]
     areas = []
     for splits in row.tables:
         scores = np.concatenate([split.scores["energy"] for split in splits])
-        areas.append(calibration.aurc(scores, np.concatenate([split.correct for split in splits])))
+        areas.append(calibration.aurc(scores, np.concatenate([split.correct for split in splits])).value)
     for value in (*ece, np.mean(areas)):
         assert f"zero-shot, 3 shots: {value:.3f}" in text
     for title in ("Reliability, ID (n = 300)", "Selection, open set mixed in (n = 1,530)"):

@@ -11,9 +11,10 @@ import pandas as pd
 import pytest
 
 from croftbench.errors import DataError, UsageError
-from croftbench.report import agreement, cells, committed, own_rows, published
+from croftbench.report import agreement, cells, columns, committed, own_rows, published
 from croftbench.report.formats import data, html, latex, markdown
-from croftbench.report.tables import leaderboard
+from croftbench.report.tables import Board, leaderboard
+from croftbench.suites import manifest
 
 SHIPPED = Path(__file__).parents[2] / "results"
 
@@ -122,7 +123,7 @@ def board(add, tiny, tmp_path):
         tmp_path,
         {"value": "99.99"},
         FPR | {"value": "0.01"},
-        {"row": "paper/msp"} | FPR | {"scorer": "msp"},
+        {"row": "paper/nowhere", "split": "nowhere"},
         {"row": "paper/elsewhere", "suite": "other"},
         {"row": "paper/old", "suite_digest": "0" * 12},
     )
@@ -130,8 +131,66 @@ def board(add, tiny, tmp_path):
     return replace(bare, reported=agreement.matching(published.read_all(tmp_path), bare))
 
 
-def test_only_rows_of_this_suite_digest_and_score_match(board):
+def test_only_rows_of_this_suite_and_digest_with_a_column_match(board):
     assert [row.name for row in board.reported] == ["paper/ours"]
+
+
+def test_numbers_of_another_score_show_and_the_small_print_names_it(board, tmp_path):
+    auroc = {"metric": "auroc", "split": "far", "value": "90"}
+    put(
+        tmp_path,
+        *({"row": "paper/msp"} | one | {"scorer": "msp"} for one in (FPR, auroc)),
+        {"row": "paper/both"} | auroc | {"scorer": "msp"},
+        {"row": "paper/both"} | FPR,
+        {"row": "paper/unstated"} | auroc,
+    )
+    board = replace(board, reported=agreement.matching(published.read_all(tmp_path), board))
+    shown = {line.method: [cell.text for cell in line.cells if cell.text] for line in cells.lines(board)}
+    assert shown["paper/msp"] == ["40.00", "90.00"]
+    assert shown["paper/both"] == ["40.00"]  # of the headline alone: a row never mixes scores
+    assert shown["paper/unstated"] == ["90.00"]
+    small_print = cells.caption(board)[-1]
+    assert "paper/msp: A paper, table 1, a photo of a {}., score msp" in small_print
+    assert "paper/both: A paper, table 1, a photo of a {}.;" in small_print
+    assert "score not stated" in small_print
+    with pytest.raises(DataError, match="has msp fpr95/near"):  # shown, but not held against another score's
+        agreement.checks(board.reported[0], board, "croft")
+
+
+def bare_board(suite):
+    return Board(suite, suite.protocol.seeds, pd.DataFrame(), columns.columns(suite), "float32")
+
+
+def test_every_shipped_row_stands_on_the_board_of_its_suite():
+    rows = published.read_all(SHIPPED)
+    of_suite = {name: [row for row in rows if row.head.suite == name] for name in manifest.names("suites")}
+    assert {row.head.suite for row in rows} <= {"", *of_suite}
+    for name, its in of_suite.items():
+        board = bare_board(manifest.suite(name))
+        current = [row for row in its if board.suite.digest.startswith(row.head.suite_digest)]
+        assert [row.name for row in agreement.matching(its, board)] == [row.name for row in current]
+        for number in (
+            number for row in current for number in row.numbers
+        ):  # each is a column, but for other open sets
+            assert number.column in board.metrics or number.row.startswith("openood_vlm/"), number
+        for row in current:
+            assert any(cell.text for cell in cells.published_line(board, row).cells), row.name
+
+
+def test_shipped_harmonic_means_are_of_their_own_row():
+    rows = [row for row in published.read_all(SHIPPED) if row.head.suite == "coop-base-to-new"]
+    assert {row.head.method for row in rows} >= {"zero-shot", "kgcoop", "proda", "promptsrc", "mma"}
+    for row in rows:
+        base, new, h = (number.value for number in row.numbers)
+        assert columns.columns(manifest.suite(row.head.suite))[0].name == row.numbers[0].column
+        assert h == pytest.approx(2 * base * new / (base + new), abs=0.011), row.name
+
+
+def test_shipped_means_of_the_open_sets_are_those_of_their_row():
+    for row in (row for row in published.read_all(SHIPPED) if row.name.startswith("gallop/")):
+        for metric in ("fpr95", "auroc"):
+            *sets, mean = [number.value for number in row.numbers if number.metric == metric] or [0, 0]
+            assert mean == pytest.approx(sum(sets) / len(sets), abs=0.11), row.name  # each rounded to .1
 
 
 def test_published_rows_stand_below_and_are_never_ranked(board, tmp_path):
@@ -143,7 +202,7 @@ def test_published_rows_stand_below_and_are_never_ranked(board, tmp_path):
         ("–", "paper/ours", "primary"),
     ]
     assert shown[:2] == cells.lines(bare)  # better numbers elsewhere change no mark
-    values = dict(zip(board.metrics, shown[2].cells, strict=True))
+    values = dict(zip([column.name for column in board.shown], shown[2].cells, strict=True))
     assert (values["accuracy/id"].text, values["fpr95/near"].text) == ("99.99", "0.01")
     assert {cell.mark for cell in shown[2].cells} == {""}
     assert {name for name, cell in values.items() if cell.text} == {"accuracy/id", "fpr95/near"}
@@ -194,6 +253,6 @@ def test_recording_our_own_row_keeps_the_others(board, tmp_path):
     rows = published.read(path)
     assert [row.name for row in rows] == ["tiny/a", "tiny/croft"]
     assert all(check.passed for check in agreement.checks(rows[1], one, "croft"))
-    assert len(agreement.checks(rows[1], one, "croft")) == len(board.metrics)
+    assert len(agreement.checks(rows[1], one, "croft")) == len(board.shown)
     own_rows.record(tmp_path, [rows[0]])
     assert path.read_bytes() == before

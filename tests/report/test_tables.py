@@ -33,15 +33,26 @@ def test_mean_and_deviation_over_seeds(add, tiny, tmp_path):
         "accuracy/covariate-mean": 0.55,
         "fpr95/near": 0.35,
         "fpr95/far": 0.35,
+        "fpr95/semantic-mean": 0.35,
         "auroc/near": 0.65,
         "auroc/far": 0.65,
         "auroc/semantic-mean": 0.65,
         "auroc/covariate": 0.45,
+        "fpr95_ood_positive/near": 0.9,
+        "fpr95_ood_positive/far": 0.9,
+        "fpr95_ood_positive/semantic-mean": 0.9,
+        "ece/id": 0.325,
+        "ece/covariate-mean": 0.425,
+        "aurc/id": 0.1625,
+        "aurc/covariate-mean": 0.2625,
+        "ties/semantic-most": 0.02,
     }
     assert board.metrics == tuple(expected)
     assert {name: row[name] for name in expected} == pytest.approx(expected)
     deviation = ((0.15**2 + 0.05**2 + 0.2**2) / 2) ** 0.5
-    assert [row[f"{name}_std"] for name in expected] == pytest.approx([deviation] * len(expected))
+    follow = {"ece": 1 / 2, "aurc": 1 / 4, "fpr95_ood_positive": 0, "ties": 0}  # how much of the base they follow
+    for name in expected:
+        assert row[f"{name}_std"] == pytest.approx(deviation * follow.get(name.split("/")[0], 1))
     assert row["ranked"]
     assert (row["runs"], row["runs_expected"], row["seeds"], row["folds"]) == (3, 3, 3, 1)
     assert (row["n/id"], row["n/line art"], row["n/near"], row["n/far"]) == (100, 100, 150, 60)

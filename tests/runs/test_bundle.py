@@ -123,7 +123,11 @@ def refused(file: Path, folder: Path, message: str) -> None:
     ("change", "message"),
     [
         (lambda run: run["scores"][0].update(value=0.99), "value of accuracy id is 0.99.*its per-image table gives"),
-        (lambda run: run["scores"][5].update(low=run["scores"][5]["low"] - 1e-6), "low of auroc near energy"),
+        (
+            lambda run: [s.update(low=s["low"] - 1e-6) for s in run["scores"] if s["metric"] == "auroc"],
+            "low of auroc near",
+        ),
+        (lambda run: run.update(warnings=["all is well"]), "warnings are not those"),
         (lambda run: run["scores"][0].update(value=float("nan")), "runs/"),
         (lambda run: run["scores"][0].update(value="1"), "runs/"),
         (lambda run: run["scores"].pop(), "not those that its per-image table gives"),

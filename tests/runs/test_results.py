@@ -38,6 +38,7 @@ RESULT = RunResult(
     {"python": "3.11", "dirty": False, "device": "CPU – “quoted”"},
     {"train": 1.25},
     "2026-01-01T00:00:00Z",
+    warnings=("12% of the energy scores tie.",),
 )
 
 

@@ -38,13 +38,32 @@ def slow_aurc(scores, correct):
 
 def test_ece_is_the_paper_s(images):
     confidence, correct = images
-    assert calibration.ece(confidence, correct) == pytest.approx(slow_ece(confidence, correct, np.linspace(0, 1, 16)))
-    assert calibration.ece(confidence, correct) > 0.1
+    assert calibration.ece(confidence, correct).value == pytest.approx(
+        slow_ece(confidence, correct, np.linspace(0, 1, 16))
+    )
+    assert calibration.ece(confidence, correct).value > 0.1
+
+
+def test_intervals_follow_the_images(images):
+    """An image that is left out moves the number by its influence: the jackknife, image by image."""
+    confidence, correct = images
+    for metric, slow in ((calibration.aurc, slow_aurc), (calibration.ece, None)):
+        value, low, high = metric(confidence, correct)
+        without = [np.delete(np.arange(400), i) for i in range(400)]
+        again = np.array([slow(confidence[w], correct[w]) if slow else metric(confidence[w], correct[w]).value
+                          for w in without])  # fmt: skip
+        error = np.sqrt(399 / 400 * ((again - again.mean()) ** 2).sum())
+        assert (value - low, high - value) == pytest.approx((1.96 * error, 1.96 * error), rel=0.1)
+
+
+def test_where_no_image_is_wrong_the_interval_is_that_of_a_share_never_seen():
+    for found in (calibration.aurc(np.arange(20), np.ones(20)), calibration.ece(np.ones(20), np.ones(20))):
+        assert found == pytest.approx((0, 0, 1.96**2 / (20 + 1.96**2)), abs=1e-4)  # Wilson's end at 0 of 20
 
 
 def test_ece_by_hand():
     # (13/15, 14/15]: .9 twice, one right; (8/15, 9/15]: .6 once, right.
-    assert calibration.ece([0.9, 0.9, 0.6], [1, 0, 1]) == pytest.approx(2 / 3 * 0.4 + 1 / 3 * 0.4)
+    assert calibration.ece([0.9, 0.9, 0.6], [1, 0, 1]).value == pytest.approx(2 / 3 * 0.4 + 1 / 3 * 0.4)
     bins = calibration.reliability([0.9, 0.9, 0.6], [1, 0, 1])
     assert bins.images.tolist() == [1, 2]
     assert bins.accuracy.tolist() == [1, 0.5]
@@ -59,8 +78,8 @@ def test_a_confidence_on_an_edge_belongs_below_and_zero_to_the_first_bin():
 
 def test_a_sure_and_right_classifier_is_calibrated_and_a_sure_and_wrong_one_is_not():
     for adaptive in (False, True):
-        assert calibration.ece(np.ones(20), np.ones(20), adaptive=adaptive) == 0
-        assert calibration.ece(np.ones(20), np.zeros(20), adaptive=adaptive) == 1
+        assert calibration.ece(np.ones(20), np.ones(20), adaptive=adaptive).value == 0
+        assert calibration.ece(np.ones(20), np.zeros(20), adaptive=adaptive).value == 1
 
 
 def test_adaptive_bins_hold_equally_many(images):
@@ -79,25 +98,27 @@ def test_the_order_of_images_does_not_matter(seed):
     scores, correct = draw.integers(0, 8, 40) / 8, draw.random(40) < 0.6
     order = draw.permutation(40)
     for adaptive in (False, True):
-        same = calibration.ece(scores[order], correct[order], adaptive=adaptive)
-        assert same == pytest.approx(calibration.ece(scores, correct, adaptive=adaptive), abs=1e-12)
-    assert calibration.aurc(scores[order], correct[order]) == pytest.approx(slow_aurc(scores, correct), abs=1e-12)
-    assert calibration.aurc(scores**3 - 5, correct) == calibration.aurc(scores, correct)  # only the order counts
+        same = calibration.ece(scores[order], correct[order], adaptive=adaptive).value
+        assert same == pytest.approx(calibration.ece(scores, correct, adaptive=adaptive).value, abs=1e-12)
+    assert calibration.aurc(scores[order], correct[order]).value == pytest.approx(slow_aurc(scores, correct), abs=1e-12)
+    assert (
+        calibration.aurc(scores**3 - 5, correct).value == calibration.aurc(scores, correct).value
+    )  # only the order counts
 
 
 def test_risk_coverage_by_hand():
     curve = calibration.risk_coverage([4, 3, 2, 2, 1], [1, 0, 1, 1, 0])
     assert curve.coverage.tolist() == pytest.approx([0.2, 0.4, 0.8, 1])
     assert curve.risk.tolist() == pytest.approx([0, 1 / 2, 1 / 4, 2 / 5])
-    assert calibration.aurc([4, 3, 2, 2, 1], [1, 0, 1, 1, 0]) == pytest.approx((0 + 0.5 + 0.25 + 0.25 + 0.4) / 5)
+    assert calibration.aurc([4, 3, 2, 2, 1], [1, 0, 1, 1, 0]).value == pytest.approx((0 + 0.5 + 0.25 + 0.25 + 0.4) / 5)
 
 
 def test_aurc_of_the_best_and_the_worst_order():
     correct = np.repeat([1, 0], [60, 40])
-    best, worst = calibration.aurc(-np.arange(100), correct), calibration.aurc(np.arange(100), correct)
+    best, worst = calibration.aurc(-np.arange(100), correct).value, calibration.aurc(np.arange(100), correct).value
     assert best == pytest.approx(sum(k / (60 + k) for k in range(1, 41)) / 100)
     assert best < 0.4 < worst
-    assert calibration.aurc(np.zeros(100), correct) == pytest.approx(0.4)  # no order at all: the error rate
+    assert calibration.aurc(np.zeros(100), correct).value == pytest.approx(0.4)  # no order at all: the error rate
 
 
 def test_accepted_counts_the_open_set_as_wrong():

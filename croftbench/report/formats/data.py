@@ -11,7 +11,8 @@ from typing import Any
 
 import pandas as pd
 
-from croftbench.report.tables import DETECTION, ID, SHIFTED, STATISTICS, Board
+from croftbench.report.columns import Column
+from croftbench.report.tables import STATISTICS, Board
 
 SCHEMA = 1
 """Of the JSON. Top level: schema, leaderboards. A leaderboard: suite (name, version, digest, title), seeds, precision,
@@ -30,8 +31,9 @@ TIDY = (
     "suite", "suite_version", "suite_digest", "precision", "source", "position", *HEAD, *COVERAGE, "metric", "split",
     "shift", "positives", "scorer", "n", *STATISTIC_NAMES, "params", "params_digest",
 )  # fmt: skip
-"""Columns of the tidy CSV. `source` is "measured", or the name of a published row; `positives` and `scorer` are empty
-for accuracy, `n` for means over several populations, and what a published row does not state is empty too."""
+"""Columns of the tidy CSV. `source` is "measured", or the name of a published row; `positives` is empty where nothing
+is detected, `scorer` for accuracy, `n` for means over several populations, and what a published row does not state is
+empty too."""
 
 
 def to_wide(board: Board) -> str:
@@ -56,15 +58,15 @@ def tidy(board: Board) -> pd.DataFrame:
     for position, row in enumerate(board.table.to_dict("records"), start=1):
         names = (*HEAD, *COVERAGE, "params", "params_digest")
         shared = suite | {"source": "measured", "position": position} | {name: row[name] for name in names}
-        scorer = {"scorer": board.suite.protocol.headline}
-        rows += [shared | (scorer if value["positives"] else {}) | value for value in _values(board, row)]
+        scorers = [{"scorer": _scorer(board, column)} for column in board.columns]
+        rows += [shared | scorer | value for scorer, value in zip(scorers, _values(board, row), strict=True)]
     for position, published in enumerate(board.reported, start=len(board.table) + 1):
         head = published.head
         shared = suite | {"source": published.name, "position": position, "method": head.method}
         shared |= {"encoder": head.encoder, "shots": int(head.shots) if head.shots.isdecimal() else None}
         shared |= {"ranked": False, "pareto": False, "imported": False, "transductive": False, "precision": None}
         for value in published.numbers:
-            kind = _kind(board, value.column) if value.column in board.metrics else {}
+            kind = next((_kind(column) for column in board.columns if column.name == value.column), {})
             own = {"metric": value.metric, "split": value.split, "scorer": value.scorer or None}
             rows.append(shared | kind | own | {"value": value.value / 100})
     table = pd.DataFrame(rows, columns=list(TIDY))
@@ -116,25 +118,21 @@ def _board(board: Board) -> dict[str, Any]:
 def _values(board: Board, row: dict[Any, Any]) -> list[dict[str, Any]]:
     """A row's numbers, one dictionary a metric; None where there is no number."""
     return [
-        _kind(board, name)
-        | {"n": _number(row.get(f"n/{'id' if name == ID else name.split('/', 1)[1]}"))}
-        | {to: _number(row[f"{name}{suffix}"]) for to, suffix in zip(STATISTIC_NAMES, STATISTICS, strict=True)}
-        for name in board.metrics
+        _kind(column)
+        | {"n": _number(row.get(f"n/{column.images}"))}
+        | {to: _number(row[f"{column.name}{suffix}"]) for to, suffix in zip(STATISTIC_NAMES, STATISTICS, strict=True)}
+        for column in board.columns
     ]
 
 
-def _kind(board: Board, name: str) -> dict[str, str | None]:
+def _kind(column: Column) -> dict[str, str | None]:
     """What a metric column is: metric, split, the split's shift, the positives' shift."""
-    metric, split = name.split("/", 1)
-    if metric == "accuracy":
-        shift = "id" if name == ID else "covariate"
-        return {"metric": metric, "split": split, "shift": shift, "positives": None}
-    if name in (DETECTION, SHIFTED):
-        return {
-            "metric": metric, "split": "semantic-mean", "shift": "semantic",
-            "positives": "covariate" if name == SHIFTED else "id",
-        }  # fmt: skip
-    return {"metric": metric, "split": split, "shift": "semantic", "positives": "id"}
+    metric, split = column.name.split("/", 1)
+    return {"metric": metric, "split": split, "shift": column.shift, "positives": column.positives or None}
+
+
+def _scorer(board: Board, column: Column) -> str | None:
+    return (board.suite.protocol.headline if column.scorer == "headline" else column.scorer) or None
 
 
 def _number(value: Any) -> float | None:

@@ -13,7 +13,7 @@ def to_html(board: Board) -> str:
         "leaderboard.html",
         suite=board.suite.name,
         title=title(board),
-        heads=["#", "Method", "Encoder", "Shots", *(header(board, name) for name in board.metrics), "Runs"],
+        heads=["#", "Method", "Encoder", "Shots", *(header(board, column) for column in board.shown), "Runs"],
         lines=lines(board),
         caption=caption(board),
     )

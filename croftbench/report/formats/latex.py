@@ -24,14 +24,14 @@ ACCENTS = frozenset("0300 0301 0302 0303 0308 030A 030C 0327".split())
 def to_latex(board: Board) -> str:
     """A floating table, one row a configuration, columns grouped by measure; all text escaped."""
     shown = lines(board)
-    groups = [list(group) for _, group in groupby(board.metrics, key=lambda name: name.split("/")[0])]
+    groups = [list(group) for _, group in groupby(board.shown, key=lambda column: column.metric)]
     heads, rules, at = [], [], 3
     for group in groups:
         heads.append(rf"\multicolumn{{{len(group)}}}{{c}}{{{escape(label(board, group[0])[0])}}}")
         rules.append(rf"\cmidrule(lr){{{at}-{at + len(group) - 1}}}")
         at += len(group)
-    names = [escape(label(board, name)[1]) for name in board.metrics]
-    counts = [escape(label(board, name)[2]) for name in board.metrics]
+    names = [escape(label(board, column)[1]) for column in board.shown]
+    counts = [escape(label(board, column)[2]) for column in board.shown]
     several = settings_differ(board)
     measured = [_line(line, several) for line in shown if not line.published]
     published = [_line(line, several) for line in shown if line.published]
@@ -42,7 +42,7 @@ def to_latex(board: Board) -> str:
         rf"\caption[{{{escape(title(board))}}}]{{{escape(' '.join([title(board) + '.', *caption(board)]))}}}",
         rf"\label{{tab:{''.join(c if c.isascii() and c.isalnum() else '-' for c in board.suite.name)}}}",
         r"\scriptsize\setlength{\tabcolsep}{2pt}",
-        rf"\begin{{tabular}}{{rl{'r' * len(board.metrics)}r}}",
+        rf"\begin{{tabular}}{{rl{'r' * len(board.shown)}r}}",
         r"\toprule",
         rf" & & {' & '.join(heads)} & \\",
         "".join(rules),

@@ -10,7 +10,7 @@ from croftbench.report.tables import Board
 
 def to_markdown(board: Board) -> str:
     """The table in percent, "mean ± std" over seeds, marks as the caption says."""
-    headers = ["#", "Method", "Encoder", "Shots", *(header(board, name) for name in board.metrics), "Runs"]
+    headers = ["#", "Method", "Encoder", "Shots", *(header(board, column) for column in board.shown), "Runs"]
     rows = [
         [
             *map(escape, (line.rank, line.title, line.encoder, line.shots)),
@@ -19,7 +19,7 @@ def to_markdown(board: Board) -> str:
         ]
         for line in lines(board)
     ]
-    align = ("right", "left", "left", "right", *("right" for _ in board.metrics), "right")
+    align = ("right", "left", "left", "right", *("right" for _ in board.shown), "right")
     body = tabulate(rows, [escape(name) for name in headers], "pipe", colalign=align, disable_numparse=True)
     return "\n\n".join([f"# {escape(title(board))}", *map(escape, caption(board)), body]) + "\n"
 

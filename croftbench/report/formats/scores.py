@@ -11,11 +11,11 @@ from rich.table import Table
 from rich.text import Text
 from tabulate import tabulate
 
-from croftbench.report.cells import MEASURES, TIE, TRANSDUCTIVE, Cell, column, images, settings_differ
+from croftbench.report.cells import TIE, TIED, TRANSDUCTIVE, Cell, column, images, is_tied, settings_differ, tied
+from croftbench.report.columns import DETECTION, FPR_MEAN, LEVELS, Column
 from croftbench.report.formats import markdown, terminal
 from croftbench.report.rows import marked
-from croftbench.report.score_table import FPR_MEAN, ScoreBoard
-from croftbench.report.tables import DETECTION
+from croftbench.report.score_table import ScoreBoard
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,10 @@ def to_rich(board: ScoreBoard) -> Table:
 
 
 def shown(board: ScoreBoard) -> tuple[str, ...]:
-    """The metric columns that text has room for: near, where there is such a split, and the means."""
+    """The metric columns that text has room for: the means of near and far, or else near, if any, and the mean."""
+    means = [one.name for one in board.columns if one.text and one.parts and one.name not in (DETECTION, FPR_MEAN)]
+    if len(means) == 2 * len(LEVELS):
+        return tuple(means)
     near = (f"auroc/{board.near}", f"fpr95/{board.near}") if board.near else ()
     return (*near, DETECTION, FPR_MEAN)
 
@@ -94,6 +97,8 @@ def caption(board: ScoreBoard) -> list[str]:
         f"over images. {', '.join(protocol.scorers)} are the suite's own, {protocol.headline} its headline; the others "
         f"are computed from the same outputs, nothing is trained for them (`croftbench list scorers`).",
     ]
+    rows = board.table.to_dict("records")
+    small_print += tied([(f"{marked(str(row['method']), row)} {row['scorer']}", row) for row in rows])
     if board.table["transductive"].any():
         small_print.append(TRANSDUCTIVE)
     if board.other_fits:
@@ -122,7 +127,8 @@ def _lines(board: ScoreBoard) -> tuple[list[Line], dict[str, int]]:
                 method = f"{method} ({row['encoder']}, {row['shots']} shots)"
             runs = f"{row['runs']}/{row['runs_expected']}"
             lacks = not (row["ranked"] or row["not_applicable"])
-            lines.append(Line(method, str(row["scorer"]), tuple(cells), runs, i == 0, lacks))
+            scorer = f"{row['scorer']} {TIED}" if is_tied(row) else str(row["scorer"])
+            lines.append(Line(method, scorer, tuple(cells), runs, i == 0, lacks))
     return lines, reasons
 
 
@@ -131,10 +137,14 @@ def _title(board: ScoreBoard) -> str:
 
 
 def _head(board: ScoreBoard, name: str) -> str:
-    count = "" if name in (DETECTION, FPR_MEAN) else f" (n = {images(board.main, name.split('/', 1)[1])})"
-    return f"{_short(board, name)}{count}"
+    of = _column(board, name).images
+    return f"{_short(board, name)} (n = {images(board.main, of)})" if of else _short(board, name)
 
 
 def _short(board: ScoreBoard, name: str) -> str:
-    metric, split = name.split("/", 1)
-    return f"{MEASURES[metric]} {'mean' if name in (DETECTION, FPR_MEAN) else split}"
+    of = _column(board, name)
+    return f"{of.measure} {'mean' if name in (DETECTION, FPR_MEAN) else of.title}"
+
+
+def _column(board: ScoreBoard, name: str) -> Column:
+    return next(column for column in board.columns if column.name == name)

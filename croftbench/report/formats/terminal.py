@@ -28,10 +28,10 @@ def to_rich(board: Board) -> Table:
     for line in shown:
         name = f"{line.title}\n{line.setting}" if several else line.title
         table.add_column(Text(name), justify="right", overflow="fold")
-    for position, name in enumerate(board.metrics):
-        measure, split, images = label(board, name)
-        following = board.metrics[position + 1 : position + 2]
-        ends = not following or following[0].split("/")[0] != name.split("/")[0]
+    for position, column in enumerate(board.shown):
+        measure, split, images = label(board, column)
+        following = board.shown[position + 1 : position + 2]
+        ends = not following or following[0].metric != column.metric
         cells = (cell_text(line.cells[position]) for line in shown)
         table.add_row(Text(f"{measure} {split}"), images, *cells, end_section=ends)
     table.add_row("rank", "", *(line.rank for line in shown))
