@@ -48,6 +48,7 @@ class Workbench:
         progress: where stages are shown.
         roots: where images come from.
         allow_incomplete: take splits whose counts are not the manifest's.
+        preprocess: what replaces the encoder's own preprocessing, as in `encoders.load`.
         draws: which image plays which role.
         features: what the encoder makes of images and texts.
     """
@@ -59,12 +60,13 @@ class Workbench:
     progress: Progress = field(default_factory=Silent)
     roots: Roots = field(default_factory=Roots)
     allow_incomplete: bool = False
+    preprocess: str = ""
     draws: Draws = field(init=False)
     features: Features = field(init=False)
 
     def __post_init__(self) -> None:
         self.draws = Draws(self.suite, self.roots, self.allow_incomplete)
-        self.features = Features(self.encoder_id, self.cache, self.device, self.progress, self.roots)
+        self.features = Features(self.encoder_id, self.cache, self.device, self.progress, self.roots, self.preprocess)
 
     @property
     def identity(self) -> Identity:
