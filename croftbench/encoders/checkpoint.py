@@ -9,6 +9,7 @@ from __future__ import annotations
 import pickle
 import re
 import tempfile
+import warnings
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -31,6 +32,12 @@ INNER = ("state_dict", "model_state_dict", "model", "module", "net")
 
 POSITIONS = "visual.positional_embedding"
 """(tokens, width) of a vision transformer, the token of the whole image first."""
+
+WRAPPERS = ("module.", "model.", "clip_model.", "clip.", "net.", "_orig_mod.")
+"""What names begin with after training on several devices, in Lightning, in a module of one's own, compiled."""
+
+MASKS = r"(^|\.)attn_mask$"
+"""The causal mask, which TorchScript keeps among the buffers and a state dict leaves to the architecture."""
 
 AGAIN = "Download it again."
 
@@ -173,28 +180,31 @@ def _read(weights: Path) -> tuple[dict[str, Tensor], bool]:
 def _by_pytorch(weights: Path, zipped: bool) -> object:
     """What PyTorch's safe reader gives; None where it refuses what the file names."""
     try:
-        return torch.load(weights, map_location="cpu", weights_only=True, mmap=zipped)
+        with warnings.catch_warnings():  # on how the file was written, which is read below in any case
+            warnings.simplefilter("ignore")
+            return torch.load(weights, map_location="cpu", weights_only=True, mmap=zipped)
     except pickle.UnpicklingError:
         return None
 
 
 def _state_dict(held: object) -> tuple[dict[str, Tensor], bool]:
-    """The state dict in what a file holds, and whether it is where open_clip looks and nothing else beside it there."""
-    if not isinstance(held, dict):
-        return _unwrapped(unpickle.tensors_in(held)), False
-    for key in INNER:
-        if key in held and not isinstance(held[key], Tensor):
-            inner = held[key]
-            state = unpickle.tensors_in(inner)
-            return _unwrapped(state), key == "state_dict" and isinstance(inner, dict) and len(inner) == len(state)
-    state = unpickle.tensors_in(held)
-    return _unwrapped(state), len(state) == len(held)
+    """The state dict in what a file holds, and whether it is there as open_clip reads it."""
+    inner, outer = held, ""
+    if isinstance(held, dict):
+        outer = next((key for key in INNER if key in held and not isinstance(held[key], Tensor)), "")
+        inner = held[outer] if outer else held
+    found = unpickle.tensors_in(inner)
+    state = {name: tensor for name, tensor in _unwrapped(found).items() if not re.search(MASKS, name)}
+    bare = isinstance(inner, dict) and len(found) == len(inner) and state.keys() == found.keys()
+    return state, bare and outer in ("", "state_dict")
 
 
 def _unwrapped(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Names without the prefix that training on several devices gives."""
-    wrapped = bool(state) and all(name.startswith("module.") for name in state)
-    return {name.removeprefix("module."): tensor for name, tensor in state.items()} if wrapped else state
+    """Names without what all of them begin with because the model was wrapped."""
+    for wrapper in WRAPPERS * 2:
+        if state and all(name.startswith(wrapper) for name in state):
+            state = {name.removeprefix(wrapper): tensor for name, tensor in state.items()}
+    return state
 
 
 def _check_names(weights: Path, names: set[str]) -> None:
