@@ -151,13 +151,13 @@ def config_digest(config: Mapping[str, Any], folder: Path | None = None) -> str:
 
 
 def settings_digest(encoder_id: str, weights: Path, preprocess: str) -> str:
-    """sha256 of the files that say how images become pixels: beside weights that the user named, and what is asked."""
+    """sha256 of the files that say how images become pixels, beside weights that the user named and as asked; or ""."""
     named = "@" in encoder_id or encoder_id.startswith((HUB, FOLDER))
     files = [weights.parent / name for name in BESIDE] if named else []
     if preprocess:
         files.append(Path(preprocess).expanduser())
     digests = [file_digest(path) if path.is_file() else "" for path in files]
-    return hashlib.sha256(" ".join(digests).encode()).hexdigest()
+    return hashlib.sha256(" ".join(digests).encode()).hexdigest() if any(digests) else ""
 
 
 def open_clip_version() -> str:
