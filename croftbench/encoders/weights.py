@@ -125,7 +125,9 @@ def _from_folder(folder: Path, config: Path, weights: Path, arch: str, given: tu
     described = preprocess.read(config)
     if "model_cfg" not in described:
         raise DataError(f"{config} has no model_cfg: it is not a model of open_clip's.", "Name weights as arch@path.")
-    own = Choice(preprocess.settings(described.get("preprocess_cfg") or {}, config), f"{arch}'s own {hub.CONFIG}")
+    own = Choice(
+        preprocess.settings(described.get("preprocess_cfg") or {}, config), f"the {hub.CONFIG} that comes with it"
+    )
     return Source(arch, weights, described["model_cfg"], (*given, own), folder)
 
 
