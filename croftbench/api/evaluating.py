@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from croftbench import plugins
 from croftbench.api.reading import SuiteLike, suite_of
-from croftbench.api.running import shown, workbench
+from croftbench.api.running import identity_of, shown, workbench
 from croftbench.encoders.identity import EMBEDDED
 from croftbench.errors import DataError, UsageError
 from croftbench.locations import Folder, Folders
@@ -43,6 +44,7 @@ def evaluate(
     labels: Numbers | None = None,
     suite: SuiteLike = "emoji-open",
     encoder: str = EMBEDDED,
+    preprocess: str | Path = "",
     seeds: Sequence[int] | None = None,
     device: str = "auto",
     cache: Folder = None,
@@ -60,7 +62,7 @@ def evaluate(
         source: (N,) scores of known images, or a predictor of the suite's classes in their order.
         unknown: scores of unknown images; by name, where there are several sets.
         predicted, labels: (N,) classes of the known images, for accuracy.
-        suite, encoder, seeds, device, cache, data_root, manifests, progress: of a predictor, as in `run`.
+        suite, encoder, preprocess, seeds, device, cache, data_root, manifests, progress: of a predictor, as in `run`.
 
     Returns:
         One row a number: split, shift, metric, value, low, high (fractions), n_id, n_ood, scorer, reference; with a
@@ -78,7 +80,8 @@ def evaluate(
         raise UsageError("a predictor makes its own predictions.", "Leave unknown=, predicted= and labels=.")
     folders = Folders.of(cache=cache, data_root=data_root, manifests=manifests)
     with shown(progress) as sink:
-        bench = workbench(suite_of(suite, folders), encoder, folders, device, sink)
+        identity_of(encoder, folders.cache, sink, str(preprocess))
+        bench = workbench(suite_of(suite, folders), encoder, folders, device, sink, preprocess=str(preprocess))
         return pd.DataFrame(list(_of_predictor(source, bench, seeds)))
 
 

@@ -61,6 +61,7 @@ def run(
     settings: Mapping[str, Value] | Sequence[str] = (),
     scores: str | Sequence[str] = (),
     device: str = "auto",
+    preprocess: str | Path = "",
     allow_incomplete: bool = False,
     results: Folder = None,
     cache: Folder = None,
@@ -74,11 +75,13 @@ def run(
         methods: names, "file.py:Class", classes, and objects: `MyMethod(alpha=3)` runs with its own values, which are
             recorded, and which no suite's recipe changes; its source is fingerprinted.
         suite: a name, a ".toml" file, or a suite.
-        encoder: `arch/tag` of open_clip, `arch@path/to/weights`, or the one that ships.
+        encoder: `arch/tag` of open_clip, `arch@path/to/weights`, `hf-hub:owner/name`, or the one that ships.
         seeds, shots, views: the suite's own where None.
         settings: hyper-parameters for every method that has them: {"lambda2": 0.1}, or "croft.lambda2=0.1" for one.
         scores: more detection scores for the finished runs: names, or "all".
         device: "auto", "cpu", "cuda", "cuda:1", "mps".
+        preprocess: a JSON or TOML file of mean, std, interpolation, resize_mode and size, or the published `arch/tag`
+            that has them; what open_clip publishes for the encoder, or stands beside its weights, where empty.
         allow_incomplete: take splits that lack images; runs record it.
         results, cache, data_root, manifests: folders, see `croftbench.api`.
         progress: True for bars on stderr, None for bars where stderr is a terminal, or where to show it.
@@ -92,11 +95,11 @@ def run(
     """
     folders = Folders.of(results, cache, data_root, manifests)
     with shown(progress) as sink:
-        plan = _plan(methods, suite, folders, sink, encoder, seeds, shots, views, settings)
+        plan = _plan(methods, suite, folders, sink, encoder, str(preprocess), seeds, shots, views, settings)
         asked = scorers.split(scores if isinstance(scores, str) else ",".join(scores)) if scores else []
         for one in asked:
             one.file_digests()  # a word list that cannot be read is an error now, not after hours
-        make = partial(workbench, plan.suite, encoder, folders, device, sink, allow_incomplete)
+        make = partial(workbench, plan.suite, encoder, folders, device, sink, allow_incomplete, str(preprocess))
         failures = _complete(plan, asked, folders, sink, make)
     board = _board(plan, asked, folders.results)
     if failures:
@@ -119,14 +122,16 @@ def as_settings(settings: Mapping[str, Value] | Sequence[str]) -> list[str]:
     return [f"{name}={value}" for name, value in settings.items()] if isinstance(settings, Mapping) else list(settings)
 
 
-def identity_of(encoder: str, cache: Path, progress: Progress) -> Identity:
-    """What the encoder is; loads it, once, when the cache does not say."""
+def identity_of(encoder: str, cache: Path, progress: Progress, preprocess: str = "") -> Identity:
+    """What the encoder is; loads it, once, when the cache does not say. What was chosen for it is noted."""
     from croftbench import encoders
 
-    recorded = encoders.identity(encoder, cache)
+    recorded = encoders.identity(encoder, cache, preprocess)
     if recorded is None:
         progress.note(f"loading {encoder} for the first time ...")
-        recorded = encoders.load(encoder, "cpu", cache).identity
+        recorded = encoders.load(encoder, "cpu", cache, preprocess).identity
+    if recorded.told:
+        progress.note(recorded.told)
     return recorded
 
 
@@ -148,7 +153,7 @@ class Plan:
 
 def _plan(
     methods: MethodLike | Iterable[MethodLike], suite: str | Path | Suite, folders: Folders, progress: Progress,
-    encoder: str, seeds: Sequence[int] | None, shots: int | None, views: int | None,
+    encoder: str, preprocess: str, seeds: Sequence[int] | None, shots: int | None, views: int | None,
     settings: Mapping[str, Value] | Sequence[str],
 ) -> Plan:  # fmt: skip
     chosen = suite if isinstance(suite, Suite) else manifest.suite(str(suite), folders.manifests)
@@ -156,7 +161,7 @@ def _plan(
     if not infos:
         raise UsageError("no method was given.", "`croftbench list methods` shows what there is.")
     overrides = planning.overrides(as_settings(settings), infos)
-    identity = identity_of(encoder, folders.cache, progress)
+    identity = identity_of(encoder, folders.cache, progress, preprocess)
     draws = Draws(chosen, folders.roots)
     jobs = [
         job
@@ -181,14 +186,20 @@ def _each(methods: MethodLike | Iterable[MethodLike]) -> list[MethodLike]:
 
 
 def workbench(
-    suite: Suite, encoder: str, folders: Folders, device: str, progress: Progress, allow_incomplete: bool = False
+    suite: Suite,
+    encoder: str,
+    folders: Folders,
+    device: str,
+    progress: Progress,
+    allow_incomplete: bool = False,
+    preprocess: str = "",
 ) -> Workbench:
     """Where runs of a suite with an encoder are carried out; imports torch."""
     from croftbench.runs import environment, execute
 
     return execute.Workbench(
         suite, encoder, folders.cache, environment.device(device), progress, folders.roots,
-        allow_incomplete=allow_incomplete,
+        allow_incomplete=allow_incomplete, preprocess=preprocess,
     )  # fmt: skip
 
 

@@ -57,6 +57,7 @@ def tune(
     suite: SuiteLike = "emoji-open",
     *,
     encoder: str = EMBEDDED,
+    preprocess: str | Path = "",
     seeds: Sequence[int] | None = None,
     device: str = "auto",
     results: Folder = None,
@@ -77,7 +78,8 @@ def tune(
     values = tuning.parse_grid(_as_text(grid), info)
     drawn = list(seeds or chosen.protocol.seeds)
     with shown(progress) as sink:
-        bench = running.workbench(chosen, encoder, folders, device, sink)
+        identity_of(encoder, folders.cache, sink, str(preprocess))
+        bench = running.workbench(chosen, encoder, folders, device, sink, preprocess=str(preprocess))
         cells = tuple(tuning.search(bench, info, values, drawn))
         record = tuning.record(bench, info, cells, drawn)
     path = folders.results / "tuning" / chosen.name / f"{info.name}.json"
@@ -91,6 +93,7 @@ def diagnose(
     suite: SuiteLike = "emoji-open",
     *,
     encoder: str = EMBEDDED,
+    preprocess: str | Path = "",
     seeds: Sequence[int] | None = None,
     settings: Mapping[str, Value] | Sequence[str] = (),
     device: str = "auto",
@@ -119,7 +122,8 @@ def diagnose(
     fixed = planning.overrides(running.as_settings(settings), [info])[info.name]
     cells = tuning.cells(tuning.parse_grid(_as_text(sweep), info)) if sweep else [{}]
     with shown(progress) as sink:
-        bench = running.workbench(chosen, encoder, folders, device, sink)
+        identity_of(encoder, folders.cache, sink, str(preprocess))
+        bench = running.workbench(chosen, encoder, folders, device, sink, preprocess=str(preprocess))
         plans = {
             " ".join(f"{name}={value}" for name, value in cell.items()) or info.name: planning.plan(
                 chosen, info, bench.identity, bench.draws.content, seeds=seeds, overrides={**fixed, **cell}

@@ -15,6 +15,7 @@ from croftbench.cli.options import (
     Encoder,
     Manifests,
     OneSuite,
+    Preprocess,
     Results,
     Seeds,
     Settings,
@@ -37,6 +38,7 @@ def diagnose(
     ] = None,
     suite: OneSuite = "emoji-open",
     encoder: Encoder = EMBEDDED,
+    preprocess: Preprocess = "",
     seeds: Seeds = "",
     settings: Settings = None,
     device: Device = "auto",
@@ -48,8 +50,9 @@ def diagnose(
     """Measure CRoFT's claim: do small energy gradients go with alike Hessians, and these with accuracy?"""
     with Bars() as bars:
         done = studying.diagnose(
-            method, sweep or (), suite, encoder=encoder, seeds=seeds_of(seeds), settings=settings or (), device=device,
-            results=results, cache=cache, data_root=data_root, manifests=manifests, progress=bars,
+            method, sweep or (), suite, encoder=encoder, preprocess=preprocess, seeds=seeds_of(seeds),
+            settings=settings or (), device=device, results=results, cache=cache, data_root=data_root,
+            manifests=manifests, progress=bars,
         )  # fmt: skip
     out.print(done.markdown, markup=False)
     note(f"Written: {done.folder / done.record['method']}.json, .md, .png.")

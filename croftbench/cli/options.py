@@ -49,7 +49,20 @@ OneSuite = Annotated[str, typer.Option("--suite", "-s", help="A suite's name, or
 SuiteNames = Annotated[list[str] | None, typer.Argument(help="Names or paths of suites.", show_default="all with runs")]
 Encoder = Annotated[
     str,
-    typer.Option("--encoder", "-e", help="open_clip's arch/tag, or arch@path/to/weights.", envvar="CROFTBENCH_ENCODER"),
+    typer.Option(
+        "--encoder",
+        "-e",
+        help="open_clip's arch/tag, arch@path/to/weights, or hf-hub:owner/name.",
+        envvar="CROFTBENCH_ENCODER",
+    ),
+]
+Preprocess = Annotated[
+    str,
+    typer.Option(
+        "--preprocess",
+        help="Pixels for the encoder: a JSON or TOML file, or an arch/tag that has them.",
+        show_default="the encoder's own",
+    ),
 ]
 Device = Annotated[
     str, typer.Option("--device", "-d", help="auto, cpu, cuda, cuda:1 or mps.", envvar="CROFTBENCH_DEVICE")

@@ -13,6 +13,7 @@ from croftbench.cli.options import (
     Encoder,
     Manifests,
     Methods,
+    Preprocess,
     Results,
     Scores,
     Seeds,
@@ -42,6 +43,7 @@ def run(
     method: Methods,
     suite: Suites = "emoji-open",
     encoder: Encoder = EMBEDDED,
+    preprocess: Preprocess = "",
     seeds: Seeds = "",
     shots: Shots = None,
     views: Views = None,
@@ -63,9 +65,10 @@ def run(
         with Bars() as bars:
             try:
                 board = running.run(
-                    names_of(method), each, encoder=encoder, seeds=drawn, shots=shots, views=views,
-                    settings=settings or (), scores=scores, device=device, allow_incomplete=allow_incomplete,
-                    results=results, cache=cache, data_root=data_root, manifests=manifests, progress=bars,
+                    names_of(method), each, encoder=encoder, preprocess=preprocess, seeds=drawn, shots=shots,
+                    views=views, settings=settings or (), scores=scores, device=device,
+                    allow_incomplete=allow_incomplete, results=results, cache=cache, data_root=data_root,
+                    manifests=manifests, progress=bars,
                 )  # fmt: skip
             except running.FailedRunsError as error:
                 failures += len(error.failures)

@@ -1,8 +1,9 @@
 """Frozen CLIP encoders: the only package that imports open_clip or torchvision, and only when one is loaded.
 
 Ids: `emoji-clip/croftbench` (ships with croftbench), `arch/tag` (any of open_clip's published weights, for example
-`ViT-B-16/openai`), `arch@path/to/weights` (an open_clip state dict, .safetensors or .pt). OpenAI's weights and their
-descendants use another activation: saved on disk, their arch is for example `ViT-B-16-quickgelu`.
+`ViT-B-16/openai`), `arch@path/to/weights` (a state dict, .safetensors or .pt, or the file of OpenAI's `clip.load`),
+`hf-hub:owner/name` and `local-dir:path` (open_clip's configuration and weights on the hub, or in a folder). OpenAI's
+weights and their descendants use another activation: saved as a state dict, their arch is `ViT-B-16-quickgelu`.
 """
 
 from __future__ import annotations
@@ -21,21 +22,26 @@ if TYPE_CHECKING:
 __all__ = ["EMBEDDED", "Identity", "available", "identity", "load"]
 
 
-def load(encoder_id: str, device: torch.device | str = "cpu", cache: Path | None = None) -> Encoder:
+def load(
+    encoder_id: str, device: torch.device | str = "cpu", cache: Path | None = None, preprocess: str = ""
+) -> Encoder:
     """Load a frozen encoder in float32.
 
     Args:
         encoder_id: see this package.
         device: where its towers go.
         cache: folder in which its identity is recorded for `identity`; None records nothing.
+        preprocess: a JSON or TOML file, or a published `arch/tag`, whose mean, std, interpolation, resize_mode and size
+            replace those that open_clip publishes or that stand beside the weights; "" for these.
 
     Raises:
-        UsageError: no such encoder.
-        DataError: its weights are missing, unreachable or of another architecture.
+        UsageError: no such encoder, file or tag.
+        DataError: its weights are missing, unreachable, unreadable or of another architecture.
+        CroftbenchError: a package that its tokeniser needs is missing.
     """
     from croftbench.encoders import clip
 
-    return clip.load(encoder_id, device, cache)
+    return clip.load(encoder_id, device, cache, preprocess)
 
 
 def available() -> list[str]:

@@ -2,20 +2,34 @@
 
 from __future__ import annotations
 
+import json
 import logging
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from croftbench.encoders import patches, weights
-from croftbench.encoders.identity import Identity, config_digest, open_clip_version, write
+from croftbench.encoders import checkpoint, hub, on_disk, patches, weights
+from croftbench.encoders.checkpoint import first_line, misfit
+from croftbench.encoders.identity import (
+    EMBEDDED,
+    FOLDER,
+    HUB,
+    Identity,
+    config_digest,
+    open_clip_version,
+    settings_digest,
+    write,
+)
 from croftbench.encoders.text_tower import PromptTower, refusal
-from croftbench.encoders.weights import Source, available, hub_or_cache
+from croftbench.encoders.weights import Source, available
+from croftbench.errors import CroftbenchError, DataError
 from croftbench.files import file_digest
 from croftbench.method import TextTower
 
@@ -100,55 +114,121 @@ class Encoder:
         return tower.encode(tower.start(), *tower.tokens(texts)).float()
 
 
-def load(encoder_id: str, device: torch.device | str = "cpu", cache: Path | None = None) -> Encoder:
+def load(
+    encoder_id: str, device: torch.device | str = "cpu", cache: Path | None = None, preprocess: str = ""
+) -> Encoder:
     """See `croftbench.encoders.load`."""
-    source = weights.locate(encoder_id)
+    source = weights.locate(encoder_id, preprocess)
+    _check_packages(source)
     stat = source.weights.stat()
     digest = file_digest(source.weights)
-    with hub_or_cache(source), _quiet():
-        model, tokenizer = _build(source, torch.device(device))
-    preprocess = model.visual.preprocess_cfg
-    size = preprocess["size"]
+    with checkpoint.plain(source.weights) as plain:
+        source = on_disk.settle(source, digest, plain)
+        model = _model(source, plain.path, torch.device(device))
+    tokenizer = _tokenizer(source)
+    pixels = model.visual.preprocess_cfg
+    size = pixels["size"]
     identity = Identity(
         id=encoder_id,
         weights=str(source.weights),
         size=stat.st_size,
         mtime_ns=stat.st_mtime_ns,
         weights_digest=digest,
-        config_digest=config_digest(source.config, source.folder),
+        config_digest=config_digest(source.config, source.folder if encoder_id == EMBEDDED else None),
         image_size=(size, size) if isinstance(size, int) else (int(size[0]), int(size[1])),
-        mean=tuple(preprocess["mean"]),
-        std=tuple(preprocess["std"]),
-        interpolation=preprocess["interpolation"],
-        resize_mode=preprocess["resize_mode"],
+        mean=tuple(pixels["mean"]),
+        std=tuple(pixels["std"]),
+        interpolation=pixels["interpolation"],
+        resize_mode=pixels["resize_mode"],
         dim=int(source.config["embed_dim"]),
         logit_scale=model.logit_scale.detach().float().exp().item(),
         open_clip=open_clip_version(),
+        preprocess=preprocess,
+        settings=settings_digest(encoder_id, source.weights, preprocess),
+        origin=" and, for the rest, ".join(choice.origin for choice in source.heard),
+        doubts=(*source.doubts, *(choice.doubt for choice in source.heard if choice.doubt)),
     )
     if cache is not None:
         write(identity, cache)
     return Encoder(identity, model, tokenizer, torch.device(device))
 
 
-def _build(source: Source, device: torch.device) -> tuple[Any, Callable[[list[str]], Tensor]]:
+def _check_packages(source: Source) -> None:
+    """Name what a text tower or tokeniser needs before gigabytes are read."""
+    text = source.config.get("text_cfg", {})
+    of_transformers = text.get("hf_model_name") or text.get("hf_tokenizer_name") or "siglip" in source.arch.lower()
+    if of_transformers and find_spec("transformers") is None:
+        raise CroftbenchError(
+            f"{source.arch} reads text with the package transformers, which is not installed.",
+            "Run: pip install 'transformers[sentencepiece]'",
+        )
+
+
+def _model(source: Source, path: Path, device: torch.device) -> Any:
+    """open_clip's module with the weights of a plain file."""
     import open_clip
 
-    if source.folder is not None:  # open_clip's local-dir finds the weights beside the configuration
-        model = open_clip.create_model(source.arch, require_pretrained=True)
-        tokenizer = open_clip.get_tokenizer(source.arch, bpe_path=str(source.folder / "bpe.txt.gz"))
-    else:
+    with _explained(f"{source.weights} does not load as {source.arch}", source), _named(source, path) as (arch, file):
         # The path, not the tag: for a tag open_clip asks the hub even when the file is in its cache.
         model = open_clip.create_model(
-            source.arch,
-            pretrained=str(source.weights),
+            arch,
+            pretrained=file,
             require_pretrained=True,
-            force_quick_gelu=source.quick_gelu,
-            force_preprocess_cfg=source.preprocess,
+            force_quick_gelu=bool(source.config.get("quick_gelu")),
+            force_image_size=_other_size(source),
+            force_preprocess_cfg={key: value for key, value in source.stated.items() if key != "size"},
         )
-        tokenizer = open_clip.get_tokenizer(source.arch)
-    # Channels last: convolutions are a third faster for it on a CPU, and transformers do not mind.
-    frozen = model.float().to(device, memory_format=torch.channels_last).eval().requires_grad_(False)
-    return frozen, tokenizer
+        # Channels last: convolutions are a third faster for it on a CPU, and transformers do not mind.
+        return model.float().to(device, memory_format=torch.channels_last).eval().requires_grad_(False)
+
+
+@contextmanager
+def _named(source: Source, path: Path) -> Iterator[tuple[str, str | None]]:
+    """What open_clip calls a source: an architecture and a file, or a folder with a configuration and the weights."""
+    if source.folder is None:
+        yield source.arch, str(path)
+        return
+    with tempfile.TemporaryDirectory(prefix="croftbench-model-") as folder:
+        name = hub.WEIGHTS[0] if path.suffix == ".safetensors" else hub.WEIGHTS[1]
+        Path(folder, name).symlink_to(path.resolve())
+        Path(folder, hub.CONFIG).write_text(json.dumps({"model_cfg": source.config}), encoding="utf-8")
+        yield f"{FOLDER}{folder}", None
+
+
+def _other_size(source: Source) -> tuple[int, int] | None:
+    """The size that is asked for, where it is not the architecture's own."""
+    own, size = source.config["vision_cfg"].get("image_size", 224), source.stated.get("size")
+    return None if size is None or size == ((own, own) if isinstance(own, int) else tuple(own)) else size
+
+
+def _tokenizer(source: Source) -> Callable[[list[str]], Tensor]:
+    import open_clip
+
+    vocabulary = source.folder / "bpe.txt.gz" if source.folder else None
+    own = {"bpe_path": str(vocabulary)} if vocabulary and vocabulary.is_file() else {}
+    with _explained(f"the tokeniser of {source.arch} cannot be had", source):
+        tokenizer: Callable[[list[str]], Tensor] = open_clip.get_tokenizer(source.arch, **own)
+    return tokenizer
+
+
+@contextmanager
+def _explained(what: str, source: Source) -> Iterator[None]:
+    """Errors of open_clip and of what it calls, which raise nearly everything over many lines, as one line."""
+    text = source.config.get("text_cfg", {})
+    asks_hub = bool(text.get("hf_model_name") or text.get("hf_tokenizer_name"))
+    try:
+        with hub.cache_where_offline(asks_hub or source.arch.startswith(HUB)), _quiet():
+            yield
+    except CroftbenchError:
+        raise
+    except ImportError as error:
+        raise CroftbenchError(f"{what}: {first_line(error)}.", f"Run: pip install {error.name or '...'}") from error
+    except Exception as error:
+        raise DataError(f"{what}: {misfit(error)}.", _hint(source)) from error
+
+
+def _hint(source: Source) -> str:
+    return f"Are they weights of {source.arch}? `croftbench list encoders` has others." if source.on_disk else ""
 
 
 @contextmanager

@@ -40,15 +40,17 @@ class Features:
         device: where tensors go, and the encoder when it is loaded.
         progress: where stages are shown.
         roots: where images come from; only those that ship when None.
+        preprocess: as in `encoders.load`.
     """
 
     def __init__(
         self, encoder_id: str, cache: Path, device: torch.device, progress: Progress | None = None,
-        roots: Roots | None = None,
+        roots: Roots | None = None, preprocess: str = "",
     ) -> None:  # fmt: skip
         self.encoder_id, self.cache, self.device = encoder_id, cache, device
         self.progress = progress or Silent()
         self.roots = roots or Roots()
+        self.preprocess = preprocess
         self._pools: dict[str, Tensor] = {}
         self._places: dict[str, View] = {}
         self._last_views: tuple[tuple[str, int], Tensor] | None = None
@@ -57,14 +59,14 @@ class Features:
     def encoder(self) -> Encoder:
         """The encoder itself; touching it loads CLIP."""
         self.progress.stage(f"loading {self.encoder_id}", 1)
-        encoder = encoders.load(self.encoder_id, self.device, self.cache)
+        encoder = encoders.load(self.encoder_id, self.device, self.cache, self.preprocess)
         self.progress.advance()
         return encoder
 
     @cached_property
     def identity(self) -> Identity:
         """What the encoder is, from its record where there is one."""
-        return encoders.identity(self.encoder_id, self.cache) or self.encoder.identity
+        return encoders.identity(self.encoder_id, self.cache, self.preprocess) or self.encoder.identity
 
     def test(self, split: Split) -> Tensor:
         """(N, D) features of a split's images under the test transform; its pool is encoded once."""

@@ -10,6 +10,7 @@ import dataclasses
 import hashlib
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -18,12 +19,21 @@ from typing import Any
 from croftbench.errors import DataError
 from croftbench.files import file_digest, write_atomically
 
-__all__ = ["EMBEDDED", "Identity", "config_digest", "identity", "open_clip_version", "write"]
+__all__ = [
+    "EMBEDDED", "FOLDER", "HUB", "Identity",
+    "config_digest", "identity", "open_clip_version", "settings_digest", "write",
+]  # fmt: skip
 
 EMBEDDED = "emoji-clip/croftbench"
 """The encoder that ships with the package."""
 
 EMBEDDED_FOLDER = Path(__file__).parents[1] / "embedded" / "clip"
+
+HUB, FOLDER = "hf-hub:", "local-dir:"
+"""How open_clip's ids of the hub's repositories and of folders begin."""
+
+BESIDE = ("open_clip_config.json", "preprocessor_config.json")
+"""Files beside weights on disk that say how images become pixels."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +55,10 @@ class Identity:
         dim: D, the size of a feature.
         logit_scale: exp of the learned parameter.
         open_clip: version of open_clip that built the model.
+        preprocess: what `--preprocess` asked for, as the user typed it, or "".
+        settings: digest of the files that the preprocessing was looked for in.
+        origin: who states the preprocessing.
+        doubts: what may be wrong about weights that the user named, one clause each.
     """
 
     id: str
@@ -61,6 +75,19 @@ class Identity:
     dim: int
     logit_scale: float
     open_clip: str
+    preprocess: str = ""
+    settings: str = ""
+    origin: str = ""
+    doubts: tuple[str, ...] = ()
+
+    @property
+    def told(self) -> str:
+        """One line on what was chosen and what is in doubt; "" where the id alone says it."""
+        published = self.id == EMBEDDED or not ("@" in self.id or self.id.startswith((HUB, FOLDER)))
+        if published and not self.preprocess:
+            return ""
+        chosen = f"{self.id}: preprocessing {self.pixels} resize={self.resize_mode}, that of {self.origin}."
+        return " ".join([chosen, *(f"Check: {doubt}." for doubt in self.doubts)])
 
     @property
     def pixels(self) -> str:
@@ -75,26 +102,27 @@ class Identity:
         return f"test 1 {self.pixels} resize={self.resize_mode}"
 
 
-def identity(encoder_id: str, cache: Path) -> Identity | None:
+def identity(encoder_id: str, cache: Path, preprocess: str = "") -> Identity | None:
     """The identity that `load` recorded in `cache`, if it still holds.
 
-    It holds while the weights file, open_clip's version and, for the embedded encoder, its configuration are the
-    same. A file that was only touched is hashed again, and the record follows.
+    It holds while the weights file, open_clip's version, what the preprocessing was taken from and, for a folder, its
+    configuration are the same. A file that was only touched is hashed again, and the record follows.
 
     Returns:
         The identity, or None: load the encoder to find out.
     """
     try:
-        fields = json.loads(_record(encoder_id, cache).read_text(encoding="utf-8"))
+        fields = json.loads(_record(encoder_id, preprocess, cache).read_text(encoding="utf-8"))
         values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()}
         recorded = Identity(**values)
         stat = Path(recorded.weights).stat()
     except (OSError, ValueError, TypeError, AttributeError):
         return None
     if (
-        recorded.id != encoder_id
+        (recorded.id, recorded.preprocess) != (encoder_id, preprocess)
         or recorded.open_clip != open_clip_version()
         or recorded.size != stat.st_size
+        or recorded.settings != settings_digest(encoder_id, Path(recorded.weights), preprocess)
         or not _is_current(recorded)
     ):
         return None
@@ -109,15 +137,27 @@ def identity(encoder_id: str, cache: Path) -> Identity | None:
 def write(identity: Identity, cache: Path) -> None:
     """Record an identity in `cache`, in one step; a cache that cannot be written only makes the next run slower."""
     with contextlib.suppress(DataError):
-        write_atomically(_record(identity.id, cache), json.dumps(dataclasses.asdict(identity), indent=1))
+        write_atomically(
+            _record(identity.id, identity.preprocess, cache), json.dumps(dataclasses.asdict(identity), indent=1)
+        )
 
 
-def config_digest(config: dict[str, object], folder: Path | None = None) -> str:
-    """sha256 of an architecture's description, or of the configuration and vocabulary files of a folder."""
+def config_digest(config: Mapping[str, Any], folder: Path | None = None) -> str:
+    """sha256 of an architecture's description, or of the embedded folder's configuration and vocabulary files."""
     if folder is None:
         return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()
     digests = [file_digest(folder / name) for name in ("open_clip_config.json", "bpe.txt.gz")]
     return hashlib.sha256(" ".join(digests).encode()).hexdigest()
+
+
+def settings_digest(encoder_id: str, weights: Path, preprocess: str) -> str:
+    """sha256 of the files that say how images become pixels, beside weights that the user named and as asked; or ""."""
+    named = "@" in encoder_id or encoder_id.startswith((HUB, FOLDER))
+    files = [weights.parent / name for name in BESIDE] if named else []
+    if preprocess:
+        files.append(Path(preprocess).expanduser())
+    digests = [file_digest(path) if path.is_file() else "" for path in files]
+    return hashlib.sha256(" ".join(digests).encode()).hexdigest() if any(digests) else ""
 
 
 def open_clip_version() -> str:
@@ -130,10 +170,14 @@ def _is_current(recorded: Identity) -> bool:
     if recorded.id == EMBEDDED:
         weights = EMBEDDED_FOLDER / "open_clip_model.safetensors"
         return recorded.weights == str(weights) and recorded.config_digest == config_digest({}, EMBEDDED_FOLDER)
+    if recorded.id.startswith((HUB, FOLDER)):
+        folder = Path(recorded.id.removeprefix(FOLDER)).expanduser().resolve()
+        return recorded.id.startswith(HUB) or Path(recorded.weights).parent == folder
     _, at, path = recorded.id.partition("@")
     return not at or recorded.weights == str(Path(path).expanduser().resolve())
 
 
-def _record(encoder_id: str, cache: Path) -> Path:
+def _record(encoder_id: str, preprocess: str, cache: Path) -> Path:
     safe = re.sub(r"[^\w.-]+", "-", encoder_id)[:80]
-    return cache / "encoders" / f"{safe}-{hashlib.sha256(encoder_id.encode()).hexdigest()[:8]}.json"
+    whole = f"{encoder_id}\n{preprocess}" if preprocess else encoder_id
+    return cache / "encoders" / f"{safe}-{hashlib.sha256(whole.encode()).hexdigest()[:8]}.json"

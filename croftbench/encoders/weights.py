@@ -1,24 +1,20 @@
-"""Where an encoder's weights are: the embedded folder, a path, or open_clip's hub, which fails fast when offline."""
+"""Where an encoder's weights are, by the kind of its id, and what open_clip is told about them."""
 
 from __future__ import annotations
 
-import difflib
-import ssl
-import urllib.error
-import urllib.parse
-import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from croftbench.encoders.identity import EMBEDDED, EMBEDDED_FOLDER
-from croftbench.errors import CroftbenchError, DataError, UsageError, unknown
+from croftbench.encoders import hub, preprocess, spelling
+from croftbench.encoders.identity import EMBEDDED, EMBEDDED_FOLDER, FOLDER, HUB
+from croftbench.encoders.preprocess import Choice
+from croftbench.errors import DataError
 
-__all__ = ["Source", "available", "hub_or_cache", "locate"]
+__all__ = ["Source", "available", "locate"]
 
-PROBE_SECONDS = 5.0
+SUFFIXES = (".safetensors", ".bin", ".pth", ".pt")
 
 
 @dataclass(frozen=True)
@@ -26,20 +22,37 @@ class Source:
     """How open_clip is asked for a model.
 
     Attributes:
-        arch: name of the architecture; for the embedded encoder `local-dir:<folder>`.
+        arch: name of the architecture; `local-dir:<folder>` for a folder, `hf-hub:<repository>` for the hub's.
         weights: the file.
         config: open_clip's description of the architecture.
-        quick_gelu: whether the weights were trained with OpenAI's approximation of GELU.
-        preprocess: mean, std, interpolation, resize_mode, where they differ from open_clip's defaults.
-        folder: the embedded encoder's, or None.
+        pixels: who states the preprocessing, best first; later ones fill gaps.
+        folder: that holds the configuration and the weights, or None.
+        on_disk: whether the user named a file: then nobody but the user knows what it was trained with.
+        doubts: what may be wrong about it, sentences without their full stop.
     """
 
     arch: str
     weights: Path
-    config: dict[str, Any]
-    quick_gelu: bool = False
-    preprocess: dict[str, Any] = field(default_factory=dict)
+    config: Mapping[str, Any]
+    pixels: tuple[Choice, ...] = ()
     folder: Path | None = None
+    on_disk: bool = False
+    doubts: tuple[str, ...] = ()
+
+    @property
+    def stated(self) -> dict[str, Any]:
+        """The preprocessing, from all who state it."""
+        return {key: value for choice in reversed(self.pixels) for key, value in choice.values.items()}
+
+    @property
+    def heard(self) -> list[Choice]:
+        """Those of `pixels` that state what nobody before them does; open_clip's defaults state nothing."""
+        choices: list[Choice] = []
+        for choice in self.pixels:
+            before = {key for other in choices for key in other.values}
+            if set(choice.values) - before or not (choice.values or preprocess.NEEDED.issubset(before)):
+                choices.append(choice)
+        return choices
 
 
 def available() -> list[str]:
@@ -49,133 +62,90 @@ def available() -> list[str]:
     return [EMBEDDED, *sorted(f"{arch}/{tag}" for arch, tag in open_clip.list_pretrained())]
 
 
-def locate(encoder_id: str) -> Source:
-    """Find an encoder's weights, downloading them if need be.
+def locate(encoder_id: str, asked: str = "") -> Source:
+    """Find an encoder's weights, downloading them if need be; `asked` is what `--preprocess` says.
 
     Raises:
-        UsageError: the id means nothing.
+        UsageError: the id, or what is asked, means nothing.
         DataError: the weights are not there and cannot be had.
     """
-    if encoder_id == EMBEDDED:
-        return _embedded(EMBEDDED_FOLDER)
+    given = (preprocess.asked(asked),) if asked else ()
+    if encoder_id.startswith(HUB):
+        return _from_hub(encoder_id.removeprefix(HUB), given)
+    if encoder_id == EMBEDDED or encoder_id.startswith(FOLDER):
+        own = (
+            EMBEDDED_FOLDER if encoder_id == EMBEDDED else Path(encoder_id.removeprefix(FOLDER)).expanduser().resolve()
+        )
+        return _from_folder(own, own / hub.CONFIG, _weights_in(own, encoder_id), f"{FOLDER}{own}", given)
     arch, at, path = encoder_id.partition("@")
-    return _from_path(arch, Path(path).expanduser().resolve()) if at else _from_hub(encoder_id)
+    weights = Path(path).expanduser().resolve()
+    if not at or (not weights.exists() and spelling.of_openai(encoder_id)):
+        return _published(encoder_id, given)
+    return _from_path(arch, path, weights, given)
 
 
-def _embedded(folder: Path) -> Source:
-    import open_clip
-
-    weights = folder / "open_clip_model.safetensors"
-    if not weights.is_file():
-        raise DataError(f"the embedded encoder has no weights: {weights}.", "Reinstall croftbench.")
-    arch = f"local-dir:{folder}"
-    return Source(arch, weights, open_clip.get_model_config(arch), folder=folder)
+# ------------------------------------------------------------------------------------------- by kind of id
 
 
-def _from_path(arch: str, weights: Path) -> Source:
-    import open_clip
-
-    config = open_clip.get_model_config(arch)
-    if config is None:
-        raise _no_such("architecture", arch, open_clip.list_models())
-    if not weights.is_file():
-        raise DataError(f"no weights at {weights}.", "Give a .safetensors or .pt state dict: arch@path.")
-    return Source(arch, weights, config)
-
-
-def _from_hub(encoder_id: str) -> Source:
+def _published(encoder_id: str, given: tuple[Choice, ...]) -> Source:
     import open_clip
     from open_clip.pretrained import get_pretrained_cfg
 
     arch, _, tag = encoder_id.rpartition("/")
-    config = open_clip.get_model_config(arch) if arch else None
+    config = open_clip.get_model_config(arch) if arch and ":" not in arch else None
     if config is None or tag not in open_clip.list_pretrained_tags_by_model(arch):
-        raise _no_such("encoder", encoder_id, available())
+        raise spelling.no_such_encoder(encoder_id)
     published = get_pretrained_cfg(arch, tag)
-    weights = _cached(published) or _download(encoder_id, published)
-    keys = ("mean", "std", "interpolation", "resize_mode")
-    preprocess = {key: published[key] for key in keys if published.get(key) is not None}
-    return Source(arch, weights, config, bool(published.get("quick_gelu")), preprocess)
+    weights = hub.published_file(encoder_id, published)
+    if published.get("quick_gelu"):
+        config["quick_gelu"] = True
+    return Source(arch, weights, config, (*given, Choice(preprocess.of_tag(encoder_id), encoder_id)))
 
 
-def _no_such(kind: str, name: str, choices: list[str]) -> UsageError:
-    """`errors.unknown`, but without hundreds of names when none is close."""
-    if difflib.get_close_matches(name, choices, n=1):
-        return unknown(kind, name, choices)
-    return UsageError(f"unknown {kind} '{name}'.", "See `croftbench list encoders`, or use arch@path.")
-
-
-def _cached(published: dict[str, Any]) -> Path | None:
-    """The file, if an earlier download left it where open_clip looks; never touches the network."""
-    from huggingface_hub import try_to_load_from_cache
-
-    repo, name = published.get("hf_hub", "").rpartition("/")[::2]
-    if not repo:
-        target = Path("~/.cache/clip").expanduser() / Path(published.get("url", "")).name
-        return target if target.is_file() else None
-    names = (
-        [name.rsplit(".", 1)[0] + ".safetensors", name]
-        if name
-        else [
-            "open_clip_model.safetensors",
-            "open_clip_pytorch_model.bin",
-        ]
-    )
-    hits = (try_to_load_from_cache(repo, candidate) for candidate in names)
-    return next((Path(hit) for hit in hits if isinstance(hit, str)), None)
-
-
-def _download(encoder_id: str, published: dict[str, Any]) -> Path:
+def _from_path(arch: str, path: str, weights: Path, given: tuple[Choice, ...]) -> Source:
     import open_clip
-    from huggingface_hub import constants
 
-    hint = "Connect once to download them, give a file as arch@path, or use --encoder " + EMBEDDED + "."
-    site = constants.ENDPOINT if published.get("hf_hub") else published.get("url", "")
-    if constants.is_offline_mode() or not _reachable(site):
-        raise DataError(f"the weights of {encoder_id} are not cached and the hub cannot be reached.", hint)
-    try:
-        return Path(open_clip.download_pretrained(published))
-    except Exception as error:  # whatever the hub client, the network and the disk raise
-        raise DataError(f"the weights of {encoder_id} could not be downloaded: {_first_line(error)}.", hint) from error
-
-
-def _reachable(url: str) -> bool:
-    """Whether a site answers at all, within seconds: the hub client's own retries take the better part of a minute."""
-    parts = urllib.parse.urlsplit(url)
-    try:
-        request = urllib.request.Request(f"{parts.scheme}://{parts.netloc}", method="HEAD")
-        urllib.request.urlopen(request, timeout=PROBE_SECONDS).close()
-    except urllib.error.HTTPError:
-        return True  # it answered
-    except urllib.error.URLError as error:
-        # The hub client may trust other certificates than urllib does: let it decide.
-        return isinstance(error.reason, ssl.SSLError)
-    except (OSError, ValueError):
-        return False
-    return True
+    config = open_clip.get_model_config(arch) if ":" not in arch else None
+    if config is None:
+        raise spelling.no_such_architecture(arch, path)
+    if weights.is_dir():
+        raise DataError(f"{weights} is a folder.", f"Name the file in it, or the folder as {FOLDER}{path}.")
+    if not weights.is_file():
+        raise DataError(f"no weights at {weights}.", "Give a .safetensors or .pt state dict: arch@path.")
+    return Source(arch, weights, config, given, on_disk=True)
 
 
-@contextmanager
-def hub_or_cache(source: Source) -> Iterator[None]:
-    """Within it, a text tower or tokeniser that comes from the hub is read from the cache if the hub is unreachable."""
-    from huggingface_hub import constants
-
-    text = source.config.get("text_cfg", {})
-    needs_hub = text.get("hf_model_name") or text.get("hf_tokenizer_name")
-    offline = constants.HF_HUB_OFFLINE
-    try:
-        if needs_hub and not offline:
-            constants.HF_HUB_OFFLINE = not _reachable(constants.ENDPOINT)
-        yield
-    except CroftbenchError:
-        raise
-    except Exception as error:  # open_clip raises nearly everything, over many lines
-        raise DataError(f"{source.weights} does not load as {source.arch}: {_first_line(error)}.") from error
-    finally:
-        constants.HF_HUB_OFFLINE = offline
+def _from_hub(repository: str, given: tuple[Choice, ...]) -> Source:
+    config = hub.file_of(repository, [hub.CONFIG])
+    weights = hub.file_of(repository, hub.WEIGHTS)
+    return _from_folder(config.parent, config, weights, f"{HUB}{repository}", given)
 
 
-def _first_line(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
-    text = " ".join(lines[:2])
-    return (text if len(text) <= 200 else text[:197] + "...").rstrip(".")
+def _from_folder(folder: Path, config: Path, weights: Path, arch: str, given: tuple[Choice, ...]) -> Source:
+    described = preprocess.read(config)
+    if "model_cfg" not in described:
+        raise DataError(f"{config} has no model_cfg: it is not a model of open_clip's.", "Name weights as arch@path.")
+    own = Choice(
+        preprocess.settings(described.get("preprocess_cfg") or {}, config), f"the {hub.CONFIG} that comes with it"
+    )
+    return Source(arch, weights, described["model_cfg"], (*given, own), folder)
+
+
+def _weights_in(folder: Path, encoder_id: str) -> Path:
+    """The file of weights in a folder of open_clip's.
+
+    Raises:
+        DataError: there is no such folder, or none or several in it.
+    """
+    if not folder.is_dir():
+        raise DataError(f"there is no folder {folder}.", f"{FOLDER} takes one with {hub.CONFIG} and weights.")
+    named = [folder / name for name in hub.WEIGHTS if (folder / name).is_file()]
+    found = named[:1] or [
+        path for end in ("safetensors", "bin", "pth", "pt") for path in sorted(folder.glob(f"*.{end}"))
+    ]
+    if len(found) == 1:
+        return found[0]
+    if encoder_id == EMBEDDED:
+        raise DataError(f"the embedded encoder has no weights: {folder / hub.WEIGHTS[0]}.", "Reinstall croftbench.")
+    what = f"several files of weights ({found[0].name}, {found[1].name})" if found else "no weights"
+    raise DataError(f"{folder} holds {what}.", f"It should hold {hub.CONFIG} and {hub.WEIGHTS[0]}.")

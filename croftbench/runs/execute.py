@@ -49,6 +49,7 @@ class Workbench:
         progress: where stages are shown.
         roots: where images come from.
         allow_incomplete: take splits whose counts are not the manifest's.
+        preprocess: what replaces the encoder's own preprocessing, as in `encoders.load`.
         draws: which image plays which role.
         features: what the encoder makes of images and texts.
         said: notes that were given.
@@ -61,13 +62,14 @@ class Workbench:
     progress: Progress = field(default_factory=Silent)
     roots: Roots = field(default_factory=Roots)
     allow_incomplete: bool = False
+    preprocess: str = ""
     draws: Draws = field(init=False)
     features: Features = field(init=False)
     said: set[str] = field(init=False, default_factory=set)
 
     def __post_init__(self) -> None:
         self.draws = Draws(self.suite, self.roots, self.allow_incomplete)
-        self.features = Features(self.encoder_id, self.cache, self.device, self.progress, self.roots)
+        self.features = Features(self.encoder_id, self.cache, self.device, self.progress, self.roots, self.preprocess)
 
     @property
     def identity(self) -> Identity:

@@ -171,6 +171,13 @@ def test_device_and_encoder_are_taken(croftbench, monkeypatch, line, option, say
         assert says in err
 
 
+@pytest.mark.parametrize("line", ["run -m zero-shot", "tune croft --grid epochs=1", "diagnose"])
+def test_preprocessing_is_taken_where_an_encoder_is(croftbench, line):
+    code, _, err = croftbench(*line.split(), "--preprocess", "frog")
+    assert code == 2
+    assert "--preprocess: unknown encoder 'frog'" in err
+
+
 def test_names_are_separated_by_commas_or_repeated():
     assert options.names_of(["a,b", "b", " c "]) == ["a", "b", "c"]
     assert options.names_of(None) == []

@@ -109,7 +109,7 @@ def test_a_failed_download_is_one_line(tagged: str, hub: Path, monkeypatch: pyte
     def fail(published: dict[str, object]) -> str:
         raise RuntimeError("404 Not Found\n\n(Request ID: 1)\nmore")
 
-    monkeypatch.setattr("croftbench.encoders.weights._reachable", lambda url: True)
+    monkeypatch.setattr("croftbench.encoders.hub._reachable", lambda url: True)
     monkeypatch.setattr(open_clip, "download_pretrained", fail)
     with pytest.raises(DataError, match=r"could not be downloaded: 404 Not Found") as error:
         encoders.load(tagged)
