@@ -11,7 +11,7 @@ from torch.nn.functional import cross_entropy
 from croftbench.method import Examples, Task
 from croftbench.methods.tip_adapter import Cache, TipAdapter, TipAdapterF, keys
 from croftbench.methods.zero_shot import ZeroShot
-from croftbench.training import Recipe, sgd, unit
+from croftbench.training import Recipe, optimiser, unit
 
 BOTH = pytest.mark.parametrize("variant", ["corrected", "official"])
 
@@ -72,7 +72,7 @@ def test_step_of_the_keys_matches_the_published_code(record, task, close):
     loss.backward()
     close(loss, record["step_loss"].numpy())
     close(K.grad, record["step_grad"].numpy())
-    sgd([K], Recipe(warmup_lr=lr, momentum=momentum, weight_decay=decay)).step()
+    optimiser([K], Recipe(warmup_lr=lr, momentum=momentum, weight_decay=decay)).step()
     close(K, record["step_weight"].numpy())
 
 
@@ -107,7 +107,7 @@ def test_untrained_keys_are_the_training_free_method(record, mild, variant):
 def test_fit_trains_the_keys_on_the_epochs_view(mild, close):
     recipe = Recipe(warmup_lr=0.01, epochs=1, batch=15)
     cache, K = Cache.of(mild, 1.0, 5.5, "corrected"), keys(mild.train).requires_grad_()
-    optimizer = sgd([K], recipe)
+    optimizer = optimiser([K], recipe)
     cross_entropy(cache.logits(unit(mild.train.views[0]), K), mild.train.labels).backward()
     optimizer.step()
     image = mild.train.views[1]

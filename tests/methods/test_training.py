@@ -5,7 +5,7 @@ import torch
 
 from croftbench.errors import TrainingError
 from croftbench.method import Examples, Task
-from croftbench.training import Recipe, batches, mean_loss, sgd, unit
+from croftbench.training import Recipe, batches, mean_loss, optimiser, unit
 
 SCHEDULES = [
     "CRoFT_ViT_ep30",
@@ -44,11 +44,11 @@ def test_defaults_are_the_published_recipe(oracle):
 def test_update_decays_the_weight_into_the_momentum_and_skips_weights_without_gradient():
     weight = torch.tensor([1.0, -2.0], dtype=torch.float64, requires_grad=True)
     idle = torch.tensor([3.0], dtype=torch.float64, requires_grad=True)
-    optimiser = sgd([weight, idle], Recipe(warmup_lr=0.5, momentum=0.9, weight_decay=0.1))
+    by = optimiser([weight, idle], Recipe(warmup_lr=0.5, momentum=0.9, weight_decay=0.1))
     value, momentum = weight.detach().clone(), torch.zeros(2, dtype=torch.float64)
     for gradient in ([1.0, 2.0], [-3.0, 0.5], [0.0, 0.0]):
         weight.grad = torch.tensor(gradient, dtype=torch.float64)
-        optimiser.step()
+        by.step()
         momentum = 0.9 * momentum + weight.grad + 0.1 * value
         value = value - 0.5 * momentum
         torch.testing.assert_close(weight.detach(), value, rtol=1e-14, atol=0)
