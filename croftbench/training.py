@@ -89,7 +89,7 @@ def batches(
     view = epoch % len(examples.views)
     order = torch.randperm(len(examples), generator=rng).to(examples.labels.device)
     sizes = batch_sizes(len(examples), size, keep_last)
-    for chosen in order[: sum(sizes)].split(sizes):
+    for chosen in torch.split(order[: sum(sizes)], sizes):
         yield Batch(examples.batch(view, chosen), examples.labels[chosen], examples.domains[chosen])
 
 

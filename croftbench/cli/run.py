@@ -13,6 +13,7 @@ from croftbench.cli.options import (
     Encoder,
     Manifests,
     Methods,
+    Recipe,
     Results,
     Scores,
     Seeds,
@@ -45,6 +46,7 @@ def run(
     seeds: Seeds = "",
     shots: Shots = None,
     views: Views = None,
+    recipe: Recipe = None,
     settings: Settings = None,
     scores: Scores = "",
     device: Device = "auto",
@@ -64,8 +66,9 @@ def run(
             try:
                 board = running.run(
                     names_of(method), each, encoder=encoder, seeds=drawn, shots=shots, views=views,
-                    settings=settings or (), scores=scores, device=device, allow_incomplete=allow_incomplete,
-                    results=results, cache=cache, data_root=data_root, manifests=manifests, progress=bars,
+                    recipe=recipe, settings=settings or (), scores=scores, device=device,
+                    allow_incomplete=allow_incomplete, results=results, cache=cache, data_root=data_root,
+                    manifests=manifests, progress=bars,
                 )  # fmt: skip
             except running.FailedRunsError as error:
                 failures += len(error.failures)

@@ -9,7 +9,18 @@ from rich.table import Table
 
 from croftbench.api import studying
 from croftbench.cli.console import note, out
-from croftbench.cli.options import Cache, DataRoot, Device, Encoder, Manifests, OneSuite, Results, Seeds, seeds_of
+from croftbench.cli.options import (
+    Cache,
+    DataRoot,
+    Device,
+    Encoder,
+    Manifests,
+    OneSuite,
+    Recipe,
+    Results,
+    Seeds,
+    seeds_of,
+)
 from croftbench.encoders.identity import EMBEDDED
 from croftbench.progress import Bars
 
@@ -25,6 +36,7 @@ def tune(
     suite: OneSuite = "emoji-open",
     encoder: Encoder = EMBEDDED,
     seeds: Seeds = "",
+    recipe: Recipe = None,
     device: Device = "auto",
     results: Results = None,
     cache: Cache = None,
@@ -34,8 +46,8 @@ def tune(
     """Search a grid on held-out domains and record the grid, the choice and its cost."""
     with Bars() as bars:
         done = studying.tune(
-            method, grid, suite, encoder=encoder, seeds=seeds_of(seeds), device=device, results=results, cache=cache,
-            data_root=data_root, manifests=manifests, progress=bars,
+            method, grid, suite, encoder=encoder, seeds=seeds_of(seeds), recipe=recipe, device=device, results=results,
+            cache=cache, data_root=data_root, manifests=manifests, progress=bars,
         )  # fmt: skip
     table = Table(*done.best.params, "accuracy", "AUROC", "objective", "s", box=None)
     for cell in done.cells:

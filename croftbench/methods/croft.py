@@ -223,8 +223,8 @@ class Fit:
         for weight in self.weights:
             weight.grad = None  # an optimiser passes over a weight that then gets no gradient: no decay either
         loss.backward(retain_graph=keep_graph)  # type: ignore[no-untyped-call]
-        for optimiser in optimisers:
-            optimiser.step()
+        for one in optimisers:
+            one.step()
 
     def _stated(self, batch: Batch) -> Iterator[Update]:
         hp, (W_I, _, G) = self.hp, self.weights

@@ -73,8 +73,9 @@ class ProGrad:
 
     needs: ClassVar[Needs] = Needs(text="tower")
     version: ClassVar[int] = 1
-    # BeierZhu/Prompt-align, ProGrad.public/README.md and configs/trainers/ProGrad: rn50_ep50 for 1 shot, _ep100 for 2 or
-    # 4, rn50 beyond; trainers/prograd.py takes the words from the data set's template. CRoFT does not compare with it.
+    # BeierZhu/Prompt-align, ProGrad.public/README.md and configs/trainers/ProGrad: rn50_ep50 for 1 shot, _ep100 for 2
+    # or 4, rn50 beyond; trainers/prograd.py takes the words from the data set's template. CRoFT does not compare
+    # with it.
     recipes: ClassVar[Recipes] = {
         "authors": {"epochs": {1: 50, 2: 100, 8: 200}, "from_template": True},
         "croft-comparison": {},

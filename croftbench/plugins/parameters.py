@@ -15,11 +15,19 @@ Value = bool | int | float | str | None
 
 @dataclass(frozen=True)
 class Parameter:
-    """A hyper-parameter: its default, the type its values are read as, and its choices where it has some."""
+    """A hyper-parameter.
+
+    Attributes:
+        default: what it is where nobody sets it.
+        kind: the type its values are read as.
+        choices: where it has some.
+        later: a run's record holds it only where it is not the default; see `method.later`.
+    """
 
     default: Value
     kind: str
     choices: tuple[str, ...] = ()
+    later: bool = False
 
 
 def parameters(cls: Any, example: Any = None) -> dict[str, Parameter]:
@@ -37,7 +45,8 @@ def parameters(cls: Any, example: Any = None) -> dict[str, Parameter]:
         if dataclasses.is_dataclass(default):
             new = parameters(type(default), default)
         else:
-            new = {field.name: _parameter(f"'{field.name}' of {cls.__name__}", hints.get(field.name), default)}
+            made = _parameter(f"'{field.name}' of {cls.__name__}", hints.get(field.name), default)
+            new = {field.name: dataclasses.replace(made, later=field.metadata.get("later", False))}
         if twice := flat.keys() & new.keys():
             raise UsageError(f"hyper-parameter '{min(twice)}' of {cls.__name__} is there twice.", "Rename one.")
         flat.update(new)

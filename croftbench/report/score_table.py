@@ -104,6 +104,7 @@ def _lines(
         "shots": row.spec.shots,
         "imported": row.imported,
         "transductive": row.transductive,
+        "recipe": row.recipe(suite),
         "runs_expected": len(expected),
         "params": canonical(row.spec.params),
         "params_digest": digest(row.spec.params)[:12],
@@ -179,7 +180,7 @@ def _metrics(suite: Suite) -> tuple[str, ...]:
 
 
 def _columns(suite: Suite, metrics: tuple[str, ...]) -> list[str]:
-    about = ["method", "encoder", "shots", "scorer", "source", "ranked", "imported", "transductive", "runs"]
+    about = ["method", "encoder", "shots", "scorer", "source", "ranked", "imported", "transductive", "recipe", "runs"]
     values = [f"{name}{suffix}" for name in metrics for suffix in STATISTICS]
     counts = ["n/id", *(f"n/{split.name}" for split in suite.semantic)]
     return [*about, "runs_expected", "seeds", *values, *counts, "not_applicable", "params", "params_digest"]

@@ -38,9 +38,9 @@ class Board:
         suite: as it is now; every row was measured on this digest.
         seeds: the seeds that a row needs to be ranked.
         table: ranked rows by falling mean covariate accuracy, then unranked ones by name. Columns: method, encoder,
-            shots, ranked, pareto, runs and runs_expected (seed-fold pairs), seeds, seeds_expected, folds,
-            folds_expected; each name of `metrics` with each suffix of `STATISTICS`; `n/<split>`, images a seed, summed
-            over folds; params, params_digest.
+            shots, ranked, pareto, imported, transductive, recipe ("suite" for the suite's own), runs and runs_expected
+            (seed-fold pairs), seeds, seeds_expected, folds, folds_expected; each name of `metrics` with each suffix
+            of `STATISTICS`; `n/<split>`, images a seed, summed over folds; params, params_digest.
         metrics: names of the metric columns, in order: accuracy/<split>, accuracy/covariate-mean, fpr95/<split>,
             auroc/<split>, auroc/semantic-mean, auroc/covariate.
         precision: of all rows.
@@ -172,6 +172,7 @@ def _about(row: Row, suite: Suite, seeds: tuple[int, ...]) -> dict[str, Any]:
         "ranked": pairs >= set(product(seeds, folds)),
         "imported": row.imported,
         "transductive": row.transductive,
+        "recipe": row.recipe(suite),
         "runs": len(pairs),
         "runs_expected": len(seeds) * len(folds),
         "seeds": len({seed for seed, _ in pairs}),
@@ -266,6 +267,7 @@ def _columns(suite: Suite, metrics: tuple[str, ...]) -> list[str]:
         "pareto",
         "imported",
         "transductive",
+        "recipe",
         *coverage,
         *values,
         *counts,

@@ -23,6 +23,8 @@ class RunSpec:
         encoder, weights_digest, transform: the frozen encoder, its weights, its test transform.
         shots, seed, views: as in Protocol.
         precision: of features, logits and scores.
+        recipe: the named recipe that `params` started from, for tables; "" for none, and in older runs. It decides
+            nothing that `params` do not, and is no part of the identity.
     """
 
     suite: str
@@ -39,8 +41,10 @@ class RunSpec:
     seed: int
     views: int
     precision: str = "float32"
+    recipe: str = ""
 
     @cached_property
     def run_id(self) -> str:
         """The first 12 hexadecimal digits of the specification's digest."""
-        return digest({field.name: getattr(self, field.name) for field in fields(self)})[:12]
+        deciding = (field.name for field in fields(self) if field.name != "recipe")
+        return digest({name: getattr(self, name) for name in deciding})[:12]
