@@ -96,3 +96,15 @@ def test_diverging_training_is_an_error_that_names_the_epoch(task):
     task.train.views[1] = float("nan")
     with pytest.raises(TrainingError, match="epoch 2 of 3"):
         TaskRes(recipe=Recipe(optimiser="adam", epochs=3)).fit(task)
+
+
+def test_the_authors_base_is_the_raw_mean_whatever_the_suites_length(task):
+    """Several templates: the suite's text has unit length, their mean not; the residual then turns it less."""
+    short = replace(task, text=task.text / task.text.norm(dim=1, keepdim=True), raw_text=task.text)
+    image, three = task.train.views[0], Recipe(optimiser="adam", epochs=3)
+    on_raw = TaskRes(base="raw", recipe=three).fit(short)(image).logits
+    torch.testing.assert_close(on_raw, TaskRes(recipe=three).fit(task)(image).logits)
+    assert not torch.allclose(on_raw, TaskRes(recipe=three).fit(short)(image).logits)
+    torch.testing.assert_close(
+        TaskRes(base="raw", recipe=three).fit(replace(task, raw_text=None))(image).logits, on_raw
+    )

@@ -17,10 +17,10 @@ SCHEMA = 1
 """Of the JSON. Top level: schema, leaderboards. A leaderboard: suite (name, version, digest, title), seeds, precision,
 scorer, left_out (other_digests, other_seeds: numbers of runs), rows, reported. A row: position (from 1), method,
 encoder, shots, ranked, pareto, imported, transductive, recipe ("suite" for the suite's own), coverage (runs,
-runs_expected, seeds, seeds_expected, folds, folds_expected), params, params_digest, values. A value: metric, split, shift, positives,
-n, value, std, min, max, low, high; fractions, null where there is none. `low` and `high` bound the 95% interval over
-images, `std`, `min` and `max` speak of seeds. A reported row: row, source, provenance, method, encoder, shots,
-values (metric, split, scorer, value, a fraction)."""
+runs_expected, seeds, seeds_expected, folds, folds_expected), params, params_digest, values. A value: metric, split,
+shift, positives, n, value, std, min, max, low, high; fractions, null where there is none. `low` and `high` bound the
+95% interval over images, `std`, `min` and `max` speak of seeds. A reported row: row, source, provenance, method,
+encoder, shots, values (metric, split, scorer, value, a fraction)."""
 
 HEAD = ("method", "encoder", "shots", "ranked", "pareto", "imported", "transductive", "recipe")
 COVERAGE = ("runs", "runs_expected", "seeds", "seeds_expected", "folds", "folds_expected")
