@@ -8,12 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal, Protocol, runtime_checkable
+from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
 from croftbench.errors import UsageError
+
+
+def later(default: object) -> Any:
+    """A hyper-parameter that a method was given after runs were recorded; its default is what they did before.
+
+    A run's record holds it only where it is set, so that those runs are found again. Write `x: float = later(0.5)`.
+    """
+    return field(default=default, metadata={"later": True})
 
 
 @dataclass(frozen=True)
@@ -52,6 +60,9 @@ class Outputs:
     classes: Tensor | None = None
     scores: Mapping[str, Tensor] = field(default_factory=dict)
 
+
+Recipes = Mapping[str, Mapping[str, object]]
+"""A method's named recipes: name -> what each sets of its hyper-parameters; see `Method`."""
 
 Predictor = Callable[[Tensor], Outputs]
 """(B, D) raw image features, or (B, 1 + P, D) as `Needs.image` says -> Outputs. No gradient is asked of it."""
@@ -168,6 +179,9 @@ class Task:
         val: held-out images of the training distribution, or None where the suite has none.
         text: (C, D) text features. One template: the raw embedding. Several: the unit-norm mean of their unit-norm
             embeddings (CRoFT's prompts, protocol of Setup-I).
+        raw_text: (C, D) mean over the templates of the raw embeddings, whatever their lengths: `text` where there is
+            one template. None stands for `text`.
+        templates: the prompts behind `text`, `{}` for the class name.
         logit_scale: s, what cosines are multiplied by (CLIP's learned exp(logit_scale)).
         seed: seeds every draw of the method; `generator()` gives a fresh stream from it.
         towers: what `needs` declared beyond features and embeddings.
@@ -185,6 +199,8 @@ class Task:
     domains: tuple[str, ...] = ("",)
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     on_epoch: Callable[[int, int, float], None] = lambda epoch, epochs, loss: None
+    raw_text: Tensor | None = None
+    templates: tuple[str, ...] = ()
 
     def generator(self) -> torch.Generator:
         """A CPU generator at the start of this task's stream: draw on the CPU, then move, and devices agree."""
@@ -198,6 +214,9 @@ class Method(Protocol):
     Attributes:
         needs: what the runner must provide.
         version: raised whenever the same hyper-parameters give other numbers; part of a run's identity.
+
+    It may also have `recipes: ClassVar`, name -> hyper-parameters, each a value or, where it depends on the number of
+    shots, a mapping from the least number to the value: `{"authors": {"lr": 0.001, "epochs": {1: 50, 8: 200}}}`.
     """
 
     needs: ClassVar[Needs]

@@ -20,7 +20,7 @@ from croftbench.classnames import as_words
 from croftbench.method import TextTower
 from croftbench.training import unit
 
-__all__ = ["STD", "Prompts", "class_text", "initial_context"]
+__all__ = ["STD", "Prompts", "class_text", "initial_context", "raw_text"]
 
 STD = 0.02
 """Standard deviation of a context that starts at random."""
@@ -36,11 +36,21 @@ def class_text(
         classnames: C names.
         templates: prompts with `{}` for a name. One: the raw feature. Several: the unit-norm mean of unit-norm ones.
     """
-    prompts = [template.format(as_words(name)) for template in templates for name in classnames]
-    features = encode(prompts).reshape(len(templates), len(classnames), -1)  # (T, C, D)
+    features = _prompted(encode, classnames, templates)
     if len(templates) == 1:
         return features[0]
     return unit(unit(features).mean(0))
+
+
+def raw_text(encode: Callable[[Sequence[str]], Tensor], classnames: Sequence[str], templates: Sequence[str]) -> Tensor:
+    """(C, D) text features of class names, as `Task.raw_text` defines them; arguments as of `class_text`."""
+    return _prompted(encode, classnames, templates).mean(0)
+
+
+def _prompted(encode: Callable[[Sequence[str]], Tensor], classnames: Sequence[str], templates: Sequence[str]) -> Tensor:
+    """(T, C, D) raw features of every name in every template."""
+    prompts = [template.format(as_words(name)) for template in templates for name in classnames]
+    return encode(prompts).reshape(len(templates), len(classnames), -1)
 
 
 class Prompts:

@@ -1,22 +1,23 @@
-"""The SGD recipe that CRoFT's code and its baselines share, and the loop around it.
+"""How a method is optimised, and the one loop around it.
 
-Source: the optimiser settings of LinLLLL/CRoFT (ICML 2024), inherited from CoOp and Dassl.
+Source: the defaults are the optimiser settings of LinLLLL/CRoFT (ICML 2024), inherited from CoOp and Dassl; the
+schedule by step is that of gaopengcuhk/Tip-Adapter (main.py).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Generic, TypeVar
+from typing import ClassVar, Generic, Literal, TypeVar
 
 import torch
 from torch import Tensor
 
 from croftbench.errors import TrainingError
-from croftbench.method import Examples, Outputs, Task
+from croftbench.method import Examples, Outputs, Task, later
 
-__all__ = ["Batch", "Recipe", "Renaming", "batches", "descend", "mean_loss", "sgd", "unit"]
+__all__ = ["Batch", "Recipe", "Renaming", "batches", "descend", "mean_loss", "optimiser", "train", "unit"]
 
 T = TypeVar("T")
 
@@ -29,14 +30,20 @@ class Recipe:
         lr: base learning rate.
         epochs: passes over the training images.
         batch: images per step.
-        momentum: SGD momentum (no Nesterov, no dampening).
-        weight_decay: 0.1 is what the published configuration really uses (Dassl's default there).
-        warmup_lr: constant learning rate of the first epoch.
+        momentum: of SGD (no Nesterov, no dampening); Adam's and AdamW's first beta.
+        weight_decay: 0.1 is what CRoFT's published configuration really uses (Dassl's default there). AdamW keeps it
+            out of the gradient.
+        warmup_lr: constant learning rate of the warm-up.
+        optimiser: PyTorch's of that name.
+        beta2, eps: of Adam and AdamW; PyTorch's defaults.
+        schedule: a cosine that falls from "epoch" to epoch, or from "step" to step; or "constant".
+        warmup: epochs of warm-up; the cosine is counted from there.
+        keep_last: whether the last, incomplete batch of an epoch trains too.
     """
 
     ranges: ClassVar[Mapping[str, str]] = {
         "lr": "> 0", "epochs": ">= 1", "batch": ">= 1", "momentum": ">= 0, < 1", "weight_decay": ">= 0",
-        "warmup_lr": ">= 0",
+        "warmup_lr": ">= 0", "beta2": ">= 0, < 1", "eps": "> 0", "warmup": ">= 0",
     }  # fmt: skip
 
     lr: float = 0.002
@@ -45,15 +52,24 @@ class Recipe:
     momentum: float = 0.9
     weight_decay: float = 0.1
     warmup_lr: float = 1e-5
+    optimiser: Literal["sgd", "adam", "adamw"] = later("sgd")
+    beta2: float = later(0.999)
+    eps: float = later(1e-8)
+    schedule: Literal["epoch", "step", "constant"] = later("epoch")
+    warmup: int = later(1)
+    keep_last: bool = later(False)
 
-    def lr_at(self, epoch: int) -> float:
-        """Learning rate of an epoch: one constant warm-up epoch, then a cosine counted from there.
+    def lr_at(self, epoch: int, step: int = 0, steps: int = 1) -> float:
+        """Learning rate of one of an epoch's steps: that of the warm-up, then of the schedule, counted from there.
 
         The cosine keeps T_max = epochs, so the last epoch's rate is small but not zero.
         """
-        if epoch == 0:
+        if epoch < self.warmup:
             return self.warmup_lr
-        return 0.5 * self.lr * (1 + math.cos(math.pi * (epoch - 1) / self.epochs))
+        if self.schedule == "constant":
+            return self.lr
+        done = epoch - self.warmup + (step / steps if self.schedule == "step" else 0)
+        return 0.5 * self.lr * (1 + math.cos(math.pi * done / self.epochs))
 
 
 @dataclass(frozen=True)
@@ -65,20 +81,31 @@ class Batch:
     domains: Tensor
 
 
-def batches(examples: Examples, epoch: int, size: int, rng: torch.Generator) -> Iterator[Batch]:
-    """Shuffled batches of an epoch's view; the last incomplete one is dropped unless it is the only one."""
+def batch_sizes(images: int, size: int, keep_last: bool = False) -> list[int]:
+    """How many images each step of an epoch takes; a set that is smaller than a batch is one batch."""
+    full, rest = divmod(images, size)
+    return [size] * full + ([rest] if rest and (keep_last or not full) else [])
+
+
+def batches(
+    examples: Examples, epoch: int, size: int, rng: torch.Generator, keep_last: bool = False
+) -> Iterator[Batch]:
+    """Shuffled batches of an epoch's view; the last incomplete one is dropped unless `keep_last`, or the only one."""
     view = epoch % len(examples.views)
     order = torch.randperm(len(examples), generator=rng).to(examples.labels.device)
-    full = len(order) // size * size
-    for chosen in torch.split(order[: full or None], size):
+    sizes = batch_sizes(len(examples), size, keep_last)
+    for chosen in torch.split(order[: sum(sizes)], sizes):
         yield Batch(examples.batch(view, chosen), examples.labels[chosen], examples.domains[chosen])
 
 
-def sgd(parameters: Iterable[Tensor], recipe: Recipe) -> torch.optim.SGD:
-    """The published optimiser; set each epoch's rate with `recipe.lr_at`."""
-    return torch.optim.SGD(
-        list(parameters), lr=recipe.lr_at(0), momentum=recipe.momentum, weight_decay=recipe.weight_decay
-    )
+def optimiser(parameters: Iterable[Tensor], recipe: Recipe) -> torch.optim.Optimizer:
+    """The recipe's optimiser at its first rate; `train` sets the others."""
+    weights, lr, decay = list(parameters), recipe.lr_at(0), recipe.weight_decay
+    if recipe.optimiser == "sgd":
+        return torch.optim.SGD(weights, lr=lr, momentum=recipe.momentum, weight_decay=decay)
+    kind = torch.optim.Adam if recipe.optimiser == "adam" else torch.optim.AdamW
+    betas = (recipe.momentum, recipe.beta2)
+    return kind(weights, lr=lr, betas=betas, eps=recipe.eps, weight_decay=decay)
 
 
 def mean_loss(losses: list[Tensor], epoch: int, task: Task, epochs: int) -> float:
@@ -96,6 +123,32 @@ def mean_loss(losses: list[Tensor], epoch: int, task: Task, epochs: int) -> floa
     return value
 
 
+def train(
+    task: Task, recipe: Recipe, optimisers: Sequence[torch.optim.Optimizer], rng: torch.Generator,
+    step: Callable[[Batch], Tensor],
+) -> None:  # fmt: skip
+    """The recipe's epochs over the task's training images, at its rates.
+
+    Args:
+        task: its training images, and where each epoch's loss is reported.
+        recipe: its epochs, batches and rates.
+        optimisers: whose rates are set before each step.
+        rng: shuffles the images; `step` may draw from it too.
+        step: trains on a batch; its loss, a scalar without a gradient.
+
+    Raises:
+        TrainingError: an epoch's mean loss is not finite.
+    """
+    steps = len(batch_sizes(len(task.train), recipe.batch, recipe.keep_last))
+    for epoch in range(recipe.epochs):
+        losses = []
+        for i, batch in enumerate(batches(task.train, epoch, recipe.batch, rng, recipe.keep_last)):
+            for group in (group for one in optimisers for group in one.param_groups):
+                group["lr"] = recipe.lr_at(epoch, i, steps)
+            losses.append(step(batch))
+        mean_loss(losses, epoch, task, recipe.epochs)
+
+
 def descend(
     task: Task, recipe: Recipe, weights: Iterable[Tensor], rng: torch.Generator, loss: Callable[[Batch], Tensor]
 ) -> None:
@@ -111,17 +164,16 @@ def descend(
     Raises:
         TrainingError: an epoch's mean loss is not finite.
     """
-    optimizer = sgd(weights, recipe)
-    for epoch in range(recipe.epochs):
-        optimizer.param_groups[0]["lr"] = recipe.lr_at(epoch)
-        losses = []
-        for batch in batches(task.train, epoch, recipe.batch, rng):
-            value = loss(batch)
-            optimizer.zero_grad()
-            value.backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
-            losses.append(value.detach())
-        mean_loss(losses, epoch, task, recipe.epochs)
+    of_weights = optimiser(weights, recipe)
+
+    def step(batch: Batch) -> Tensor:
+        value = loss(batch)
+        of_weights.zero_grad()
+        value.backward()  # type: ignore[no-untyped-call]
+        of_weights.step()
+        return value.detach()
+
+    train(task, recipe, [of_weights], rng, step)
 
 
 def unit(x: Tensor, eps: float = 0.0) -> Tensor:

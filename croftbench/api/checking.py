@@ -10,6 +10,7 @@ from croftbench import draw, plugins, scorers
 from croftbench.draw import shares
 from croftbench.errors import CroftbenchError, ManifestError, UsageError
 from croftbench.locations import Folder, Folders
+from croftbench.plugins.recipes import every
 from croftbench.suites import manifest, registry, suite_rules, toml
 from croftbench.suites.language import Suite
 
@@ -56,11 +57,14 @@ def _family(name: str, folders: Folders) -> str:
 def _suite(name: str, folders: Folders) -> str:
     suite = manifest.suite(name, folders.manifests)
     path = toml.manifest_path("suites", name, folders.manifests)
-    for method, recipe in suite.recipes.items():
+    asked = [("recipes", *one) for one in suite.recipes.items()] + [("authors", *one) for one in suite.authors.items()]
+    for table, method, settings in asked:
         try:
-            plugins.describe(method, folders.cache).resolve(recipe)
+            info = plugins.describe(method, folders.cache)
+            for values in every(settings):
+                info.resolve(values)
         except UsageError as error:
-            raise _located(error, path, "recipes", method) from error
+            raise _located(error, path, table, method) from error
     for scorer in suite.protocol.scorers:
         try:
             scorers.parse(scorer)

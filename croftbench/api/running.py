@@ -58,6 +58,7 @@ def run(
     seeds: Sequence[int] | None = None,
     shots: int | None = None,
     views: int | None = None,
+    recipe: str | None = None,
     settings: Mapping[str, Value] | Sequence[str] = (),
     scores: str | Sequence[str] = (),
     device: str = "auto",
@@ -77,6 +78,8 @@ def run(
         suite: a name, a ".toml" file, or a suite.
         encoder: `arch/tag` of open_clip, `arch@path/to/weights`, `hf-hub:owner/name`, or the one that ships.
         seeds, shots, views: the suite's own where None.
+        recipe: a named recipe of the methods, "authors" or "croft-comparison"; the suite's own where None. Each method
+            must have it.
         settings: hyper-parameters for every method that has them: {"lambda2": 0.1}, or "croft.lambda2=0.1" for one.
         scores: more detection scores for the finished runs: names, or "all".
         device: "auto", "cpu", "cuda", "cuda:1", "mps".
@@ -95,7 +98,7 @@ def run(
     """
     folders = Folders.of(results, cache, data_root, manifests)
     with shown(progress) as sink:
-        plan = _plan(methods, suite, folders, sink, encoder, str(preprocess), seeds, shots, views, settings)
+        plan = _plan(methods, suite, folders, sink, encoder, str(preprocess), seeds, shots, views, recipe, settings)
         asked = scorers.split(scores if isinstance(scores, str) else ",".join(scores)) if scores else []
         for one in asked:
             one.file_digests()  # a word list that cannot be read is an error now, not after hours
@@ -154,6 +157,7 @@ class Plan:
 def _plan(
     methods: MethodLike | Iterable[MethodLike], suite: str | Path | Suite, folders: Folders, progress: Progress,
     encoder: str, preprocess: str, seeds: Sequence[int] | None, shots: int | None, views: int | None,
+    recipe: str | None,
     settings: Mapping[str, Value] | Sequence[str],
 ) -> Plan:  # fmt: skip
     chosen = suite if isinstance(suite, Suite) else manifest.suite(str(suite), folders.manifests)
@@ -167,7 +171,15 @@ def _plan(
         job
         for info in infos
         for job in planning.plan(
-            chosen, info, identity, draws.content, seeds=seeds, shots=shots, views=views, overrides=overrides[info.name]
+            chosen,
+            info,
+            identity,
+            draws.content,
+            seeds=seeds,
+            shots=shots,
+            views=views,
+            recipe=recipe,
+            overrides=overrides[info.name],
         )
     ]
     return Plan(chosen, tuple({job.spec.run_id: job for job in jobs}.values()))

@@ -59,6 +59,7 @@ def tune(
     encoder: str = EMBEDDED,
     preprocess: str | Path = "",
     seeds: Sequence[int] | None = None,
+    recipe: str | None = None,
     device: str = "auto",
     results: Folder = None,
     cache: Folder = None,
@@ -76,12 +77,14 @@ def tune(
     folders = Folders.of(results, cache, data_root, manifests)
     chosen, info = suite_of(suite, folders), plugins.describe(method, folders.cache)
     values = tuning.parse_grid(_as_text(grid), info)
+    if recipe is not None:
+        info.named_recipe(recipe)
     drawn = list(seeds or chosen.protocol.seeds)
     with shown(progress) as sink:
         identity_of(encoder, folders.cache, sink, str(preprocess))
         bench = running.workbench(chosen, encoder, folders, device, sink, preprocess=str(preprocess))
-        cells = tuple(tuning.search(bench, info, values, drawn))
-        record = tuning.record(bench, info, cells, drawn)
+        cells = tuple(tuning.search(bench, info, values, drawn, recipe))
+        record = tuning.record(bench, info, cells, drawn, recipe)
     path = folders.results / "tuning" / chosen.name / f"{info.name}.json"
     write_atomically(path, json.dumps(record, indent=1) + "\n")
     return Tuned(cells, max(cells, key=lambda cell: cell.objective), path)

@@ -72,6 +72,14 @@ Shots = Annotated[
     int | None, typer.Option("--shots", min=1, help="Training images per class.", show_default="the suite's")
 ]
 Views = Annotated[int | None, typer.Option("--views", min=1, help="Cached training views.", show_default="the suite's")]
+Recipe = Annotated[
+    str | None,
+    typer.Option(
+        "--recipe",
+        help="Hyper-parameters by name: 'authors', each method's own paper; 'croft-comparison', CRoFT's for all.",
+        show_default="the suite's",
+    ),
+]
 Settings = Annotated[
     list[str] | None, typer.Option("--set", help="[method.]hyper-parameter=value; repeatable.", show_default=False)
 ]

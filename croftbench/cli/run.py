@@ -14,6 +14,7 @@ from croftbench.cli.options import (
     Manifests,
     Methods,
     Preprocess,
+    Recipe,
     Results,
     Scores,
     Seeds,
@@ -47,6 +48,7 @@ def run(
     seeds: Seeds = "",
     shots: Shots = None,
     views: Views = None,
+    recipe: Recipe = None,
     settings: Settings = None,
     scores: Scores = "",
     device: Device = "auto",
@@ -66,7 +68,7 @@ def run(
             try:
                 board = running.run(
                     names_of(method), each, encoder=encoder, preprocess=preprocess, seeds=drawn, shots=shots,
-                    views=views, settings=settings or (), scores=scores, device=device,
+                    views=views, recipe=recipe, settings=settings or (), scores=scores, device=device,
                     allow_incomplete=allow_incomplete, results=results, cache=cache, data_root=data_root,
                     manifests=manifests, progress=bars,
                 )  # fmt: skip

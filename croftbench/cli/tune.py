@@ -17,6 +17,7 @@ from croftbench.cli.options import (
     Manifests,
     OneSuite,
     Preprocess,
+    Recipe,
     Results,
     Seeds,
     seeds_of,
@@ -37,6 +38,7 @@ def tune(
     encoder: Encoder = EMBEDDED,
     preprocess: Preprocess = "",
     seeds: Seeds = "",
+    recipe: Recipe = None,
     device: Device = "auto",
     results: Results = None,
     cache: Cache = None,
@@ -46,8 +48,8 @@ def tune(
     """Search a grid on held-out domains and record the grid, the choice and its cost."""
     with Bars() as bars:
         done = studying.tune(
-            method, grid, suite, encoder=encoder, preprocess=preprocess, seeds=seeds_of(seeds), device=device,
-            results=results, cache=cache, data_root=data_root, manifests=manifests, progress=bars,
+            method, grid, suite, encoder=encoder, preprocess=preprocess, seeds=seeds_of(seeds), recipe=recipe,
+            device=device, results=results, cache=cache, data_root=data_root, manifests=manifests, progress=bars,
         )  # fmt: skip
     table = Table(*done.best.params, "accuracy", "AUROC", "objective", "s", box=None)
     for cell in done.cells:

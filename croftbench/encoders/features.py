@@ -20,7 +20,7 @@ from croftbench.draw.splits import Split
 from croftbench.encoders.lazy import ImageFeatures, PlaceReader, View
 from croftbench.encoders.store import FeatureStore
 from croftbench.progress import Progress, Silent
-from croftbench.prompting import class_text
+from croftbench.prompting import class_text, raw_text
 from croftbench.suites.language import Protocol
 
 if TYPE_CHECKING:
@@ -102,6 +102,10 @@ class Features:
     def text(self, classnames: Sequence[str], templates: Sequence[str]) -> Tensor:
         """(C, D) text features as `Task.text` defines them."""
         return class_text(self.encode_text, classnames, templates)
+
+    def raw_text(self, classnames: Sequence[str], templates: Sequence[str]) -> Tensor:
+        """(C, D) text features as `Task.raw_text` defines them."""
+        return raw_text(self.encode_text, classnames, templates)
 
     def encode_text(self, prompts: Sequence[str]) -> Tensor:
         """(P, D) raw text features."""

@@ -39,7 +39,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from croftbench.method import Needs, Outputs, Predictor, Task
+from croftbench.method import Needs, Outputs, Predictor, Recipes, Task, later
 from croftbench.prompting import STD, Prompts, initial_context
 from croftbench.training import Batch, Recipe, Renaming, descend, unit
 
@@ -107,10 +107,15 @@ class BayesCAL:
         rho: standard deviation of the priors, where the posteriors start: that of the draw of mu_0. "official" does
             not read it; a constant that it adds to 2 rho^2 works like a rho of 0.022.
         recipe: the optimiser, the same for both contexts.
+        words: what both contexts start as, and M the number of their tokens; random if empty.
     """
 
     needs: ClassVar[Needs] = Needs(text="tower")
     version: ClassVar[int] = 1
+    # LinLLLL/BayesCAL, scripts/bcal_pacs.sh, bcal_vlcs.sh and configs/trainers/BCAL/ViT_ep30.yaml; weight decay is its
+    # dassl/config/defaults.py. It draws a1, a2 and a3 at random, 20 times (run_PACS.py: 1e-4 to 0.1, 0.1 to 1, 1e-4
+    # to 0.1), and chooses on validation images; what CRoFT's scripts fix lies inside, and stays.
+    recipes: ClassVar[Recipes] = {"authors": {"words": "a photo of a", "weight_decay": 5e-4}, "croft-comparison": {}}
 
     variant: Literal["correct", "official"] = "correct"
     n_ctx: int = 16
@@ -120,6 +125,7 @@ class BayesCAL:
     beta: float = 1e-8
     rho: float = STD
     recipe: Recipe = field(default_factory=Recipe)
+    words: str = later("")
 
     def __post_init__(self) -> None:
         if self.n_ctx < 1 or self.rho <= 0:
@@ -140,12 +146,12 @@ class BayesCAL:
         domains = Prompts(tower, tuple(task.domains[d] for d in shown))
         row = {d: i for i, d in enumerate(shown)}
         where = torch.tensor([row.get(d, -1) for d in range(len(task.domains))], device=task.device)
-        size = (self.n_ctx, tower.width)
         sigma = SIGMA if self.variant == "official" else math.sqrt(self.rho)
-        q, q_domain = (Context.start(initial_context(tower, size, rng), sigma) for _ in range(2))
+        shape = (self.n_ctx, tower.width)
+        q, q_domain = (Context.start(initial_context(tower, shape, rng, self.words), sigma) for _ in range(2))
 
         def noise() -> tuple[Tensor, Tensor]:
-            one, two = (torch.randn(size, generator=rng, dtype=q.mu.dtype).to(task.device) for _ in range(2))
+            one, two = (torch.randn(q.mu.shape, generator=rng, dtype=q.mu.dtype).to(task.device) for _ in range(2))
             return one, two
 
         def loss(batch: Batch) -> Tensor:

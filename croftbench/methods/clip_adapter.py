@@ -31,7 +31,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from croftbench.errors import UsageError
-from croftbench.method import Needs, Outputs, Predictor, Task
+from croftbench.method import Needs, Outputs, Predictor, Recipes, Task
 from croftbench.training import Batch, Recipe, Renaming, descend, unit
 
 __all__ = ["CLIPAdapter", "adapt", "linear"]
@@ -62,6 +62,9 @@ class CLIPAdapter:
     ranges: ClassVar[Mapping[str, str]] = {"ratio": ">= 0, <= 1", "reduction": ">= 1"}
     needs: ClassVar[Needs] = Needs()
     version: ClassVar[int] = 1
+    # gaopengcuhk/CLIP-Adapter has its trainer alone; README.md: by CoOp's commands for ImageNet, which is CoOp's
+    # configs/trainers/CoOp/*_ep50.yaml with the weight decay of Dassl.
+    recipes: ClassVar[Recipes] = {"authors": {"epochs": 50, "weight_decay": 5e-4}, "croft-comparison": {}}
 
     ratio: float = 0.2
     reduction: int = 4

@@ -18,9 +18,6 @@ CoOp's context, to which a small network of the image, the meta-net, adds one ve
 N images have N C prompts, so the authors could afford one image a step. Here the tower computes the context once an
 image and not once a prompt, the first layer's view of the names once for all images, and no padding: other batch sizes
 are affordable, with the same result to rounding.
-
-The default recipe is that of CRoFT's comparison. The authors' own: words="a photo of a", and one image a step for 10
-epochs with a weight decay of 5e-4.
 """
 
 from __future__ import annotations
@@ -33,7 +30,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, linear
 
-from croftbench.method import Needs, Outputs, Predictor, Task
+from croftbench.method import Needs, Outputs, Predictor, Recipes, Task
 from croftbench.prompting import Prompts, initial_context
 from croftbench.training import Batch, Recipe, Renaming, descend, unit
 
@@ -86,6 +83,12 @@ class CoCoOp:
 
     needs: ClassVar[Needs] = Needs(text="tower")
     version: ClassVar[int] = 1
+    # KaiyangZhou/CoOp, scripts/cocoop/base2new_train.sh and configs/trainers/CoCoOp/vit_b16_c4_ep10_batch1_ctxv1.yaml;
+    # weight decay is Dassl's default.
+    recipes: ClassVar[Recipes] = {
+        "authors": {"words": "a photo of a", "batch": 1, "epochs": 10, "weight_decay": 5e-4},
+        "croft-comparison": {},
+    }
 
     n_ctx: int = 16
     words: str = ""

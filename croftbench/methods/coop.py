@@ -14,8 +14,7 @@ M vectors, the context, take the place of "a photo of a". Both towers stay froze
     z      (B, D)  u(f)                                             t   (C, D)  class features
     y      (B,)    labels
 
-v starts as N(0, 0.02^2), or as the embeddings of given words. The authors' own recipe is 200 epochs (50 for 1 shot,
-100 for 2 or 4) with a weight decay of 5e-4; the default is that of CRoFT's comparison.
+v starts as N(0, 0.02^2), or as the embeddings of given words.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from croftbench.classnames import as_words
-from croftbench.method import Needs, Outputs, Predictor, Task, TextTower
+from croftbench.method import Needs, Outputs, Predictor, Recipes, Task, TextTower
 from croftbench.prompting import Prompts, initial_context
 from croftbench.training import Batch, Recipe, Renaming, descend, unit
 
@@ -82,6 +81,13 @@ class CoOp:
 
     needs: ClassVar[Needs] = Needs(text="tower")
     version: ClassVar[int] = 1
+    # KaiyangZhou/CoOp, COOP.md and configs/trainers/CoOp: vit_b16_ep50 for 1 shot, _ep100 for 2 or 4, vit_b16 beyond;
+    # on ImageNet _ep50, and from base to new classes words="a photo of a" (scripts/cocoop/base2new_train.sh): suites
+    # say so. Weight decay is Dassl's default.
+    recipes: ClassVar[Recipes] = {
+        "authors": {"epochs": {1: 50, 2: 100, 8: 200}, "weight_decay": 5e-4},
+        "croft-comparison": {},
+    }
 
     n_ctx: int = 16
     class_specific: bool = False

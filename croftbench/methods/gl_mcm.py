@@ -26,7 +26,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from croftbench.method import Needs, Outputs, Predictor, Task
+from croftbench.method import Needs, Outputs, Predictor, Recipes, Task
 from croftbench.scorers.places import gl_mcm
 from croftbench.training import unit
 
@@ -46,6 +46,8 @@ class GLMCM:
     ranges: ClassVar[Mapping[str, str]] = {"lambda_local": ">= 0", "tau": "> 0"}
     needs: ClassVar[Needs] = Needs(image="patches", train=False)
     version: ClassVar[int] = 2
+    # AtsuMiyai/GL-MCM, scripts/eval_imagenet.sh: the defaults. CRoFT does not compare with it.
+    recipes: ClassVar[Recipes] = {"authors": {}, "croft-comparison": {}}
 
     lambda_local: float = 0.5
     tau: float = 1.0

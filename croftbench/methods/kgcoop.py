@@ -27,7 +27,7 @@ from typing import ClassVar
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from croftbench.method import Needs, Outputs, Predictor, Task
+from croftbench.method import Needs, Outputs, Predictor, Recipes, Task
 from croftbench.prompting import Prompts, initial_context
 from croftbench.training import Batch, Recipe, Renaming, descend, unit
 
@@ -52,6 +52,9 @@ class KgCoOp:
 
     needs: ClassVar[Needs] = Needs(text="tower")
     version: ClassVar[int] = 1
+    # htyao89/KgCoOp, scripts/base2new_train.sh, run.sh and configs/trainers/KgCoOp/vit_b16_ep100_ctxv1.yaml: the
+    # defaults. CRoFT does not compare with it.
+    recipes: ClassVar[Recipes] = {"authors": {}, "croft-comparison": {}}
 
     weight: float = 8.0
     words: str = "a photo of a"

@@ -17,7 +17,9 @@ through augmentation here, and one view alone stands for its image badly.
 
 Features have unit length, as zero-shot CLIP sees them, so that C does not depend on how long an encoder's are. CLIP's
 README fits raw ones, with C = 0.316: for features of length 10 that is the default here, 31.6. The paper chooses C anew
-for each data set: `croftbench tune --method linear-probe --grid C=3.16,10,31.6,100,316`.
+for each data set, on validation images, and so does `sweep`, after KaiyangZhou/CoOp (lpclip/linear_probe.py): the best
+of seven powers of ten, then eight halvings of the interval around it. Where a suite has no validation images nothing
+is swept. On training images: `croftbench tune linear-probe --grid C=3.16,10,31.6,100,316`.
 
 The softmax of the logits is the regression's probabilities. They are not scaled cosines: the logit scale plays no part,
 and a score that divides by it (mcm) takes another temperature than it takes elsewhere.
@@ -27,17 +29,21 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from croftbench.errors import DataError
-from croftbench.method import Examples, Needs, Outputs, Predictor, Task
+from croftbench.method import Examples, Needs, Outputs, Predictor, Recipes, Task, later
 from croftbench.training import unit
 
 __all__ = ["LinearProbe"]
+
+COARSE = (6.0, 4.0, 2.0, 0.0, -2.0, -4.0, -6.0)
+"""Powers of ten that C is sought among first."""
+HALVINGS = 8
 
 
 @dataclass(frozen=True)
@@ -47,14 +53,17 @@ class LinearProbe:
     Attributes:
         C: inverse strength of the penalty on W.
         max_iter: iterations of L-BFGS, after which the weights are taken as they are.
+        sweep: choose C on validation images.
     """
 
     ranges: ClassVar[Mapping[str, str]] = {"C": "> 0", "max_iter": ">= 1"}
     needs: ClassVar[Needs] = Needs()
     version: ClassVar[int] = 1
+    recipes: ClassVar[Recipes] = {"authors": {"sweep": True}, "croft-comparison": {}}  # CRoFT does not compare with it
 
     C: float = 31.6
     max_iter: int = 1000
+    sweep: bool = later(False)
 
     def fit(self, task: Task, /) -> Predictor:
         """Fit the regression, on the CPU, and return the classifier.
@@ -63,13 +72,29 @@ class LinearProbe:
             DataError: one class only, or a class without training images.
         """
         _check(task)
-        W, b = self.solve(task.train, len(task.classnames))
+        chosen = self if task.val is None or not self.sweep else self.swept(task.train, task.val, len(task.classnames))
+        W, b = chosen.solve(task.train, len(task.classnames))
 
         def predict(f: Tensor) -> Outputs:
             z = unit(f)
             return Outputs(logits=z @ W.T + b, features=z)
 
         return predict
+
+    def swept(self, train: Examples, val: Examples, classes: int) -> LinearProbe:
+        """The same with the C that is right most often on validation images."""
+        z = unit(val.views[0])
+
+        def right(exponent: float) -> float:
+            W, b = replace(self, C=10**exponent).solve(train, classes)
+            return ((z @ W.T + b).argmax(1) == val.labels).sum().item()
+
+        best = max(COARSE, key=right)  # the first of equals
+        low, high = best - 1.0, best + 1.0
+        for _ in range(HALVINGS):
+            middle = (low + high) / 2
+            best, low, high = (high, middle, high) if right(low) < right(high) else (low, low, middle)
+        return replace(self, C=10**best)
 
     def solve(self, train: Examples, classes: int) -> tuple[Tensor, Tensor]:
         """W, (K, D), and b, (K,), of equation (1)."""

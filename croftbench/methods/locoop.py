@@ -27,7 +27,7 @@ from typing import ClassVar
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from croftbench.method import Needs, Outputs, Predictor, Task
+from croftbench.method import Needs, Outputs, Predictor, Recipes, Task
 from croftbench.prompting import Prompts, initial_context
 from croftbench.scorers.places import gl_mcm
 from croftbench.training import Batch, Recipe, Renaming, descend, unit
@@ -61,6 +61,9 @@ class LoCoOp:
 
     needs: ClassVar[Needs] = Needs(image="patches", text="tower")
     version: ClassVar[int] = 2
+    # AtsuMiyai/LoCoOp, README.md and configs/trainers/LoCoOp/vit_b16_ep50.yaml, for 1 shot and for 16: the defaults.
+    # CRoFT does not compare with it.
+    recipes: ClassVar[Recipes] = {"authors": {}, "croft-comparison": {}}
 
     n_ctx: int = 16
     lambda_ood: float = 0.25

@@ -31,9 +31,9 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy, kl_div
 
 from croftbench.errors import UsageError
-from croftbench.method import Needs, Outputs, Predictor, Task, TextTower
+from croftbench.method import Needs, Outputs, Predictor, Recipes, Task, TextTower, later
 from croftbench.prompting import Prompts, initial_context
-from croftbench.training import Recipe, Renaming, batches, mean_loss, sgd, unit
+from croftbench.training import Batch, Recipe, Renaming, optimiser, train, unit
 
 __all__ = ["ProGrad", "aligned", "divergence"]
 
@@ -51,6 +51,12 @@ def aligned(G_d: Tensor, G_g: Tensor, projection: float) -> Tensor:
     return G_d - projection * removed * G_g
 
 
+def words_of(template: str) -> str:
+    """The words of a prompt without the class name, those behind it first."""
+    before, _, behind = template.partition("{}")
+    return ", ".join(part for part in (behind.strip(" ,."), before.strip(" ,.")) if part)
+
+
 @dataclass(frozen=True)
 class ProGrad:
     """Hyper-parameters of ProGrad; the defaults are those of the authors' script for 2 or 4 shots.
@@ -61,17 +67,26 @@ class ProGrad:
         n_ctx: M, context vectors.
         words: what the last of them start as; all start as N(0, 0.02^2) if empty.
         recipe: the optimiser; weight decay is the default of Dassl, which the published configuration leaves alone.
-            Published epochs: 50 for 1 shot, 100 for 2 or 4, 200 for 8 or 16.
+        from_template: where the suite has one prompt, its words in place of `words`, what stands behind the class
+            name before the rest: "a type of pet, a photo of a". The published code writes such a list by hand.
     """
 
     needs: ClassVar[Needs] = Needs(text="tower")
     version: ClassVar[int] = 1
+    # BeierZhu/Prompt-align, ProGrad.public/README.md and configs/trainers/ProGrad: rn50_ep50 for 1 shot, _ep100 for 2
+    # or 4, rn50 beyond; trainers/prograd.py takes the words from the data set's template. CRoFT does not compare
+    # with it.
+    recipes: ClassVar[Recipes] = {
+        "authors": {"epochs": {1: 50, 2: 100, 8: 200}, "from_template": True},
+        "croft-comparison": {},
+    }
 
     projection: float = 1.0
     temperature: float = 1.0
     n_ctx: int = 16
     words: str = "a photo of a"
     recipe: Recipe = field(default_factory=lambda: Recipe(epochs=100, weight_decay=5e-4))
+    from_template: bool = later(False)
 
     def __post_init__(self) -> None:
         if self.n_ctx < 1:
@@ -79,16 +94,17 @@ class ProGrad:
         if self.temperature <= 0:
             raise ValueError("temperature must be above 0")
 
-    def initial(self, tower: TextTower, rng: torch.Generator) -> Tensor:
+    def initial(self, tower: TextTower, rng: torch.Generator, templates: tuple[str, ...] = ()) -> Tensor:
         """The context v before training.
 
         Raises:
             UsageError: the words have more than `n_ctx` tokens.
         """
-        v = initial_context(tower, (self.n_ctx, tower.width), rng, self.words)
+        words = (words_of(templates[0]) if self.from_template and len(templates) == 1 else "") or self.words
+        v = initial_context(tower, (self.n_ctx, tower.width), rng, words)
         n = len(v)
         if n > self.n_ctx:
-            raise UsageError(f"'{self.words}' has {n} tokens, but the context has {self.n_ctx}.", "Raise --set n_ctx=.")
+            raise UsageError(f"'{words}' has {n} tokens, but the context has {self.n_ctx}.", "Raise --set n_ctx=.")
         return torch.cat([v.new_zeros(self.n_ctx - n, tower.width), v])
 
     def fit(self, task: Task, /) -> Predictor:
@@ -102,21 +118,20 @@ class ProGrad:
         prompts = Prompts(tower, task.classnames)
         s, rng = task.logit_scale, task.generator()
         e = unit(task.text)
-        v = self.initial(tower, rng).requires_grad_()
-        optimizer = sgd([v], self.recipe)
-        for epoch in range(self.recipe.epochs):
-            optimizer.param_groups[0]["lr"] = self.recipe.lr_at(epoch)
-            losses = []
-            for batch in batches(task.train, epoch, self.recipe.batch, rng):
-                z = unit(batch.features)
-                logits = s * z @ prompts.features(v).T
-                (G_g,) = torch.autograd.grad(divergence(logits, s * z @ e.T, self.temperature), v, retain_graph=True)
-                loss = cross_entropy(logits, batch.labels)
-                (G_d,) = torch.autograd.grad(loss, v)
-                v.grad = aligned(G_d, G_g, self.projection)
-                optimizer.step()
-                losses.append(loss.detach())
-            mean_loss(losses, epoch, task, self.recipe.epochs)
+        v = self.initial(tower, rng, task.templates).requires_grad_()
+        by = optimiser([v], self.recipe)
+
+        def step(batch: Batch) -> Tensor:
+            z = unit(batch.features)
+            logits = s * z @ prompts.features(v).T
+            (G_g,) = torch.autograd.grad(divergence(logits, s * z @ e.T, self.temperature), v, retain_graph=True)
+            loss = cross_entropy(logits, batch.labels)
+            (G_d,) = torch.autograd.grad(loss, v)
+            v.grad = aligned(G_d, G_g, self.projection)
+            by.step()
+            return loss.detach()
+
+        train(task, self.recipe, [by], rng, step)
 
         def texts(names: tuple[str, ...], text: Tensor) -> Tensor:
             return Prompts(tower, names).features(v)

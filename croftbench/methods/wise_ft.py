@@ -36,7 +36,7 @@ from typing import ClassVar
 from torch import Tensor
 
 from croftbench.errors import UsageError
-from croftbench.method import Method, Needs, Outputs, Predictor, Renamable, Task
+from croftbench.method import Method, Needs, Outputs, Predictor, Recipes, Renamable, Task
 from croftbench.training import Renaming, unit
 
 __all__ = ["WiSEFT"]
@@ -57,6 +57,8 @@ class WiSEFT:
     """
 
     version: ClassVar[int] = 1
+    # mlfoundations/wise-ft, src/args.py: alpha is 0.5 unless told otherwise. The rest is that of the method inside.
+    recipes: ClassVar[Recipes] = {"authors": {}, "croft-comparison": {}}
 
     method: Method
     wise_alpha: float = 0.5

@@ -16,7 +16,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from croftbench.method import Needs, Outputs, Predictor, Task
+from croftbench.method import Needs, Outputs, Predictor, Recipes, Task
 from croftbench.training import unit
 
 __all__ = ["ZeroShot"]
@@ -28,6 +28,7 @@ class ZeroShot:
 
     needs: ClassVar[Needs] = Needs(train=False)
     version: ClassVar[int] = 1
+    recipes: ClassVar[Recipes] = {"authors": {}, "croft-comparison": {}}  # it has nothing to set
 
     def fit(self, task: Task, /) -> Predictor:
         """Return the classifier made of the task's text features."""

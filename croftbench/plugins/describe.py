@@ -22,6 +22,7 @@ from croftbench.plugins.in_memory import name_of, source_of
 from croftbench.plugins.load import check_contract, defining_files, imported_files, load
 from croftbench.plugins.names import BUILT_IN, WRAPPERS, registered, unwrap
 from croftbench.plugins.parameters import Parameter, Value, construct, parameters, typed
+from croftbench.plugins.recipes import Settings, declared
 
 if TYPE_CHECKING:
     from croftbench.method import Method
@@ -38,6 +39,7 @@ class MethodInfo:
         version, image, text, train, transductive: the method's version and needs.
         params: its hyper-parameters, nested dataclasses flattened.
         summary: the first line of its module's docstring.
+        recipes: its named recipes; see `plugins.recipes`.
         cls: the class itself, of a method that was handed over as a class or an object.
         fixed: its values are those of an object that a user made, which no suite's recipe changes.
     """
@@ -52,26 +54,49 @@ class MethodInfo:
     transductive: bool
     params: Mapping[str, Parameter]
     summary: str
+    recipes: Mapping[str, Settings] = field(default_factory=dict)
     cls: type | None = field(default=None, compare=False, repr=False)
     fixed: bool = False
 
-    def recipe(self, recipes: Mapping[str, Mapping[str, Value]]) -> dict[str, Value]:
-        """What a suite's recipes say of this method; of a wrapped one, first what they say of the method inside."""
-        return {} if self.fixed else {**recipes.get(unwrap(self.name)[1], {}), **recipes.get(self.name, {})}
+    def said_by(self, suite: Mapping[str, Settings]) -> dict[str, Value | Mapping[str, Value]]:
+        """What a suite's tables say of this method; of a wrapped one, first what they say of the method inside."""
+        return {} if self.fixed else {**suite.get(unwrap(self.name)[1], {}), **suite.get(self.name, {})}
+
+    def named_recipe(self, name: str) -> Settings:
+        """What the method sets under a recipe's name.
+
+        Raises:
+            UsageError: it has none of that name.
+        """
+        if name not in self.recipes:
+            own = "An object brings its own values" if self.fixed else "It has none"
+            hint = f"It has: {', '.join(self.recipes)}." if self.recipes else f"{own}: run it without --recipe."
+            raise UsageError(f"{self.name} has no recipe '{name}'.", hint)
+        return self.recipes[name]
+
+    def value(self, name: str, value: Value | str) -> Value:
+        """A value as the type of the hyper-parameter.
+
+        Raises:
+            UsageError: a name that the method does not have, or a value of the wrong type.
+        """
+        if name not in self.params:
+            raise unknown(f"hyper-parameter of {self.name}", name, self.params)
+        return typed(self.name, name, value, self.params[name])
 
     def resolve(self, *layers: Mapping[str, Value | str]) -> dict[str, Value]:
-        """All hyper-parameters: the defaults, overridden by each layer in turn.
+        """The hyper-parameters that a run records: the defaults, overridden by each layer in turn.
+
+        Those that are `later` and as they are by default are not among them.
 
         Raises:
             UsageError: a name that the method does not have, or a value of the wrong type.
         """
         values = {name: parameter.default for name, parameter in self.params.items()}
         for layer in layers:
-            for name, value in layer.items():
-                if name not in self.params:
-                    raise unknown(f"hyper-parameter of {self.name}", name, self.params)
-                values[name] = typed(self.name, name, value, self.params[name])
-        return values
+            values |= {name: self.value(name, value) for name, value in layer.items()}
+        same = {name for name, of in self.params.items() if of.later and values[name] == of.default}
+        return {name: value for name, value in values.items() if name not in same}
 
 
 def describe(method: str | type[Method] | Method, cache: Path) -> MethodInfo:
@@ -121,14 +146,15 @@ def _handed_over(method: type[Method] | Method) -> MethodInfo:
     info = _described(
         cls, name, f"{cls.__module__}:{cls.__qualname__}", source, about, method if cls is not method else None
     )
-    return replace(info, cls=cls, fixed=cls is not method)
+    fixed = cls is not method
+    return replace(info, cls=cls, fixed=fixed, recipes={} if fixed else info.recipes)
 
 
 def _described(cls: Any, name: str, target: str, source: str, about: str, example: Any = None) -> MethodInfo:
     needs = cls.needs
     return MethodInfo(
         name, target, source, getattr(cls, "version", 1), needs.image, needs.text, needs.train, needs.transductive,
-        parameters(cls, example), about,
+        parameters(cls, example), about, declared(cls),
     )  # fmt: skip
 
 
@@ -172,7 +198,8 @@ def build(info: MethodInfo, params: Mapping[str, Any]) -> Method:
     """
     cls = info.cls or load(info.target)
     try:
-        return cast("Method", construct(cls, dict(params)))
+        later = {name: of.default for name, of in info.params.items() if of.later}
+        return cast("Method", construct(cls, later | dict(params)))
     except (TypeError, ValueError) as error:
         raise UsageError(
             f"{info.name} refuses its hyper-parameters: {error}.", "See `croftbench list methods`."

@@ -118,7 +118,8 @@ def _file(target: str) -> Path:
 def _wrapped(wrapper: Any, method: Any) -> Any:
     """The wrapper with the method's class for its field `method`; its version rises with either's."""
     inside = ("method", method, dataclasses.field(default_factory=method))
-    both = {"needs": method.needs, "version": wrapper.version + getattr(method, "version", 1) - 1}
+    recipes = {name: {**wrapper.recipes.get(name, {}), **own} for name, own in getattr(method, "recipes", {}).items()}
+    both = {"needs": method.needs, "version": wrapper.version + getattr(method, "version", 1) - 1, "recipes": recipes}
     return dataclasses.make_dataclass(wrapper.__name__, [inside], bases=(wrapper,), namespace=both, frozen=True)
 
 

@@ -27,16 +27,18 @@ class Parameter:
     """A hyper-parameter.
 
     Attributes:
-        default: of the dataclass.
+        default: what it is where nobody sets it.
         kind: the type its values are read as.
         choices: its values, where it has some; as text.
         range: what a number must be, as in ">= 0, < 1"; "" for anything.
+        later: a run's record holds it only where it is not the default; see `method.later`.
     """
 
     default: Value
     kind: str
     choices: tuple[str, ...] = ()
     range: str = ""
+    later: bool = False
 
 
 def parameters(cls: Any, example: Any = None) -> dict[str, Parameter]:
@@ -56,7 +58,8 @@ def parameters(cls: Any, example: Any = None) -> dict[str, Parameter]:
             new = parameters(type(default), default)
         else:
             name, limits = f"'{field.name}' of {cls.__name__}", ranges.get(field.name, "")
-            new = {field.name: _parameter(name, hints.get(field.name), default, limits)}
+            made = _parameter(name, hints.get(field.name), default, limits)
+            new = {field.name: dataclasses.replace(made, later=field.metadata.get("later", False))}
         if twice := flat.keys() & new.keys():
             raise UsageError(f"hyper-parameter '{min(twice)}' of {cls.__name__} is there twice.", "Rename one.")
         flat.update(new)

@@ -26,6 +26,9 @@ CONFIGURATION = (
 )  # fmt: skip
 """Fields of a RunSpec that make two runs different rows of a leaderboard; seeds and folds are averaged over."""
 
+OWN = "suite"
+"""What tables call the recipe of a row that used the suite's own."""
+
 SeedFold = tuple[int, str]
 """What tells the runs of one configuration apart."""
 
@@ -144,6 +147,10 @@ class Row:
         """Whether the outputs of an image depended on those beside it; older runs that do not record it say no."""
         return any(run.needs.get("transductive", False) for run in self.runs)
 
+    def recipe(self, suite: Suite) -> str:
+        """The named recipe that the runs used; "suite" for the suite's own, and where none is recorded."""
+        return OWN if self.spec.recipe in ("", suite.recipe) else self.spec.recipe
+
     @property
     def imported(self) -> bool:
         """Whether a run came out of somebody's bundle."""
@@ -213,18 +220,27 @@ def named(specs: Sequence[RunSpec], settings_of: Callable[[RunSpec], dict[str, s
     with its square.
     """
     settings = [settings_of(spec) for spec in specs]
-    every: dict[str, dict[str, None]] = {}
-    for spec, own in zip(specs, settings, strict=True):
-        every.setdefault(spec.method, {}).update(dict.fromkeys(own))
-    values: dict[tuple[str, str], set[str | None]] = {}
-    for spec, own in zip(specs, settings, strict=True):
-        for setting in every[spec.method]:
-            values.setdefault((spec.method, setting), set()).add(own.get(setting))
+    # A recipe's name stands for all that it sets: settings are compared among the configurations of one recipe.
+    groups = [(spec.method, spec.recipe) for spec in specs]
+    recipes: dict[str, set[str]] = {}
+    for method, recipe in groups:
+        recipes.setdefault(method, set()).add(recipe)
+    every: dict[tuple[str, str], dict[str, None]] = {}
+    for group, own in zip(groups, settings, strict=True):
+        every.setdefault(group, {}).update(dict.fromkeys(own))
+    values: dict[tuple[tuple[str, str], str], set[str | None]] = {}
+    for group, own in zip(groups, settings, strict=True):
+        for setting in every[group]:
+            values.setdefault((group, setting), set()).add(own.get(setting))
     return [
         " ".join(
-            [spec.method, *(f"{name}={value}" for name, value in own.items() if len(values[spec.method, name]) > 1)]
+            [
+                method,
+                *([f"recipe={recipe}"] if recipe and len(recipes[method]) > 1 else []),
+                *(f"{name}={value}" for name, value in own.items() if len(values[(method, recipe), name]) > 1),
+            ]
         )
-        for spec, own in zip(specs, settings, strict=True)
+        for (method, recipe), own in zip(groups, settings, strict=True)
     ]
 
 
@@ -236,8 +252,13 @@ def settings(spec: RunSpec) -> dict[str, str]:
 
 
 def marked(name: str, row: Mapping[Any, Any]) -> str:
-    """A row's name with what every table must say of it: that its numbers are imported, or transductive."""
-    return name + "".join(f" ({mark})" for mark in ("imported", "transductive") if row[mark])
+    """A row's name with what every table must say of it: that its numbers are imported, or transductive, and the
+    recipe that it used where that is not the suite's.
+    """
+    marks = [mark for mark in ("imported", "transductive") if row[mark]]
+    if row["recipe"] != OWN and "recipe=" not in name:
+        marks.append(f"recipe: {row['recipe']}")
+    return name + "".join(f" ({mark})" for mark in marks)
 
 
 def _names(specs: Sequence[RunSpec]) -> list[tuple[str, str]]:

@@ -106,6 +106,7 @@ def _lines(
         "shots": row.spec.shots,
         "imported": row.imported,
         "transductive": row.transductive,
+        "recipe": row.recipe(suite),
         "runs_expected": len(expected),
         "params": canonical(row.spec.params),
         "params_digest": digest(row.spec.params)[:12],
@@ -177,7 +178,7 @@ def _columns(suite: Suite) -> tuple[Column, ...]:
 
 
 def _order(suite: Suite, of_suite: Sequence[Column]) -> list[str]:
-    about = ["method", "encoder", "shots", "scorer", "source", "ranked", "imported", "transductive", "runs"]
+    about = ["method", "encoder", "shots", "scorer", "source", "ranked", "imported", "transductive", "recipe", "runs"]
     values = [f"{column.name}{suffix}" for column in of_suite for suffix in STATISTICS]
     counts = ["n/id", *(f"n/{split.name}" for split in suite.semantic)]
     return [*about, "runs_expected", "seeds", *values, *counts, "not_applicable", "params", "params_digest"]

@@ -37,9 +37,9 @@ class Board:
         suite: as it is now; every row was measured on this digest.
         seeds: the seeds that a row needs to be ranked.
         table: ranked rows by falling mean covariate accuracy, then unranked ones by name. Columns: method, encoder,
-            shots, ranked, pareto, runs and runs_expected (seed-fold pairs), seeds, seeds_expected, folds,
-            folds_expected; each name of `metrics` with each suffix of `STATISTICS`; `n/<split>`, images a seed, summed
-            over folds; params, params_digest.
+            shots, ranked, pareto, imported, transductive, recipe ("suite" for the suite's own), runs and runs_expected
+            (seed-fold pairs), seeds, seeds_expected, folds, folds_expected; each name of `metrics` with each suffix
+            of `STATISTICS`; `n/<split>`, images a seed, summed over folds; params, params_digest.
         columns: the metric columns, in order.
         precision: of all rows.
         stale: runs on other digests of this suite, left out.
@@ -171,6 +171,7 @@ def _about(row: Row, suite: Suite, seeds: tuple[int, ...]) -> dict[str, Any]:
         "ranked": pairs >= set(product(seeds, folds)),
         "imported": row.imported,
         "transductive": row.transductive,
+        "recipe": row.recipe(suite),
         "runs": len(pairs),
         "runs_expected": len(seeds) * len(folds),
         "seeds": len({seed for seed, _ in pairs}),
@@ -239,6 +240,7 @@ def _order_of_columns(suite: Suite, of_suite: Sequence[Column]) -> list[str]:
         "pareto",
         "imported",
         "transductive",
+        "recipe",
         *coverage,
         *values,
         *counts,

@@ -118,6 +118,8 @@ class Workbench:
             towers=Towers(self.features.encoder.text_tower() if info.text == "tower" else None),
             device=self.device,
             on_epoch=self._on_epoch(f"{info.name}, seed {spec.seed}, fold {spec.fold}"),
+            raw_text=self.features.raw_text(fold.classnames, fold.templates),
+            templates=fold.templates,
         )
 
     def test_images(self, shift: Shift, split: Split, image: str) -> ImageFeatures:
@@ -280,9 +282,10 @@ class _Run:
     ) -> Iterator[SplitTable]:
         """Unknown classes told apart under their own names, where the method's classifier can be given names."""
         for one in self.fold.named:
-            text = self.bench.features.text(one.classnames, self.fold.templates)
+            prompted = one.classnames, self.fold.templates
+            text, raw_text = self.bench.features.text(*prompted), self.bench.features.raw_text(*prompted)
             if not self.info.train:  # nothing was learnt: other names make another classifier of the same kind
-                renamed = method.fit(replace(task, classnames=one.classnames, text=text))
+                renamed = method.fit(replace(task, classnames=one.classnames, text=text, raw_text=raw_text))
             elif isinstance(predictor, Renamable):
                 renamed = predictor.with_classes(one.classnames, text)
             else:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from croftbench.errors import UsageError, unknown
 from croftbench.plugins import MethodInfo
 from croftbench.plugins.parameters import Value
+from croftbench.plugins.recipes import at_shots
 from croftbench.runs import results
 from croftbench.runs.spec import RunSpec
 from croftbench.suites.language import Suite
@@ -42,25 +43,25 @@ def plan(
     seeds: Sequence[int] | None = None,
     shots: int | None = None,
     views: int | None = None,
+    recipe: str | None = None,
     overrides: Mapping[str, Value | str] | None = None,
 ) -> list[Job]:
-    """The runs of one method on one suite: one for each seed and fold.
+    """The runs of one method on one suite: one for each seed and fold. See `hyperparameters`.
 
     `content` says of a fold, with or without its training images, which images it is drawn from: `Draws.content`.
-    Hyper-parameters come from the method's defaults, the suite's recipe for it, and `overrides`, in this order.
 
     Raises:
-        UsageError: an override that the method does not have, or of the wrong type; seeds, shots or views that cannot
-            be.
+        UsageError: a recipe or an override that the method does not have, or a value of the wrong type; seeds, shots or
+            views that cannot be.
     """
     _possible(seeds or (), shots, views)
-    params = info.resolve(info.recipe(suite.recipes), overrides or {})
+    used, params = hyperparameters(suite, info, shots or suite.protocol.shots, recipe, overrides)
     return [
         Job(
             RunSpec(
                 suite.name, suite.digest, fold.name, info.name, info.version, info.source, params,
                 identity.id, identity.weights_digest, identity.transform, shots or suite.protocol.shots,
-                seed, views or suite.protocol.views, data=content(fold.name, info.train),
+                seed, views or suite.protocol.views, data=content(fold.name, info.train), recipe=used,
             ),
             info,
         )
@@ -80,6 +81,34 @@ def _possible(seeds: Sequence[int], shots: int | None, views: int | None) -> Non
     for name, count in (("shots", shots), ("views", views)):
         if count is not None and count < 1:
             raise UsageError(f"{name} must be at least 1, not {count}.", "Left out, it is the suite's own.")
+
+
+def hyperparameters(
+    suite: Suite,
+    info: MethodInfo,
+    shots: int,
+    recipe: str | None = None,
+    overrides: Mapping[str, Value | str] | None = None,
+) -> tuple[str, dict[str, Value]]:
+    """The name of the recipe that a method runs by on a suite, "" for none, and the hyper-parameters.
+
+    These are the method's defaults; its recipe of that name, the suite's own where None was asked for; what its
+    authors set for these data, if that recipe is theirs; what the suite sets, if the recipe is its own; `overrides`.
+
+    Raises:
+        UsageError: a recipe or an override that the method does not have, or a value of the wrong type.
+    """
+    if recipe is not None:
+        info.named_recipe(recipe)  # it must have it
+    used = recipe or (suite.recipe if suite.recipe in info.recipes else "")
+    by_authors = info.said_by(suite.authors) if used == "authors" else {}
+    by_suite = info.said_by(suite.recipes) if used in ("", suite.recipe) else {}
+    layers = (info.recipes.get(used, {}), by_authors, by_suite)
+    params = info.resolve(*(at_shots(layer, shots) for layer in layers), overrides or {})
+    if recipe not in (None, suite.recipe):
+        own, same = hyperparameters(suite, info, shots, overrides=overrides)
+        used = own if same == params else used  # two names for one configuration
+    return used, params
 
 
 def overrides(settings: Iterable[str], infos: Sequence[MethodInfo]) -> dict[str, dict[str, str]]:

@@ -24,6 +24,8 @@ class RunSpec:
         shots, seed, views: as in Protocol.
         precision: of features, logits and scores.
         data: digest of the images on this disk that the fold is drawn from; "" where all ship with croftbench.
+        recipe: the named recipe that `params` started from, for tables; "" for none, and in older runs. It decides
+            nothing that `params` do not, and is no part of the identity.
     """
 
     suite: str
@@ -41,11 +43,12 @@ class RunSpec:
     views: int
     precision: str = "float32"
     data: str = ""
+    recipe: str = ""
 
     @cached_property
     def run_id(self) -> str:
         """The first 12 hexadecimal digits of the specification's digest."""
-        content = {field.name: getattr(self, field.name) for field in fields(self)}
+        content = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "recipe"}
         if not self.data:  # what ships is in the suite's digest
             del content["data"]
         return digest(content)[:12]

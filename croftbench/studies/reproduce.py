@@ -13,6 +13,7 @@ from croftbench.report import agreement, own_rows, tables
 from croftbench.report.agreement import Check
 from croftbench.report.published import PublishedRow
 from croftbench.report.rows import grouped
+from croftbench.runs import planning
 from croftbench.runs.results import RunResult
 from croftbench.runs.spec import RunSpec
 from croftbench.suites import manifest
@@ -138,7 +139,7 @@ def is_plain(spec: RunSpec, suite: Suite, shots: int, cache: Path) -> bool:
     if not plugins.is_registered(spec.method) or spec.suite_digest != suite.digest:
         return False
     info = plugins.describe(spec.method, cache)
-    params = info.resolve(info.recipe(suite.recipes))
+    _, params = planning.hyperparameters(suite, info, shots)
     plain = (info.version, info.source, params, shots, suite.protocol.views)
     return (spec.method_version, spec.source, dict(spec.params), spec.shots, spec.views) == plain
 

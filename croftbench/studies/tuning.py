@@ -58,7 +58,7 @@ def parse_grid(settings: Sequence[str], info: MethodInfo) -> dict[str, list[Valu
             raise UsageError(f"--grid {setting} is not of the form name=a,b,c.", "Example: --grid lambda2=0,0.01,0.1")
         if name in grid:
             raise UsageError(f"--grid {name} is given twice.", "Give all its values at once: name=a,b,c.")
-        grid[name] = [info.resolve({name: value})[name] for value in values.split(",")]
+        grid[name] = [info.value(name, value) for value in values.split(",")]
     if not grid:
         raise UsageError("no grid was given.", "Example: --grid lambda2=0,0.01,0.1")
     return grid
@@ -70,13 +70,16 @@ def cells(grid: Mapping[str, Sequence[Value]]) -> list[dict[str, Value]]:
 
 
 def search(
-    bench: Workbench, info: MethodInfo, grid: Mapping[str, Sequence[Value]], seeds: Sequence[int]
-) -> Iterator[Cell]:
-    """Every cell of the grid, in order."""
+    bench: Workbench, info: MethodInfo, grid: Mapping[str, Sequence[Value]], seeds: Sequence[int],
+    recipe: str | None = None,
+) -> Iterator[Cell]:  # fmt: skip
+    """Every cell of the grid, in order; the rest is of the named recipe, the suite's own where None."""
     suite = bench.suite
     for params in cells(grid):
         start, accuracies, aurocs = time.perf_counter(), [], []
-        for job in planning.plan(suite, info, bench.identity, bench.draws.content, seeds=seeds, overrides=params):
+        for job in planning.plan(
+            suite, info, bench.identity, bench.draws.content, seeds=seeds, recipe=recipe, overrides=params
+        ):
             fold = bench.fold(job.spec)
             fold = replace(fold, train=own_pool(fold.train))  # whole training sets need not be encoded
             for held_out in draw.tuning_folds(fold, job.spec.seed):
@@ -92,7 +95,9 @@ def search(
         yield Cell(params, fmean(accuracies), fmean(aurocs), len(accuracies), seconds)
 
 
-def record(bench: Workbench, info: MethodInfo, cells: Sequence[Cell], seeds: Sequence[int]) -> dict[str, object]:
+def record(
+    bench: Workbench, info: MethodInfo, cells: Sequence[Cell], seeds: Sequence[int], recipe: str | None = None
+) -> dict[str, object]:
     """What a search leaves behind: the grid, the choice, and the cost."""
     best = max(cells, key=lambda cell: cell.objective)
     return {
@@ -102,6 +107,7 @@ def record(bench: Workbench, info: MethodInfo, cells: Sequence[Cell], seeds: Seq
         "weights_digest": bench.identity.weights_digest,
         "method": info.name,
         "method_version": info.version,
+        "recipe": recipe or bench.suite.recipe,
         "seeds": list(seeds),
         "objective": "mean of accuracy and AUROC on held-out domains or validation images, 1/4 of the classes unknown",
         "choice": dict(best.params),

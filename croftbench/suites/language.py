@@ -14,6 +14,9 @@ from typing import Any, ClassVar, Literal
 
 from croftbench.files import digest
 
+RecipeName = Literal["authors", "croft-comparison"]
+"""Every built-in method has both: its own paper's published settings, and those of CRoFT's comparison."""
+
 FORBID = {"extra": "forbid"}
 """For pydantic, which reads the manifest types: a key that is not a field is an error."""
 
@@ -239,7 +242,11 @@ class Suite:
         shares: how one part's images are dealt out among the roles, or None.
         val: where validation images come from, or None for none.
         reference: positives of detection that are not the ID test images, or None.
-        recipes: method name -> hyper-parameters that belong to this suite.
+        recipe: the named recipe of its methods; those that have no such recipe run with their defaults.
+        recipes: method name -> hyper-parameters that this suite sets on top of its own recipe. A value may be a table
+            from the least number of shots to the value: `{ 1 = 10, 2 = 1 }`.
+        authors: method name -> what its authors set for these very data, on top of its recipe "authors", whether that
+            is the suite's own or asked for.
         notes: what a reader of its numbers must know: choices made, and what is not covered.
         digest: of the manifest's content.
     """
@@ -256,7 +263,9 @@ class Suite:
     shares: Shares | None = None
     val: ValSpec | None = None
     reference: ReferenceSpec | None = None
+    recipe: RecipeName = "croft-comparison"
     recipes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    authors: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     notes: str = ""
 
     def used(self, fold: FoldSpec, train: bool = True) -> set[str]:
@@ -268,7 +277,7 @@ class Suite:
     def digest(self) -> str:
         """Of everything that decides what is evaluated; recipes are part of a run's parameters instead."""
         content = asdict(self)
-        for name in ("recipes", "title", "notes"):
+        for name in ("recipe", "recipes", "authors", "title", "notes"):
             del content[name]
         return digest(content)
 

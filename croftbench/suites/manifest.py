@@ -17,6 +17,7 @@ from croftbench.suites.language import (
     ClassDraw,
     FoldSpec,
     Protocol,
+    RecipeName,
     ReferenceSpec,
     SemanticSpec,
     Shares,
@@ -48,7 +49,9 @@ class _SuiteFile:
     shares: Shares | None = None
     val: ValSpec | None = None
     reference: ReferenceSpec | None = None
+    recipe: RecipeName = "croft-comparison"
     recipes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    authors: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     notes: str = ""
 
 
@@ -70,7 +73,7 @@ def suite(name: str, folder: Path | None = None) -> Suite:
         prompts = tuple(registry.lines_of(shipped[prompts]))
     made = Suite(
         file.name, file.version, file.title, "", prompts, file.classes, file.folds, file.semantic, file.protocol,
-        file.shares, file.val, file.reference, file.recipes, file.notes,
+        file.shares, file.val, file.reference, file.recipe, file.recipes, file.authors, file.notes,
     )  # fmt: skip
     families = _families(path, made, folder)
     suite_rules.check(path, made, families, folder)

@@ -44,6 +44,30 @@ def test_three_methods_one_table_and_nothing_run_twice(croftbench, suite_file, t
     assert before == {path: path.stat().st_mtime_ns for path in (folder / "runs").rglob("*")}
 
 
+def test_another_recipe_is_recorded_and_marked_in_the_table(croftbench, suite_file, tmp_path):
+    code, out, err = croftbench("run", "-s", suite_file, "-m", "tip-adapter-f,zero-shot", "--recipe", "authors")
+    assert code == 0, err
+    assert "tip-adapter-f (recipe: authors)" in out
+    assert "zero-shot (" not in out, "it has nothing to set"
+    code, out, err = croftbench("run", "-s", suite_file, "-m", "tip-adapter-f")
+    assert code == 0, err
+    assert "tip-adapter-f recipe=authors " in out
+    assert "tip-adapter-f recipe=croft-comparison " in out
+    specs = {run.spec.recipe: run.spec for run in results.read_all(tmp_path / "results") if run.spec.params}
+    assert specs["authors"].params["optimiser"] == "adamw"
+    assert "optimiser" not in specs["croft-comparison"].params
+    table = (tmp_path / "results/leaderboards/food.csv").read_text()
+    assert ",authors," in table
+
+
+def test_a_recipe_that_a_method_lacks_is_one_line_before_anything_runs(croftbench, suite_file, tmp_path):
+    code, _, err = croftbench("run", "-s", suite_file, "-m", "zero-shot", "--recipe", "authrs")
+    assert code == 2
+    assert "zero-shot has no recipe 'authrs'" in error_line(err)
+    assert "authors, croft-comparison" in err
+    assert not list(results.read_all(tmp_path / "results"))
+
+
 def test_scores_are_those_of_the_per_image_table(croftbench, suite_file, tmp_path):
     assert croftbench("run", "--suite", suite_file, "--method", "zero-shot")[0] == 0
     (run,) = results.read_all(tmp_path / "results")

@@ -1,6 +1,6 @@
 """Every registered method keeps the contract of croftbench.method: one test a promise, over all of them."""
 
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 
 import pytest
 import torch
@@ -8,6 +8,7 @@ import torch
 from croftbench import encoders, plugins
 from croftbench.errors import UsageError
 from croftbench.method import Examples, Method, Outputs, Renamable, Task, Towers
+from croftbench.plugins.recipes import at_shots
 
 NAMES = ("octopus", "red apple", "violin", "bus")
 DOMAINS = ("ink", "paint", "photo")
@@ -60,6 +61,16 @@ def as_needed(info, whole):
 def fitted(info, task):
     short = {k: v for k, v in {"epochs": 2, "batch": 8}.items() if k in info.params}
     return plugins.build(info, info.resolve(short)).fit(task)
+
+
+@pytest.mark.parametrize("recipe", ["authors", "croft-comparison"])
+def test_it_trains_by_both_named_recipes(info, task, images, recipe):
+    short = {k: v for k, v in {"epochs": 2}.items() if k in info.params}
+    layer = at_shots(info.named_recipe(recipe), 16)
+    task = replace(task, val=task.train, templates=("a photo of a {}.",), raw_text=2 * task.text)
+    outputs = plugins.build(info, info.resolve(layer, short)).fit(task)(images)
+    assert outputs.logits.shape == (len(images), len(NAMES))
+    assert torch.isfinite(outputs.logits).all()
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from croftbench.method import Examples, Task, Towers
 from croftbench.methods import bayes_cal
 from croftbench.methods.bayes_cal import BayesCAL, Context, irm, orthogonality, sample
 from croftbench.prompting import Prompts
-from croftbench.training import Batch, Recipe, sgd, unit
+from croftbench.training import Batch, Recipe, optimiser, unit
 
 CLASSES = ("dog", "cat", "hot_dog", "bird", "fish")
 DOMAINS = ("art painting", "cartoon", "photo", "sketch")
@@ -108,7 +108,7 @@ def test_a_step_matches_the_published_code(
     for kind, context in (("cat", q), ("con", q_domain)):
         close(context.mu.grad, record[f"grad_{kind}_ctx"], 1e-10)
         close(context.sigma.grad, record[f"grad_{kind}_sigma"], 1e-10)
-    sgd([q.mu, q.sigma, q_domain.mu, q_domain.sigma], Recipe(warmup_lr=0.002)).step()
+    optimiser([q.mu, q.sigma, q_domain.mu, q_domain.sigma], Recipe(warmup_lr=0.002)).step()
     for kind, context in (("cat", q), ("con", q_domain)):
         close(context.mu, record[f"post_{kind}_ctx"], 1e-10)
         close(context.sigma, record[f"post_{kind}_sigma"], 1e-10)

@@ -12,7 +12,7 @@ from croftbench.method import Examples, Task
 from croftbench.methods import clip_adapter
 from croftbench.methods.clip_adapter import CLIPAdapter, adapt, linear
 from croftbench.methods.zero_shot import ZeroShot
-from croftbench.training import Recipe, sgd, unit
+from croftbench.training import Recipe, optimiser, unit
 
 ONE_STEP = Recipe(warmup_lr=0.002, epochs=1, batch=8)
 
@@ -44,7 +44,7 @@ def test_step_matches_the_published_code(record, close):
     close(loss, record["step_loss"].numpy())
     close(A.grad, record["grad_down"].numpy())
     close(B.grad, record["grad_up"].numpy())
-    sgd([A, B], ONE_STEP).step()
+    optimiser([A, B], ONE_STEP).step()
     close(A, record["post_down"].numpy())
     close(B, record["post_up"].numpy())
 

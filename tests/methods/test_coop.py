@@ -14,7 +14,7 @@ from torch.nn.functional import cross_entropy
 from croftbench.errors import UsageError
 from croftbench.method import Examples, Renamable, Task, Towers
 from croftbench.methods.coop import CoOp, PlacedPrompts
-from croftbench.training import Recipe, sgd, unit
+from croftbench.training import Recipe, optimiser, unit
 
 NAMES = ("dog", "cat", "hot_dog", "bird", "fish")
 
@@ -80,7 +80,7 @@ def test_step_matches_the_published_code(record: dict[str, np.ndarray], close: C
     loss.backward()
     close(loss, record["step_loss"], 1e-10)
     close(v.grad, record["step_grad_ctx"], 1e-10)
-    sgd([v], Recipe(warmup_lr=0.002)).step()
+    optimiser([v], Recipe(warmup_lr=0.002)).step()
     close(v, record["step_ctx"], 1e-10)
 
 

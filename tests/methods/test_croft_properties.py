@@ -100,8 +100,7 @@ def test_stated_losses_are_the_equations(gen_steps):
 
 def test_stated_optimisers_keep_to_their_own_weights():
     e, _, weights, batch = random_problem()
-    fit = Fit(CRoFT(variant="stated", gen_steps=2), e, 20.0, weights)
-    fit.set_lr(0.1)
+    fit = Fit(CRoFT(variant="stated", gen_steps=2, recipe=Recipe(warmup_lr=0.1)), e, 20.0, weights)
     for _ in range(2):  # the second batch has gradients and momentum left over from the first
         before = [w.detach().clone() for w in weights]
         for k, _update in enumerate(fit.step(batch)):
@@ -130,8 +129,8 @@ def test_without_the_energy_term_none_of_its_gradient_is_left(variant, worst, mo
 
     def weights_after_two_steps() -> list[Tensor]:
         e, _, weights, batch = random_problem()
-        fit = Fit(CRoFT(variant=variant, lambda2=0.0, worst_case=worst), e, 20.0, weights)
-        fit.set_lr(0.1)
+        method = CRoFT(variant=variant, lambda2=0.0, worst_case=worst, recipe=Recipe(warmup_lr=0.1))
+        fit = Fit(method, e, 20.0, weights)
         for _ in range(2):
             list(fit.step(batch))
         return [w.detach() for w in weights]
@@ -167,12 +166,12 @@ def test_edr_without_worst_case_features_changes_the_stated_objective():
     e, f, weights, batch = random_problem()
     losses = []
     for counted in (True, False):
-        fit = Fit(CRoFT(variant="stated", edr_worst_case=counted, gen_steps=0), e, 20.0, weights)
+        method = CRoFT(variant="stated", edr_worst_case=counted, gen_steps=0, recipe=Recipe(warmup_lr=0.0))
+        fit = Fit(method, e, 20.0, weights)
         with torch.no_grad():
             z = fit.forward(f)[0].unit
             ic = croft.adapt(croft.worst_case(z, weights.G), weights.W_I.T, 0.2)
             penalty = 5.0 * croft.edr(ic, fit.forward(f)[1], 0.2, 0.5, "sum")
-        fit.set_lr(0.0)
         losses.append(next(fit.step(batch)).loss)
     torch.testing.assert_close(losses[0] - losses[1], penalty)
 

@@ -99,3 +99,20 @@ def test_a_class_without_training_images_is_named():
 def test_one_class_cannot_be_told_apart():
     with pytest.raises(DataError, match="only one"):
         LinearProbe().fit(small_task(1))
+
+
+def test_C_is_swept_on_validation_images_and_without_them_stays():
+    """No other power of ten in the grid does better; the halvings stay within a factor of ten."""
+    task = small_task(views=1)
+    val = Examples(small_task(images=60).train.views[:1], torch.arange(60) % 3, torch.zeros(60))
+
+    def right(C: float) -> int:
+        return (LinearProbe(C=C).fit(task)(val.views[0]).logits.argmax(1) == val.labels).sum().item()
+
+    coarse = max((10.0**e for e in (6, 4, 2, 0, -2, -4, -6)), key=right)
+    swept = LinearProbe(sweep=True).swept(task.train, val, 3)
+    assert coarse / 10 <= swept.C <= coarse * 10
+    image = task.train.views[0]
+    fitted = LinearProbe(sweep=True).fit(replace(task, val=val))(image).logits
+    torch.testing.assert_close(fitted, LinearProbe(C=swept.C).fit(task)(image).logits)
+    assert torch.equal(LinearProbe(sweep=True).fit(task)(image).logits, LinearProbe().fit(task)(image).logits)

@@ -11,7 +11,7 @@ import torch
 from croftbench.errors import UsageError
 from croftbench.method import Examples, Task
 from croftbench.methods.coop import CoOp
-from croftbench.methods.prograd import ProGrad, aligned, divergence
+from croftbench.methods.prograd import ProGrad, aligned, divergence, words_of
 from croftbench.prompting import Prompts
 from croftbench.training import Recipe, unit
 
@@ -132,3 +132,28 @@ def test_what_cannot_be_is_one_clear_line(tiny_task: Callable[..., Task]) -> Non
         ProGrad(temperature=0)
     with pytest.raises(UsageError, match=r"'a photo of a' has 4 tokens, but the context has 3.*--set n_ctx"):
         ProGrad(n_ctx=3).fit(tiny_task())
+
+
+@pytest.mark.parametrize(
+    ("template", "words"),
+    [
+        ("a photo of a {}.", "a photo of a"),
+        ("a photo of a {}, a type of pet.", "a type of pet, a photo of a"),
+        ("a centered satellite photo of {}.", "a centered satellite photo of"),
+        ("{} texture.", "texture"),
+    ],
+)
+def test_a_templates_words_go_before_the_name(template: str, words: str) -> None:
+    """As BeierZhu/Prompt-align's CUSTOM_TEMPLATES has them, but "a texture of" for the last."""
+    assert words_of(template) == words
+
+
+def test_the_context_starts_from_the_suites_only_prompt(tiny: Any) -> None:
+    def start(method: ProGrad, *templates: str) -> torch.Tensor:
+        return method.initial(tiny.tower, torch.Generator().manual_seed(0), templates)
+
+    method = ProGrad(from_template=True, words="a photo", n_ctx=4)
+    assert torch.equal(start(method, "a photo of a {}."), start(ProGrad(words="a photo of a", n_ctx=4)))
+    plain = start(ProGrad(words="a photo", n_ctx=4), "a photo of a {}.")
+    assert torch.equal(start(method, "a {}.", "the {}."), plain), "of several prompts none is the data set's"
+    assert torch.equal(start(method, "{}."), plain)

@@ -24,7 +24,7 @@ def task() -> Task:
 
 def test_it_starts_at_zero_shot(task):
     image = task.train.views[0]
-    untrained = TaskRes(recipe=Recipe(epochs=0)).fit(task)(image)
+    untrained = TaskRes(recipe=Recipe(optimiser="adam", epochs=0)).fit(task)(image)
     torch.testing.assert_close(untrained.logits, ZeroShot().fit(task)(image).logits)
 
 
@@ -48,7 +48,7 @@ def test_loss_and_adam_restated_for_four_images_and_three_classes(task):
         x = x.detach() - rate * first / (1 - 0.9**step) / corrected
     reported: list[tuple[int, int, float]] = []
     watched = replace(task, on_epoch=lambda *at: reported.append(at))
-    method = TaskRes(recipe=Recipe(epochs=2, batch=256, weight_decay=decay))
+    method = TaskRes(recipe=Recipe(optimiser="adam", epochs=2, batch=256, weight_decay=decay))
     image = task.train.views[0]
     outputs = method.fit(watched)(image)
     assert [loss for _, _, loss in reported] == pytest.approx(losses, rel=1e-12)
@@ -79,7 +79,7 @@ def test_permuting_classes_permutes_logits(task):
     renamed = replace(task.train, labels=order.argsort()[task.train.labels])
     other = replace(task, classnames=("c", "a", "b"), text=task.text[order], train=renamed)
     image = task.train.views[0]
-    method = TaskRes(recipe=Recipe(epochs=5, batch=4))
+    method = TaskRes(recipe=Recipe(optimiser="adam", epochs=5, batch=4))
     torch.testing.assert_close(method.fit(other)(image).logits, method.fit(task)(image).logits[:, order])
 
 
@@ -87,7 +87,7 @@ def test_training_descends(task):
     losses: list[float] = []
     one_view = replace(task.train, views=task.train.views[:1])
     watched = replace(task, train=one_view, on_epoch=lambda epoch, epochs, loss: losses.append(loss))
-    outputs = TaskRes(recipe=Recipe(lr=0.2, epochs=30, batch=4)).fit(watched)(task.train.views[0])
+    outputs = TaskRes(recipe=Recipe(optimiser="adam", lr=0.2, epochs=30, batch=4)).fit(watched)(task.train.views[0])
     assert losses[-1] < 0.8 * losses[0]
     assert not outputs.logits.requires_grad
 
@@ -95,4 +95,16 @@ def test_training_descends(task):
 def test_diverging_training_is_an_error_that_names_the_epoch(task):
     task.train.views[1] = float("nan")
     with pytest.raises(TrainingError, match="epoch 2 of 3"):
-        TaskRes(recipe=Recipe(epochs=3)).fit(task)
+        TaskRes(recipe=Recipe(optimiser="adam", epochs=3)).fit(task)
+
+
+def test_the_authors_base_is_the_raw_mean_whatever_the_suites_length(task):
+    """Several templates: the suite's text has unit length, their mean not; the residual then turns it less."""
+    short = replace(task, text=task.text / task.text.norm(dim=1, keepdim=True), raw_text=task.text)
+    image, three = task.train.views[0], Recipe(optimiser="adam", epochs=3)
+    on_raw = TaskRes(base="raw", recipe=three).fit(short)(image).logits
+    torch.testing.assert_close(on_raw, TaskRes(recipe=three).fit(task)(image).logits)
+    assert not torch.allclose(on_raw, TaskRes(recipe=three).fit(short)(image).logits)
+    torch.testing.assert_close(
+        TaskRes(base="raw", recipe=three).fit(replace(task, raw_text=None))(image).logits, on_raw
+    )

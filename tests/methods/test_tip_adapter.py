@@ -9,9 +9,9 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from croftbench.method import Examples, Task
-from croftbench.methods.tip_adapter import Cache, TipAdapter, TipAdapterF, keys
+from croftbench.methods.tip_adapter import Cache, Grid, TipAdapter, TipAdapterF, keys
 from croftbench.methods.zero_shot import ZeroShot
-from croftbench.training import Recipe, sgd, unit
+from croftbench.training import Recipe, optimiser, unit
 
 BOTH = pytest.mark.parametrize("variant", ["corrected", "official"])
 
@@ -72,7 +72,7 @@ def test_step_of_the_keys_matches_the_published_code(record, task, close):
     loss.backward()
     close(loss, record["step_loss"].numpy())
     close(K.grad, record["step_grad"].numpy())
-    sgd([K], Recipe(warmup_lr=lr, momentum=momentum, weight_decay=decay)).step()
+    optimiser([K], Recipe(warmup_lr=lr, momentum=momentum, weight_decay=decay)).step()
     close(K, record["step_weight"].numpy())
 
 
@@ -107,7 +107,7 @@ def test_untrained_keys_are_the_training_free_method(record, mild, variant):
 def test_fit_trains_the_keys_on_the_epochs_view(mild, close):
     recipe = Recipe(warmup_lr=0.01, epochs=1, batch=15)
     cache, K = Cache.of(mild, 1.0, 5.5, "corrected"), keys(mild.train).requires_grad_()
-    optimizer = sgd([K], recipe)
+    optimizer = optimiser([K], recipe)
     cross_entropy(cache.logits(unit(mild.train.views[0]), K), mild.train.labels).backward()
     optimizer.step()
     image = mild.train.views[1]
@@ -151,3 +151,48 @@ def test_training_descends_and_decay_leads_back_to_zero_shot(mild):
     gap = cache.logits(unit(mild.train.views[0]), torch.zeros(15, 12).double())
     gap = gap - ZeroShot().fit(mild)(mild.train.views[0]).logits
     torch.testing.assert_close(gap, gap[:1].expand_as(gap))
+
+
+def test_the_authors_training_restated(task):
+    """AdamW with eps 1e-4 and PyTorch's weight decay, 20 epochs of one batch, a cosine over all steps."""
+    one_view = replace(task.train, views=task.train.views[:1])
+    task = replace(task, train=one_view)
+    z, labels = unit(one_view.views[0]), one_view.labels
+    cache = Cache.of(task, 1.17, 1.0, "corrected")
+    K = keys(one_view).requires_grad_()
+    by = torch.optim.AdamW([K], lr=0.001, eps=1e-4)
+    cosine = torch.optim.lr_scheduler.CosineAnnealingLR(by, 20)
+    for _ in range(20):
+        by.zero_grad()
+        cross_entropy(cache.logits(z, K), labels).backward()
+        by.step()
+        cosine.step()
+    recipe = Recipe(
+        lr=0.001, epochs=20, batch=256, weight_decay=0.01, optimiser="adamw", eps=1e-4, schedule="step", warmup=0,
+        keep_last=True,
+    )  # fmt: skip
+    outputs = TipAdapterF(recipe=recipe).fit(task)(one_view.views[0])
+    torch.testing.assert_close(outputs.logits, cache.logits(z, K).detach())
+
+
+def test_alpha_and_beta_are_the_first_best_pair_on_validation_images(task):
+    rng = torch.Generator().manual_seed(0)
+    views = task.train.views[:1] + 2 * torch.randn(task.train.views[:1].shape, generator=rng, dtype=torch.float64)
+    val = replace(task.train, views=views)
+    K, z = keys(task.train), unit(views[0])
+    best, pair = -1, None
+    for beta in [i * (4 - 0.1) / 200 + 0.1 for i in range(200)]:
+        for alpha in [i * (6 - 0.1) / 20 + 0.1 for i in range(20)]:
+            logits = Cache.of(task, alpha, beta, "corrected").logits(z, K)
+            right = (logits.argmax(1) == val.labels).sum().item()
+            best, pair = (right, (alpha, beta)) if right > best else (best, pair)
+    found = Cache.of(task, 1.0, 1.0, "corrected").searched(K, val, Grid(search=True, max_alpha=6, max_beta=4))
+    assert (found.alpha, found.beta) == pytest.approx(pair)
+    untrained = TipAdapter(grid=Grid(search=True, max_alpha=6, max_beta=4)).fit(replace(task, val=val))
+    torch.testing.assert_close(untrained(views[0]).logits, found.logits(z, K))
+
+
+def test_without_validation_images_alpha_and_beta_stay_as_given(task):
+    image = task.train.views[0]
+    given, searched = TipAdapter(alpha=2.0, beta=3.0), TipAdapter(alpha=2.0, beta=3.0, grid=Grid(search=True))
+    assert torch.equal(searched.fit(task)(image).logits, given.fit(task)(image).logits)

@@ -1,11 +1,13 @@
 """The shared recipe: learning rates against the recorded schedule, the update, the batches, the guard."""
 
+import math
+
 import pytest
 import torch
 
 from croftbench.errors import TrainingError
 from croftbench.method import Examples, Task
-from croftbench.training import Recipe, batches, mean_loss, sgd, unit
+from croftbench.training import Recipe, batch_sizes, batches, descend, mean_loss, optimiser, unit
 
 SCHEDULES = [
     "CRoFT_ViT_ep30",
@@ -44,15 +46,70 @@ def test_defaults_are_the_published_recipe(oracle):
 def test_update_decays_the_weight_into_the_momentum_and_skips_weights_without_gradient():
     weight = torch.tensor([1.0, -2.0], dtype=torch.float64, requires_grad=True)
     idle = torch.tensor([3.0], dtype=torch.float64, requires_grad=True)
-    optimiser = sgd([weight, idle], Recipe(warmup_lr=0.5, momentum=0.9, weight_decay=0.1))
+    by = optimiser([weight, idle], Recipe(warmup_lr=0.5, momentum=0.9, weight_decay=0.1))
     value, momentum = weight.detach().clone(), torch.zeros(2, dtype=torch.float64)
     for gradient in ([1.0, 2.0], [-3.0, 0.5], [0.0, 0.0]):
         weight.grad = torch.tensor(gradient, dtype=torch.float64)
-        optimiser.step()
+        by.step()
         momentum = 0.9 * momentum + weight.grad + 0.1 * value
         value = value - 0.5 * momentum
         torch.testing.assert_close(weight.detach(), value, rtol=1e-14, atol=0)
     assert idle.item() == 3.0
+
+
+TORCH = {
+    "sgd": (lambda w: torch.optim.SGD([w], lr=0.1, momentum=0.8, weight_decay=0.01)),
+    "adam": (lambda w: torch.optim.Adam([w], lr=0.1, betas=(0.8, 0.95), eps=1e-4, weight_decay=0.01)),
+    "adamw": (lambda w: torch.optim.AdamW([w], lr=0.1, betas=(0.8, 0.95), eps=1e-4, weight_decay=0.01)),
+}
+
+
+@pytest.mark.parametrize("name", TORCH)
+@pytest.mark.parametrize("schedule", ["epoch", "step", "constant"])
+def test_descending_is_torchs_optimiser_with_torchs_scheduler(name, schedule):
+    """Three epochs of 8 + 2 images without a warm-up, the last batch kept; T_max as in the published code."""
+    data, epochs, steps = examples(10, views=1), 3, 2
+
+    def loss(w, batch):
+        return (w * batch.features.sum(1) - batch.labels).square().mean()
+
+    theirs = torch.tensor(0.3, requires_grad=True)
+    by = TORCH[name](theirs)
+    cosine = torch.optim.lr_scheduler.CosineAnnealingLR(by, epochs * steps if schedule == "step" else epochs)
+    generator = rng()
+    for epoch in range(epochs):
+        for batch in batches(data, epoch, 8, generator, keep_last=True):
+            by.zero_grad()
+            loss(theirs, batch).backward()
+            by.step()
+            if schedule == "step":
+                cosine.step()
+        if schedule == "epoch":
+            cosine.step()
+
+    ours = torch.tensor(0.3, requires_grad=True)
+    recipe = Recipe(
+        lr=0.1, epochs=epochs, batch=8, momentum=0.8, weight_decay=0.01, optimiser=name, beta2=0.95, eps=1e-4,
+        schedule=schedule, warmup=0, keep_last=True,
+    )  # fmt: skip
+    of = Task(("a",), data, None, torch.ones(1, 2), 1.0, 0)
+    descend(of, recipe, [ours], rng(), lambda batch: loss(ours, batch))
+    torch.testing.assert_close(ours, theirs)
+
+
+def test_a_warm_up_by_step_is_constant_and_the_cosine_is_counted_from_it():
+    recipe = Recipe(lr=1.0, epochs=4, warmup=2, warmup_lr=0.25, schedule="step")
+    rates = [recipe.lr_at(epoch, step, 2) for epoch in range(4) for step in range(2)]
+    assert rates[:4] == [0.25] * 4
+    assert rates[4:] == pytest.approx([0.5 * (1 + math.cos(math.pi * t / 8)) for t in range(4)])
+
+
+def test_the_last_batch_may_be_kept():
+    assert batch_sizes(10, 4) == [4, 4]
+    assert batch_sizes(10, 4, keep_last=True) == [4, 4, 2]
+    assert batch_sizes(3, 4) == [3]
+    seen = [batch.features[:, 1].tolist() for batch in batches(examples(10), 0, 4, rng(), keep_last=True)]
+    assert sorted(k for chosen in seen for k in chosen) == list(range(10))
 
 
 def test_incomplete_batch_is_dropped():

@@ -211,11 +211,11 @@ def test_a_hyper_parameter_that_is_there_twice_is_refused(tmp_path):
 
 def test_it_inherits_the_suites_recipe_of_the_method_inside(cache):
     info = plugins.describe("wise-ft+croft", cache)
-    assert info.recipe({"croft": {"lambda2": 0.1}}) == {"lambda2": 0.1}
+    assert info.said_by({"croft": {"lambda2": 0.1}}) == {"lambda2": 0.1}
     both = {"croft": {"lambda2": 0.1, "epochs": 10}, "wise-ft+croft": {"epochs": 5, "wise_alpha": 0.7}}
-    assert info.recipe(both) == {"lambda2": 0.1, "epochs": 5, "wise_alpha": 0.7}
-    assert plugins.describe("croft", cache).recipe(both) == both["croft"]
-    assert plugins.describe("coop", cache).recipe(both) == {}
+    assert info.said_by(both) == {"lambda2": 0.1, "epochs": 5, "wise_alpha": 0.7}
+    assert plugins.describe("croft", cache).said_by(both) == both["croft"]
+    assert plugins.describe("coop", cache).said_by(both) == {}
 
 
 def test_one_wrapped_method_can_be_set(cache):
