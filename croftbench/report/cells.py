@@ -244,7 +244,7 @@ def caption(board: Board) -> list[str]:
         f"{semantic}{named}.",
         f"All in percent, mean ± standard deviation over seeds. Acc: top-1 accuracy. FPR95 and AUROC: score "
         f"{protocol.headline}, positives = {_positives(suite)}, negatives = the named semantic shift; FPR95 is the "
-        f"share of negatives accepted when 95% of ID is accepted (ID positive).{_summaries(board)}",
+        f"share of negatives accepted when at least 95% of ID is accepted (ID positive).{_summaries(board)}",
         f"Ordered by {'mean accuracy under covariate shift' if covariate else 'ID accuracy'}. Best in bold; of three "
         f"or more, second underlined. {TIE} "
         f"ties with the best: the best lies within this value's own 95% interval over images, averaged over seeds "

@@ -219,7 +219,8 @@ class _Run:
             predictor = method.fit(task)
         with clock("score"):
             tables = self.tables(images, task, method, predictor)
-            scores = tuple(scoring.score(tables, protocol.headline, protocol.id_filter, protocol.full_spectrum))
+            how = protocol.headline, protocol.id_filter, protocol.full_spectrum, self.bench.suite.official
+            scores = tuple(scoring.score(tables, *how))
         sources = {"splits": self.fold.sources} if self.fold.sources else {}
         env = environment.describe(self.bench.device) | sources | self.shots()
         warnings = tuple(scoring.warnings(scores))

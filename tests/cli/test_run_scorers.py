@@ -100,7 +100,14 @@ def test_a_finished_run_is_scored_without_being_fitted_again(croftbench, mine, f
     assert (found.environments[0]["outputs"], found.environments[0]["agrees"]) == ("kept", True)
     for one in found.scorers:
         if not one.not_applicable:
-            assert {s.metric for s in one.scores} == {"auroc", "fpr95", "fpr95_ood_positive", "aupr", "ties"}
+            assert {s.metric for s in one.scores} == {
+                "auroc",
+                "fpr95",
+                "fpr95_ood_positive",
+                "aupr",
+                "aupr_out",
+                "ties",
+            }
             assert {(s.split, s.reference, s.scorer) for s in one.scores} == {
                 ("near", "id", one.label), ("digits", "id", one.label),
             }  # fmt: skip
