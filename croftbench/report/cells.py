@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from croftbench.report import columns
+from croftbench.report import columns, populations
 from croftbench.report.columns import Column
 from croftbench.report.published import PublishedRow
 from croftbench.report.rows import marked
@@ -252,6 +252,12 @@ def caption(board: Board) -> list[str]:
         f"{PARETO} no other row is at least as good in both mean accuracy under covariate shift and mean AUROC of the "
         f"semantic shifts, and better in one. Rows that lack seeds or folds (Runs) come last and are not ranked.",
     ]
+    if board.table["caveat"].any():
+        copies = "; ".join(populations.shortfalls(row.runs for row in board.rows))
+        small_print.append(
+            f"Not ranked: rows of an incomplete copy of the data ({populations.INCOMPLETE}), or of other images than "
+            f"most rows ({populations.OTHER}). {copies}. `croftbench data verify` says what is missing."
+        )
     small_print += tied([(marked(str(row["method"]), row), row) for row in board.table.to_dict("records")])
     if board.reported:
         sources = "; ".join(_source(row, protocol.headline) for row in board.reported)

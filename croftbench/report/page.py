@@ -142,7 +142,10 @@ def _section(board: Board, elsewhere: list[PublishedRow], number: int) -> dict[s
             (label, body)
             for label, body in (
                 ("", [row for row in rows if row.line.rank != "–"]),
-                ("Not ranked: seeds or folds are missing", [r for r in rows if r.line.rank == "–" and r.card]),
+                (
+                    "Not ranked: seeds, folds or images are missing, or the images are others",
+                    [r for r in rows if r.line.rank == "–" and r.card],
+                ),
                 ("Published elsewhere, never ranked", [row for row in rows if not row.card]),
             )
             if body

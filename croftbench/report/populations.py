@@ -37,7 +37,7 @@ def copies(runs: Iterable[RunResult]) -> dict[str, set[Copy]]:
     return met
 
 
-def caveats(rows: Sequence[Iterable[RunResult]]) -> list[str]:
+def caveats(rows: Sequence[Sequence[RunResult]]) -> list[str]:
     """For each row's runs: INCOMPLETE, OTHER (than most rows were measured on), or "".
 
     Rows with either must not be ranked among the others.

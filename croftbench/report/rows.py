@@ -113,11 +113,13 @@ class Row:
     Attributes:
         runs: by seed and fold.
         method, encoder: as shown: the name, and whatever tells it from the other rows.
+        caveat: why its numbers may not be ranked among the others', see `populations.caveats`; or "".
     """
 
     runs: tuple[RunResult, ...]
     method: str
     encoder: str
+    caveat: str = ""
 
     @property
     def spec(self) -> RunSpec:
@@ -168,8 +170,10 @@ def grouped(runs: Iterable[RunResult]) -> list[Row]:
     apart = [part for group in groups.values() for part in populations.generations(group)]
     ordered = [tuple(sorted(part, key=lambda run: (run.spec.seed, run.spec.fold))) for part in apart]
     names = _names([group[0].spec for group in ordered])
+    reasons = populations.caveats(ordered)
     return [
-        Row(group, f"{method}{_found(group)}", encoder) for group, (method, encoder) in zip(ordered, names, strict=True)
+        Row(group, f"{method}{_found(group)}", encoder, caveat)
+        for group, (method, encoder), caveat in zip(ordered, names, reasons, strict=True)
     ]
 
 
@@ -252,10 +256,12 @@ def settings(spec: RunSpec) -> dict[str, str]:
 
 
 def marked(name: str, row: Mapping[Any, Any]) -> str:
-    """A row's name with what every table must say of it: that its numbers are imported, or transductive, and the
-    recipe that it used where that is not the suite's.
+    """A row's name with what every table must say of it: that its numbers are imported, transductive, or of
+    other or too few images, and the recipe that it used where that is not the suite's.
     """
     marks = [mark for mark in ("imported", "transductive") if row[mark]]
+    if row["caveat"]:
+        marks.append(row["caveat"])
     if row["recipe"] != OWN and "recipe=" not in name:
         marks.append(f"recipe: {row['recipe']}")
     return name + "".join(f" ({mark})" for mark in marks)

@@ -107,6 +107,7 @@ def _lines(
         "imported": row.imported,
         "transductive": row.transductive,
         "recipe": row.recipe(suite),
+        "caveat": row.caveat,
         "runs_expected": len(expected),
         "params": canonical(row.spec.params),
         "params_digest": digest(row.spec.params)[:12],
@@ -118,7 +119,7 @@ def _lines(
             | {
                 "scorer": scorer,
                 "source": sources[scorer],
-                "ranked": pairs >= expected,
+                "ranked": pairs >= expected and not row.caveat,
                 "runs": len(pairs),
                 "seeds": len({seed for seed, _ in pairs}),
                 "not_applicable": "; ".join(reasons.get(scorer, ())),
@@ -178,7 +179,19 @@ def _columns(suite: Suite) -> tuple[Column, ...]:
 
 
 def _order(suite: Suite, of_suite: Sequence[Column]) -> list[str]:
-    about = ["method", "encoder", "shots", "scorer", "source", "ranked", "imported", "transductive", "recipe", "runs"]
+    about = [
+        "method",
+        "encoder",
+        "shots",
+        "scorer",
+        "source",
+        "ranked",
+        "imported",
+        "transductive",
+        "recipe",
+        "caveat",
+        "runs",
+    ]
     values = [f"{column.name}{suffix}" for column in of_suite for suffix in STATISTICS]
     counts = ["n/id", *(f"n/{split.name}" for split in suite.semantic)]
     return [*about, "runs_expected", "seeds", *values, *counts, "not_applicable", "params", "params_digest"]

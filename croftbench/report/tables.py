@@ -37,9 +37,10 @@ class Board:
         suite: as it is now; every row was measured on this digest.
         seeds: the seeds that a row needs to be ranked.
         table: ranked rows by falling mean covariate accuracy, then unranked ones by name. Columns: method, encoder,
-            shots, ranked, pareto, imported, transductive, recipe ("suite" for the suite's own), runs and runs_expected
-            (seed-fold pairs), seeds, seeds_expected, folds, folds_expected; each name of `metrics` with each suffix
-            of `STATISTICS`; `n/<split>`, images a seed, summed over folds; params, params_digest.
+            shots, ranked, pareto, imported, transductive, recipe ("suite" for the suite's own), caveat (see
+            `rows.Row`), runs and runs_expected (seed-fold pairs), seeds, seeds_expected, folds, folds_expected; each
+            name of `metrics` with each suffix of `STATISTICS`; `n/<split>`, images a seed, summed over folds; params,
+            params_digest.
         columns: the metric columns, in order.
         precision: of all rows.
         stale: runs on other digests of this suite, left out.
@@ -168,10 +169,11 @@ def _about(row: Row, suite: Suite, seeds: tuple[int, ...]) -> dict[str, Any]:
         "shots": row.spec.shots,
         "params": params,
         "params_digest": digest(row.spec.params)[:12],
-        "ranked": pairs >= set(product(seeds, folds)),
+        "ranked": pairs >= set(product(seeds, folds)) and not row.caveat,
         "imported": row.imported,
         "transductive": row.transductive,
         "recipe": row.recipe(suite),
+        "caveat": row.caveat,
         "runs": len(pairs),
         "runs_expected": len(seeds) * len(folds),
         "seeds": len({seed for seed, _ in pairs}),
@@ -241,6 +243,7 @@ def _order_of_columns(suite: Suite, of_suite: Sequence[Column]) -> list[str]:
         "imported",
         "transductive",
         "recipe",
+        "caveat",
         *coverage,
         *values,
         *counts,

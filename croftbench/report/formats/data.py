@@ -17,13 +17,13 @@ from croftbench.report.tables import STATISTICS, Board
 SCHEMA = 1
 """Of the JSON. Top level: schema, leaderboards. A leaderboard: suite (name, version, digest, title), seeds, precision,
 scorer, left_out (other_digests, other_seeds: numbers of runs), rows, reported. A row: position (from 1), method,
-encoder, shots, ranked, pareto, imported, transductive, recipe ("suite" for the suite's own), coverage (runs,
+encoder, shots, ranked, pareto, imported, transductive, recipe ("suite" for the suite's own), caveat, coverage (runs,
 runs_expected, seeds, seeds_expected, folds, folds_expected), params, params_digest, values. A value: metric, split,
 shift, positives, n, value, std, min, max, low, high; fractions, null where there is none. `low` and `high` bound the
 95% interval over images, `std`, `min` and `max` speak of seeds. A reported row: row, source, provenance, method,
 encoder, shots, values (metric, split, scorer, value, a fraction)."""
 
-HEAD = ("method", "encoder", "shots", "ranked", "pareto", "imported", "transductive", "recipe")
+HEAD = ("method", "encoder", "shots", "ranked", "pareto", "imported", "transductive", "recipe", "caveat")
 COVERAGE = ("runs", "runs_expected", "seeds", "seeds_expected", "folds", "folds_expected")
 STATISTIC_NAMES = ("value", "std", "min", "max", "low", "high")
 
@@ -64,7 +64,14 @@ def tidy(board: Board) -> pd.DataFrame:
         head = published.head
         shared = suite | {"source": published.name, "position": position, "method": head.method}
         shared |= {"encoder": head.encoder, "shots": int(head.shots) if head.shots.isdecimal() else None}
-        shared |= {"ranked": False, "pareto": False, "imported": False, "transductive": False, "recipe": None}
+        shared |= {
+            "ranked": False,
+            "pareto": False,
+            "imported": False,
+            "transductive": False,
+            "recipe": None,
+            "caveat": "",
+        }
         shared |= {"precision": None}
         for value in published.numbers:
             kind = next((_kind(column) for column in board.columns if column.name == value.column), {})
