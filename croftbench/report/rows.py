@@ -29,6 +29,8 @@ CONFIGURATION = (
 OWN = "suite"
 """What tables call the recipe of a row that used the suite's own."""
 
+NONE = "none"
+"""What tables call the caveat of a row that has none."""
 SeedFold = tuple[int, str]
 """What tells the runs of one configuration apart."""
 
@@ -260,7 +262,7 @@ def marked(name: str, row: Mapping[Any, Any]) -> str:
     other or too few images, and the recipe that it used where that is not the suite's.
     """
     marks = [mark for mark in ("imported", "transductive") if row[mark]]
-    if row["caveat"]:
+    if row["caveat"] != NONE:
         marks.append(row["caveat"])
     if row["recipe"] != OWN and "recipe=" not in name:
         marks.append(f"recipe: {row['recipe']}")

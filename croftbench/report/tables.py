@@ -16,7 +16,7 @@ from croftbench.files import canonical, digest
 from croftbench.report import columns
 from croftbench.report.columns import DETECTION, ID, MEAN, Column, Kind
 from croftbench.report.published import PublishedRow
-from croftbench.report.rows import Row, SuiteRuns, check_comparable, grouped, read
+from croftbench.report.rows import NONE, Row, SuiteRuns, check_comparable, grouped, read
 from croftbench.runs.results import RunResult
 from croftbench.suites.language import Suite
 
@@ -173,7 +173,7 @@ def _about(row: Row, suite: Suite, seeds: tuple[int, ...]) -> dict[str, Any]:
         "imported": row.imported,
         "transductive": row.transductive,
         "recipe": row.recipe(suite),
-        "caveat": row.caveat,
+        "caveat": row.caveat or NONE,
         "runs": len(pairs),
         "runs_expected": len(seeds) * len(folds),
         "seeds": len({seed for seed, _ in pairs}),

@@ -46,7 +46,7 @@ def test_blocks_come_in_order_and_views_share_an_image():
     def pixels(image):
         return torch.from_numpy(np.array(image)).permute(2, 0, 1).float()
 
-    def views(position):
+    def views(position, data):
         return [pixels, lambda image: pixels(image) + position]
 
     seen = list(images.blocks(pool, [0, 8, 1792], 8, views, roots.reader("digits")))

@@ -70,7 +70,7 @@ def tidy(board: Board) -> pd.DataFrame:
             "imported": False,
             "transductive": False,
             "recipe": None,
-            "caveat": "",
+            "caveat": None,
         }
         shared |= {"precision": None}
         for value in published.numbers:
