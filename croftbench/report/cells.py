@@ -204,7 +204,7 @@ def caption(board: Board) -> list[str]:
         f"{semantic}{named}.",
         f"All in percent, mean ± standard deviation over seeds. Acc: top-1 accuracy. FPR95 and AUROC: score "
         f"{protocol.headline}, positives = {_positives(suite)}, negatives = the named semantic shift; FPR95 is the "
-        f"share of negatives accepted when 95% of ID is accepted (ID positive). AUROC, shifted: positives = "
+        f"share of negatives accepted when at least 95% of ID is accepted (ID positive). AUROC, shifted: positives = "
         f"covariate-shifted images, mean over covariate and semantic shifts.",
         f"Ordered by mean accuracy under covariate shift. Best in bold; of three or more, second underlined. {TIE} "
         f"ties with the best: the best lies within this value's own 95% interval over images, averaged over seeds "

@@ -28,7 +28,7 @@ from croftbench.report.tables import DETECTION, MEAN, Board
 from croftbench.runs.per_image import SplitTable
 from croftbench.stats import calibration, metrics
 
-TPR = np.linspace(0.005, 0.995, 199)  # holds .95 exactly enough for its FPR to be the leaderboard's
+TPR = np.arange(1, 200) / 200  # .95 among them as that very number, so that its FPR is the leaderboard's
 COVERAGE = np.linspace(0.02, 1, 99)
 SHIFTS = (
     ("id", "ID", "-", "", HUES[0]),
@@ -69,8 +69,8 @@ def _energy(board: Board, rows: Sequence[BoardRow]) -> Picture:
             axes.fill_between(grid, curve, color=colour, alpha=0.15, lw=0)
             if hatch:  # of its own, as SVG knows no hatch over a translucent face
                 axes.fill_between(grid, curve, facecolor="none", edgecolor=colour, alpha=0.5, hatch=hatch, lw=0)
-        threshold = float(np.percentile(pooled[0], 5))
-        axes.axvline(threshold, ymax=0.56, color="0.25", lw=1, ls=(0, (1, 1)), label="95% of ID is right of this")
+        threshold = float(metrics.threshold_at_tpr(pooled[0]))
+        axes.axvline(threshold, ymax=0.56, color="0.25", lw=1, ls=(0, (1, 1)), label="95% of ID is not left of this")
         axes.set(title=short(row.name), xlabel=f"{scorer} score (higher = more ID)", ylabel="density", yticks=[])
         axes.set_ylim(0, axes.get_ylim()[1] * 1.75)  # room for the legend
         axes.legend(loc="upper left", borderaxespad=0.2)
@@ -247,8 +247,8 @@ def _scores(splits: Sequence[SplitTable], name: str, scorer: str) -> Vector:
 
 def _fpr(id_scores: Vector, ood_scores: Vector) -> Vector:
     """Share of OOD accepted at each TPR of the grid: `metrics.fpr_at_tpr`, for many at once."""
-    thresholds = np.percentile(id_scores, 100 - 100 * TPR)
-    return 1 - np.searchsorted(np.sort(ood_scores), thresholds, side="right") / len(ood_scores)
+    rejected = np.searchsorted(np.sort(ood_scores), metrics.threshold_at_tpr(id_scores, TPR), side="left")
+    return 1 - rejected / len(ood_scores)
 
 
 def _populations(board: Board) -> str:

@@ -206,7 +206,8 @@ class _Run:
             predictor = method.fit(task)
         with clock("score"):
             tables = self.tables(images, task, method, predictor)
-            scores = tuple(scoring.score(tables, protocol.headline, protocol.id_filter, protocol.full_spectrum))
+            how = protocol.headline, protocol.id_filter, protocol.full_spectrum, self.bench.suite.official
+            scores = tuple(scoring.score(tables, *how))
         sources = {"splits": self.fold.sources} if self.fold.sources else {}
         env = environment.describe(self.bench.device) | sources
         return RunResult(self.spec, scores, env, timings, created, needs=_needs(self.info)), tables

@@ -79,7 +79,12 @@ def table(split: Split, shift: Shift, outputs: Iterable[Outputs], chosen: Mappin
 
 
 def score(
-    kept: Kept, roles: Sequence[tuple[Shift, Split]], context: Context, asked: Sequence[Asked], id_filter: str = "all"
+    kept: Kept,
+    roles: Sequence[tuple[Shift, Split]],
+    context: Context,
+    asked: Sequence[Asked],
+    id_filter: str = "all",
+    official: bool = False,
 ) -> tuple[list[Scored], list[SplitTable]]:
     """Scores of a finished run's outputs, the method's own among them, and the tables that they come from.
 
@@ -102,7 +107,7 @@ def score(
     timed = {label: _timed(scorer, seconds, label) for label, scorer in fitted.items()}
     tables = [table(split, shift, kept.read(str(i), device), timed) for i, (shift, split) in enumerate(roles)]
     rows: dict[str, list[Score]] = {label: [] for label in seconds}
-    for row in scoring.score(tables, "", id_filter):
+    for row in scoring.score(tables, "", id_filter, official=official):
         if row.scorer:
             rows[row.scorer].append(row)
     scored = [Scored(name, "own", seconds=round(seconds[name], 3), scores=tuple(rows[name])) for name in kept.own]

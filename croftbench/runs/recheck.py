@@ -40,7 +40,7 @@ def check(result: RunResult, table: Path) -> None:
 
 
 def _again(result: RunResult, table: Path) -> list[Score]:
-    """The scores that the table gives; the run's own scores say by which protocol: headline, filter, full spectrum."""
+    """The scores that the table gives; the run's own scores say by which protocol."""
     import pyarrow.parquet as pq
 
     if pq.read_metadata(table).num_rows > MAX_ROWS:
@@ -53,7 +53,8 @@ def _again(result: RunResult, table: Path) -> list[Score]:
     headline = next((score.scorer for score in detection if score.reference in {*others, scoring.FULL_SPECTRUM}), "")
     correct = any(score.n_id != images.get(score.reference, score.n_id) for score in detection) or not detection
     full = any(score.reference == scoring.FULL_SPECTRUM for score in detection)
-    return list(scoring.score(splits, headline, "correct" if correct else "all", full))
+    official = any(score.metric not in scoring.DETECTION for score in detection)
+    return list(scoring.score(splits, headline, "correct" if correct else "all", full, official))
 
 
 def _what(score: Score) -> tuple[Any, ...]:

@@ -71,7 +71,8 @@ def _from_kept(
         return None
     try:
         context = bench.score_context(fold, lambda: predict.joined(kept.read(outputs.TRAIN, bench.device)))
-        scored, tables = predict.score(kept, fold.tests, context, asked, bench.suite.protocol.id_filter)
+        how = bench.suite.protocol.id_filter, bench.suite.official
+        scored, tables = predict.score(kept, fold.tests, context, asked, *how)
     except outputs.DamagedError:
         return None
     before = {(s.split, s.shift): s.value for s in result.scores if s.metric == "accuracy" and s.shift != "named"}

@@ -27,8 +27,9 @@ class Score:
     Attributes:
         split: the test split; for detection, the semantic one (negatives).
         shift: what kind of shift `split` is.
-        metric: "accuracy", "auroc", "fpr95" (share of OOD accepted when 95% of ID is), "fpr95_ood_positive" (share
-            of ID rejected when 95% of OOD is), "aupr".
+        metric: "accuracy", "auroc", "fpr95" (share of OOD accepted when at least 95% of ID is), "fpr95_ood_positive"
+            (share of ID rejected when at least 95% of OOD is), "aupr" and "aupr_out" (average precision with ID and
+            with OOD positive), "fpr95_percentile" (official suites: the authors' rule). See docs/metrics.md.
         value, low, high: the number and its 95% interval.
         n_id, n_ood: images of known and unknown classes that it was computed from.
         scorer: detection score, or "" for accuracy.

@@ -16,7 +16,10 @@ DETECTION = {
     "fpr95": metrics.fpr_at_tpr,
     "fpr95_ood_positive": metrics.fpr_at_tpr_ood_positive,
     "aupr": metrics.aupr,
+    "aupr_out": metrics.aupr_out,
 }
+OFFICIAL = DETECTION | {"fpr95_percentile": metrics.fpr_at_tpr_percentile}
+"""What an official suite reports: also the rule by which its authors chose the operating point."""
 SHIFTED = ("auroc", "fpr95")
 """What is also computed, for the headline scorer, with other positives than the suite's own."""
 FULL_SPECTRUM = "full spectrum"
@@ -24,7 +27,11 @@ FULL_SPECTRUM = "full spectrum"
 
 
 def score(
-    splits: Sequence[SplitTable], headline: str, id_filter: str = "all", full_spectrum: bool = False
+    splits: Sequence[SplitTable],
+    headline: str,
+    id_filter: str = "all",
+    full_spectrum: bool = False,
+    official: bool = False,
 ) -> Iterator[Score]:
     """All scores of one run.
 
@@ -34,6 +41,7 @@ def score(
         headline: the scorer that is also computed against covariate-shifted positives.
         id_filter: "correct": only correctly classified images are positives.
         full_spectrum: also compute the headline with ID and covariate-shifted images together as the positives.
+        official: also the numbers of `OFFICIAL`.
 
     Where no image is left to be a positive there is no such score.
     """
@@ -44,8 +52,9 @@ def score(
     main = "reference" if any(split.shift == "reference" for split in splits) else "id"
     positives = [split for split in splits if split.shift == main]
     others = [split for split in splits if split.shift in ("id", "covariate") and split.shift != main]
+    every = tuple(OFFICIAL if official else DETECTION)
     for scorer in splits[0].scores:
-        ways = [(split.name, _kept(split, scorer, id_filter), tuple(DETECTION)) for split in positives]
+        ways = [(split.name, _kept(split, scorer, id_filter), every) for split in positives]
         if scorer == headline:
             ways += [(split.name, _kept(split, scorer, id_filter), SHIFTED) for split in others]
         if scorer == headline and full_spectrum:
@@ -55,7 +64,7 @@ def score(
             for name, inside, wanted in ways:
                 for metric in wanted if len(inside) else ():
                     yield Score(
-                        unknown.name, "semantic", metric, *DETECTION[metric](inside, unknown.scores[scorer]),
+                        unknown.name, "semantic", metric, *OFFICIAL[metric](inside, unknown.scores[scorer]),
                         n_id=len(inside), n_ood=len(unknown.labels), scorer=scorer, reference=name,
                     )  # fmt: skip
 

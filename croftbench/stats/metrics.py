@@ -70,8 +70,11 @@ def auroc(id_scores: ArrayLike, ood_scores: ArrayLike) -> Estimate:
 def aupr(id_scores: ArrayLike, ood_scores: ArrayLike) -> Estimate:
     """Average precision with ID positive: precision at each distinct threshold, weighted by the recall it adds.
 
-    The same number as scikit-learn's `average_precision_score`. It depends on the ratio of the two populations, which
-    the interval takes as given. For AUPR with OOD positive, pass `(-ood_scores, -id_scores)`.
+    AUPR-in as average precision, the same number as scikit-learn's `average_precision_score` and MCM's. OpenOOD and
+    pytorch-ood take the trapezoid under that curve, `auc(recall, precision)`: a step in recall gets the mean of the
+    precisions at its two ends, the first of which is 1 by convention, where average precision takes the one reached.
+    On many distinct scores the two are close; constant scores of as many ID as OOD get .75 there and .5 here. AUPR
+    depends on the ratio of the two populations, which the interval takes as given.
 
     The interval's standard error is the infinitesimal jackknife: what the bootstrap's tends to as resamples grow, in
     closed form. It is applied on the logit scale, as percentiles of resampled average precisions cover too little.
@@ -97,14 +100,57 @@ def aupr(id_scores: ArrayLike, ood_scores: ArrayLike) -> Estimate:
     return _logit_interval(value, spread_id + spread_ood, min(m, n))
 
 
+def aupr_out(id_scores: ArrayLike, ood_scores: ArrayLike) -> Estimate:
+    """Average precision with OOD positive, on the negated scores: `aupr` with the roles swapped.
+
+    Arguments and interval as in `aupr`: scores are still higher for ID.
+    """
+    positives, negatives = _populations(id_scores, ood_scores)
+    return aupr(-negatives, -positives)
+
+
 # ------------------------------------------------------------------------------------- operating points
 
 
-def fpr_at_tpr(id_scores: ArrayLike, ood_scores: ArrayLike, tpr: float = 0.95, seed: int = 0) -> Estimate:
-    """Share of OOD accepted when `tpr` of ID is accepted; lower is better. With tpr = .95: FPR95, ID positive.
+def threshold_at_tpr(id_scores: ArrayLike, tpr: ArrayLike = 0.95) -> Vector:
+    """The largest thresholds at which at least `tpr` of the ID scores are accepted, equal ones included.
 
-    Definition A, CRoFT's evaluator: the threshold is the linearly interpolated (1 - tpr) percentile of the ID scores,
-    and OOD is accepted strictly above it. OpenOOD and pytorch-ood report `fpr_at_tpr_ood_positive` instead.
+    A threshold that reaches `tpr` always exists, whatever the ties: the smallest score accepts all.
+
+    Args:
+        id_scores: (M,) scores of the positives, higher = more ID.
+        tpr: (...) shares of ID to accept, each between 0 and 1.
+
+    Returns:
+        (...) thresholds: each is one of the ID scores.
+
+    Raises:
+        DataError: no scores, scores that are not finite, or a share outside (0, 1).
+    """
+    positives, share = vector(id_scores, "ID scores"), np.asarray(tpr, dtype=np.float64)
+    if not ((share > 0) & (share < 1)).all():
+        raise DataError(f"a recall of {share} leaves no threshold to choose.", "Give a share between 0 and 1.")
+    return np.sort(positives)[len(positives) - images_for(share, len(positives))]
+
+
+def images_for(share: ArrayLike, total: ArrayLike) -> NDArray[np.int64]:
+    """The fewest of `total` images that are at least `share` of them.
+
+    Exact for a share like .95, where a ceiling is not: division rounds k / total to the number nearest to it, which
+    for 19 of 20 is the one that .95 stands for, while .95 * 20 may end above 19.
+    """
+    count = np.floor(np.multiply(share, total)).astype(np.int64)
+    fewest: NDArray[np.int64] = count + (count / np.asarray(total) < share)
+    return fewest
+
+
+def fpr_at_tpr(id_scores: ArrayLike, ood_scores: ArrayLike, tpr: float = 0.95, seed: int = 0) -> Estimate:
+    """Share of OOD accepted when at least `tpr` of ID is accepted; lower is better. With tpr = .95: FPR95, ID positive.
+
+    The threshold is that of `threshold_at_tpr`, and scores equal to it are accepted, so that the point always reaches
+    its TPR: constant scores accept all ID and all OOD, an FPR of 1. Others differ on ties and small samples:
+    `fpr_at_tpr_percentile`, `fpr_at_nearest_recall`; and OpenOOD and pytorch-ood take OOD as positive,
+    `fpr_at_tpr_ood_positive`. docs/metrics.md has worked numbers of each.
 
     The interval is a bootstrap without the resampling: the percentile of a resample sits at a Beta-distributed level
     of the original scores, and given the threshold the count of accepted OOD is binomial. Drawing the accepted share
@@ -120,27 +166,31 @@ def fpr_at_tpr(id_scores: ArrayLike, ood_scores: ArrayLike, tpr: float = 0.95, s
         DataError: also for a `tpr` outside (0, 1).
     """
     positives, negatives = _populations(id_scores, ood_scores)
-    _check_share(tpr)
-    m, n = len(positives), len(negatives)
-    ordered_id, ordered_ood = np.sort(positives), np.sort(negatives)
-    value = float((negatives > np.percentile(positives, 100 - 100 * tpr)).mean())
+    value = float((negatives >= threshold_at_tpr(positives, tpr)).mean())
+    return _around(value, *_fpr_interval(positives, negatives, value, tpr, seed))
 
-    draw = np.random.default_rng(seed)
-    order = (m - 1) * (1 - tpr)  # the percentile's position among the ID scores, from 0 and not a whole number
-    level = draw.beta(order + 1, m - order, RESAMPLES)
-    thresholds = np.interp(level * (m + 1) - 1, np.arange(m), ordered_id)
-    over = n - np.searchsorted(ordered_ood, thresholds, side="right")
-    shares = draw.beta(over + 0.5, n - over + 0.5)
-    low, high = np.quantile(shares, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
-    # Where all or none are accepted the posterior stops short of the end that the data sit on.
-    return _around(value, low if value > 0 else 0.0, high if value < 1 else 1.0)
+
+def fpr_at_tpr_percentile(id_scores: ArrayLike, ood_scores: ArrayLike, tpr: float = 0.95, seed: int = 0) -> Estimate:
+    """Share of OOD strictly above the linearly interpolated (1 - tpr) percentile of ID: the rule of CRoFT's evaluator.
+
+    Definition A, here to compare with numbers that the authors computed so. Without ties it is within an image of
+    `fpr_at_tpr`. With ties at the percentile the point need not reach its TPR: constant scores get 0, the best there
+    is. Arguments, interval and errors as in `fpr_at_tpr`.
+    """
+    positives, negatives = _populations(id_scores, ood_scores)
+    _check_share(tpr)
+    value = float((negatives > np.percentile(positives, 100 - 100 * tpr)).mean())
+    return _around(value, *_fpr_interval(positives, negatives, value, tpr, seed))
 
 
 def fpr_at_tpr_ood_positive(id_scores: ArrayLike, ood_scores: ArrayLike, tpr: float = 0.95, seed: int = 0) -> Estimate:
-    """Share of ID rejected when `tpr` of OOD is rejected; lower is better. The FPR95 of OpenOOD and pytorch-ood.
+    """Share of ID rejected when at least `tpr` of OOD is rejected; lower is better. FPR95 as in OpenOOD, pytorch-ood.
 
-    The mirror of `fpr_at_tpr`, with the roles swapped and the order reversed. Arguments, interval and errors are the
-    same: scores are still higher for ID.
+    They take OOD as positive with the negated score, and the first threshold of the ROC curve with TPR >= `tpr`. That
+    is the mirror of `fpr_at_tpr`, with the roles swapped and the order reversed, on any input: scores equal to the
+    threshold are rejected. (OpenOOD's call lets scikit-learn leave out points on straight pieces of the curve. Where
+    successive thresholds each add ID and OOD in one ratio, as ties can make them, it may read the FPR too far up.)
+    Arguments, interval and errors are those of `fpr_at_tpr`: scores are still higher for ID.
     """
     positives, negatives = _populations(id_scores, ood_scores)
     return fpr_at_tpr(-negatives, -positives, tpr, seed)
@@ -151,8 +201,8 @@ def fpr_at_nearest_recall(id_scores: ArrayLike, ood_scores: ArrayLike, recall: f
 
     Definition B, of MCM's `metric_utils` and CRoFT's kNN tables: thresholds are the distinct scores of both
     populations, a score equal to the threshold is accepted, and of equally near thresholds the lowest counts (near in
-    double precision: .9 is a hair nearer to .95 than 1 is). It differs from definition A on ties and small samples,
-    and is here to compare with numbers that others computed so; it has no interval.
+    double precision: .9 is a hair nearer to .95 than 1 is). The recall reached may be below the one asked for. It is
+    here to compare with numbers that others computed so; it has no interval.
     """
     positives, negatives = _populations(id_scores, ood_scores)
     _check_share(recall)
@@ -231,6 +281,20 @@ def _wilson(share: float, total: int) -> tuple[float, float]:
 
 def _around(value: float, low: float, high: float) -> Estimate:
     return Estimate(value, max(0.0, min(float(low), value)), min(1.0, max(float(high), value)))
+
+
+def _fpr_interval(positives: Vector, negatives: Vector, value: float, tpr: float, seed: int) -> tuple[float, float]:
+    m, n = len(positives), len(negatives)
+    ordered_id, ordered_ood = np.sort(positives), np.sort(negatives)
+    draw = np.random.default_rng(seed)
+    order = (m - 1) * (1 - tpr)  # the percentile's position among the ID scores, from 0 and not a whole number
+    level = draw.beta(order + 1, m - order, RESAMPLES)
+    thresholds = np.interp(level * (m + 1) - 1, np.arange(m), ordered_id)
+    over = n - np.searchsorted(ordered_ood, thresholds, side="left")
+    shares = draw.beta(over + 0.5, n - over + 0.5)
+    low, high = np.quantile(shares, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+    # Where all or none are accepted the posterior stops short of the end that the data sit on.
+    return low if value > 0 else 0.0, high if value < 1 else 1.0
 
 
 def _logit_interval(value: float, variance: float, smaller: int) -> Estimate:

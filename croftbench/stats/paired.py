@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from croftbench.errors import DataError
+from croftbench.stats import metrics
 from croftbench.stats.metrics import RESAMPLES, Z
 
 Vector = NDArray[np.float64]
@@ -127,7 +128,7 @@ def auroc(parts: Sequence[Ranking]) -> Difference:
 
 
 def fpr_at_tpr(parts: Sequence[Ranking], tpr: float = 0.95, seed: int = 0) -> Difference:
-    """Difference of two FPRs at a TPR (definition A of `metrics.fpr_at_tpr`) on the same images; lower is better.
+    """Difference of two FPRs at a TPR, as `metrics.fpr_at_tpr` counts them, on the same images; lower is better.
 
     A bootstrap over units, the same resample for a and b, with Poisson(1) counts (Oza and Russell, AISTATS 2001):
     each unit's images are drawn together in every part and role. Interval and p are normal with the bootstrap's
@@ -211,17 +212,12 @@ def _sign_flips(gains: NDArray[Any]) -> float:
 
 
 def _weighted_fpr(ids: Vector, oods: Vector, id_counts: Counts, ood_counts: Counts, tpr: float) -> Vector:
-    """(R,) share of OOD above the interpolated (1 - tpr) percentile of ID, image i counting counts[r, i] times."""
+    """(R,) `metrics.fpr_at_tpr` where image i counts counts[r, i] times."""
     order, ood_order = np.argsort(ids, kind="stable"), np.argsort(oods, kind="stable")
-    ordered, ood_ordered = ids[order], oods[ood_order]
     reached = id_counts[:, order].cumsum(1, dtype=np.int32)  # (R, M) how many scores up to this one
-    place = (reached[:, -1] - 1) * (1 - tpr)
-    below = np.floor(place + 1e-9)
-    low = ordered[(reached <= below[:, None]).sum(1)]
-    high = ordered[np.minimum((reached <= below[:, None] + 1).sum(1), len(ordered) - 1)]
-    part = np.clip(place - below, 0, 1)
-    thresholds = np.where(low == high, low, low + part * (high - low))
-    rejected = np.searchsorted(ood_ordered, thresholds, side="right")  # (R,) positions
+    rejected_id = reached[:, -1] - metrics.images_for(tpr, reached[:, -1])
+    thresholds = ids[order][(reached <= rejected_id[:, None]).sum(1)]
+    rejected = np.searchsorted(oods[ood_order], thresholds, side="left")  # (R,) positions
     totals = np.concatenate(
         [np.zeros((len(ood_counts), 1), np.int32), ood_counts[:, ood_order].cumsum(1, dtype=np.int32)], axis=1
     )

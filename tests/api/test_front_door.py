@@ -197,7 +197,7 @@ def test_scores_and_labels_give_every_metric_with_its_interval():
     assert value["auroc", "near"] == pytest.approx(pairs, abs=1e-12)
     assert value["auroc", "far"] > value["auroc", "near"]
     assert (table["low"] <= table["value"]).all() and (table["value"] <= table["high"]).all()
-    assert set(table["metric"]) == {"accuracy", "auroc", "fpr95", "fpr95_ood_positive", "aupr"}
+    assert set(table["metric"]) == {"accuracy", "auroc", "fpr95", "fpr95_ood_positive", "aupr", "aupr_out"}
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ def test_three_methods_one_table_and_nothing_run_twice(croftbench, suite_file, t
     croft = next(run for run in runs if run.spec.method == "croft")
     assert croft.spec.params["lambda2"] == 0.001, "the suite's recipe"
     assert croft.spec.params["ratio"] == 0.2, "the method's default"
-    assert {s.metric for s in croft.scores} == {"accuracy", "auroc", "fpr95", "fpr95_ood_positive", "aupr"}
+    assert {s.metric for s in croft.scores} == {"accuracy", "auroc", "fpr95", "fpr95_ood_positive", "aupr", "aupr_out"}
     assert all(0 <= s.low <= s.value <= s.high <= 1 for s in croft.scores)
     assert (folder / "leaderboards/food.csv").exists()
     before = {path: path.stat().st_mtime_ns for path in (folder / "runs").rglob("*")}

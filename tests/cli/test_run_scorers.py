@@ -100,7 +100,7 @@ def test_a_finished_run_is_scored_without_being_fitted_again(croftbench, mine, f
     assert (found.environments[0]["outputs"], found.environments[0]["agrees"]) == ("kept", True)
     for one in found.scorers:
         if not one.not_applicable:
-            assert {s.metric for s in one.scores} == {"auroc", "fpr95", "fpr95_ood_positive", "aupr"}
+            assert {s.metric for s in one.scores} == {"auroc", "fpr95", "fpr95_ood_positive", "aupr", "aupr_out"}
             assert {(s.split, s.reference, s.scorer) for s in one.scores} == {
                 ("near", "id", one.label), ("digits", "id", one.label),
             }  # fmt: skip

@@ -74,6 +74,18 @@ def test_equals_are_noise(made, tmp_path):
     assert "under covariate shift the accuracies of croft and zero-shot differ within noise" in sentences(found)[0]
 
 
+def test_a_method_that_scores_all_images_alike_is_worse(made, tmp_path):
+    made(tmp_path, "zero-shot", 1, detection=2.0)
+    spec = made(tmp_path, "croft", 1).spec
+    tables = per_image.read(per_image.path_of(tmp_path, spec))
+    alike = [replace(one, scores={name: np.ones_like(of) for name, of in one.scores.items()}) for one in tables]
+    per_image.write(tmp_path, spec, alike)
+    found = compare(tmp_path, [OPEN], "croft", "zero-shot")
+    tests = [test for test in found.tests if test.metric == "fpr95"]
+    assert all(test.effect > 0 and test.clear and not test.better for test in tests)
+    assert "croft detects near worse (FPR95" in sentences(found)[0]
+
+
 def test_holm_counts_the_tests_of_all_suites(made, tmp_path):
     for method, skill in (("croft", 0.55), ("zero-shot", 0.5)):
         made(tmp_path, method, 1, skill=skill)

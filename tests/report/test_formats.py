@@ -86,7 +86,7 @@ def test_markdown_says_what_was_measured(filled):
         "1, 2, 3; float32.",
         "ID (n = 100); covariate shift: line art (n = 100), vintage (n = 100); semantic shift: near (n = 150), far",
         "score energy",
-        "share of negatives accepted when 95% of ID is accepted (ID positive)",
+        "share of negatives accepted when at least 95% of ID is accepted (ID positive)",
         "Ordered by mean accuracy under covariate shift",
     ):
         assert part in text

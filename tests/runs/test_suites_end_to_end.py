@@ -12,7 +12,7 @@ from croftbench.data.roots import Roots
 from croftbench.errors import DataError
 from croftbench.report import committed, page, tables
 from croftbench.report.formats import terminal
-from croftbench.runs import per_image, planning, results
+from croftbench.runs import per_image, planning, results, scoring
 from croftbench.runs.execute import Workbench
 from croftbench.runs.recheck import check
 from croftbench.suites import manifest, registry, suite_rules
@@ -179,6 +179,6 @@ def test_a_few_shot_method_runs_by_the_official_protocol(manifests, data, cache)
     run, splits = one_run(bench, cache, "croft", "all", epochs=1)
     positives = next(s for s in splits if s.shift == "reference")
     detection = [s for s in run.scores if s.reference == "positives"]
-    assert {s.metric for s in detection} == {"auroc", "fpr95", "fpr95_ood_positive", "aupr"}
+    assert {s.metric for s in detection} == set(scoring.OFFICIAL)
     assert {s.n_id for s in detection} == {positives.correct.sum()}
     assert {s.n_ood for s in detection} == {5}

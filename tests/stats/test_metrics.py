@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from fractions import Fraction
 from statistics import NormalDist
 
 import numpy as np
@@ -10,14 +11,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
-from sklearn.metrics import average_precision_score, roc_auc_score
+from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
 
 from croftbench.errors import DataError
 from croftbench.stats import metrics
 from croftbench.stats.metrics import Estimate
 
 Metric = Callable[..., Estimate]
-DETECTION: list[Metric] = [metrics.auroc, metrics.aupr, metrics.fpr_at_tpr, metrics.fpr_at_tpr_ood_positive]
+DETECTION: list[Metric] = [
+    metrics.auroc,
+    metrics.aupr,
+    metrics.aupr_out,
+    metrics.fpr_at_tpr,
+    metrics.fpr_at_tpr_ood_positive,
+]
 RECORDED = [
     "gauss",
     "gauss_float32",
@@ -55,14 +62,14 @@ def test_published_measures(oracle, close, name):
     close(metrics.fpr_at_nearest_recall(id_scores, ood_scores, 0.8), recorded[f"{name}_fpr80"])
 
 
-def test_published_protocol_uses_definition_a(oracle, close):
+def test_published_protocol_uses_the_percentile_rule(oracle, close):
     recorded = oracle("protocols")
     for setup, known in (("setup1", "val"), ("setup2", "test")):
         right = recorded[f"{known}_logits"].argmax(1) == recorded[f"{known}_label"]
         positives, negatives = recorded[f"{known}_energy"][right], recorded["ood_energy"]
         _, fpr95, auroc, threshold = recorded[f"{setup}_acc_fpr_auroc_thr"]
         close(np.percentile(positives, 5), threshold)
-        close(metrics.fpr_at_tpr(positives, negatives).value, fpr95)
+        close(metrics.fpr_at_tpr_percentile(positives, negatives).value, fpr95)
         close(metrics.auroc(positives, negatives).value, auroc)
     labels = recorded["test_label"]
     accuracy = metrics.accuracy(recorded["test_logits"].argmax(1), labels).value
@@ -87,12 +94,60 @@ def test_restatements(id_scores, ood_scores):
     labels, both = [1] * len(id_scores) + [0] * len(ood_scores), id_scores + ood_scores
     assert metrics.auroc(id_scores, ood_scores).value == pytest.approx(roc_auc_score(labels, both))
     assert metrics.aupr(id_scores, ood_scores).value == pytest.approx(average_precision_score(labels, both))
+    out = metrics.aupr_out(id_scores, ood_scores).value
+    assert out == pytest.approx(average_precision_score(1 - np.array(labels), -np.array(both)))
     threshold = np.percentile(id_scores, 5)
     accepted = sum(score > threshold for score in ood_scores) / len(ood_scores)
-    assert metrics.fpr_at_tpr(id_scores, ood_scores).value == pytest.approx(accepted)
-    threshold = np.percentile(ood_scores, 95)
-    rejected = sum(score < threshold for score in id_scores) / len(id_scores)
-    assert metrics.fpr_at_tpr_ood_positive(id_scores, ood_scores).value == pytest.approx(rejected)
+    assert metrics.fpr_at_tpr_percentile(id_scores, ood_scores).value == pytest.approx(accepted)
+
+
+def shares_accepted(scores: list[float], threshold: float) -> Fraction:
+    return Fraction(sum(score >= threshold for score in scores), len(scores))
+
+
+@given(scores, scores, st.sampled_from([Fraction(19, 20), Fraction(9, 10), Fraction(1, 2), Fraction(1, 100)]))
+def test_an_operating_point_reaches_its_tpr_and_no_higher_threshold_does(id_scores, ood_scores, tpr):
+    """In whole numbers: no rounding decides which score is the threshold."""
+    reaching = [t for t in id_scores if shares_accepted(id_scores, t) >= tpr]
+    assert metrics.threshold_at_tpr(id_scores, float(tpr)) == max(reaching)
+    accepted = shares_accepted(ood_scores, max(reaching))
+    assert metrics.fpr_at_tpr(id_scores, ood_scores, float(tpr)).value == float(accepted)
+
+
+@pytest.mark.parametrize("size", [20, 40, 60, 100, 180, 200, 45_000])
+def test_no_image_is_lost_to_rounding(size):
+    """Where .95 of the images is a whole number, that many are enough."""
+    assert metrics.threshold_at_tpr(np.arange(size)) == size // 20
+
+
+def first_point(id_scores, ood_scores, **how) -> float:
+    """FPR95 as OpenOOD has it: OOD positive, scores negated, the first point of the ROC curve with TPR >= .95."""
+    labels = [0] * len(id_scores) + [1] * len(ood_scores)
+    fpr, tpr, _ = roc_curve(labels, -np.array([*id_scores, *ood_scores]), **how)
+    return float(fpr[np.argmax(tpr >= 0.95)])
+
+
+@given(scores, scores)
+def test_ood_positive_is_the_first_point_of_the_roc_curve(id_scores, ood_scores):
+    ours = metrics.fpr_at_tpr_ood_positive(id_scores, ood_scores).value
+    assert ours == first_point(id_scores, ood_scores, drop_intermediate=False)
+    every = np.random.default_rng(len(id_scores)).permutation(len(id_scores) + len(ood_scores))  # no ties
+    id_scores, ood_scores = every[: len(id_scores)], every[len(id_scores) :]
+    assert metrics.fpr_at_tpr_ood_positive(id_scores, ood_scores).value == first_point(id_scores, ood_scores)
+
+
+def test_points_left_out_of_a_straight_roc_curve_move_only_the_other_library():
+    """One ID and one OOD at each of 40 scores: a straight curve, of which scikit-learn's default keeps the ends."""
+    ladder = np.arange(40.0)
+    assert metrics.fpr_at_tpr_ood_positive(ladder, ladder).value == 0.95
+    assert first_point(ladder, ladder) == 1
+
+
+def test_constant_scores_detect_nothing():
+    """Accepting 95% of ID accepts everything; the percentile rule calls it perfect."""
+    same = np.ones(50)
+    assert [metric(same, same[:30]).value for metric in DETECTION] == [0.5, 50 / 80, 30 / 80, 1, 1]
+    assert metrics.fpr_at_tpr_percentile(same, same).value == 0
 
 
 def test_delong_is_the_variance_over_pairs():
@@ -138,13 +193,10 @@ def test_wilson(right, total):
 @settings(max_examples=40)
 @given(scores, scores)
 def test_only_the_order_matters(id_scores, ood_scores):
-    """A monotone map changes no value; it may move a percentile between two scores, so ranks keep FPR95's check."""
-    for metric in (metrics.auroc, metrics.aupr):
-        before = metric(id_scores, ood_scores)
-        assert metric(np.exp(id_scores), np.exp(ood_scores)) == pytest.approx(before)
+    """A monotone map changes no value."""
     for metric in DETECTION:
-        scaled = metric(2 * np.array(id_scores) + 4, 2 * np.array(ood_scores) + 4)
-        assert scaled == pytest.approx(metric(id_scores, ood_scores))
+        before = metric(id_scores, ood_scores).value
+        assert metric(np.exp(id_scores), np.exp(ood_scores)).value == pytest.approx(before)
 
 
 @settings(max_examples=40)
@@ -168,8 +220,8 @@ def test_intervals_hold_their_value(id_scores, ood_scores):
 
 def test_higher_means_more_id():
     good, bad = [3.0, 4.0, 5.0], [0.0, 1.0, 2.0]
-    assert [metric(good, bad).value for metric in DETECTION] == [1, 1, 0, 0]
-    assert [metric(bad, good).value for metric in DETECTION[:1] + DETECTION[2:]] == [0, 1, 1]
+    assert [metric(good, bad).value for metric in DETECTION] == [1, 1, 1, 0, 0]
+    assert [metric(bad, good).value for metric in DETECTION[:1] + DETECTION[3:]] == [0, 1, 1]
 
 
 @pytest.mark.parametrize("metric", DETECTION)

@@ -87,8 +87,8 @@ def caption(board: ScoreBoard) -> list[str]:
         f"{', '.join(dict.fromkeys(board.table['encoder']))}; seeds {', '.join(map(str, main.seeds))}{folds}; "
         f"{main.precision}.",
         f"All in percent, mean ± standard deviation over seeds. Positives: all ID images (n = {images(main, 'id')} a "
-        f"seed). Negatives: {semantic}; the mean is over these. FPR95 is the share of negatives accepted when 95% of "
-        f"ID is accepted (ID positive).",
+        f"seed). Negatives: {semantic}; the mean is over these. FPR95 is the share of negatives accepted when at least "
+        f"95% of ID is accepted (ID positive).",
         f"Methods in the order of the leaderboard, scores by falling mean AUROC. Of each method's scores the best in "
         f"bold, the second underlined; {TIE} ties with the best: the best lies within this value's own 95% interval "
         f"over images. {', '.join(protocol.scorers)} are the suite's own, {protocol.headline} its headline; the others "
