@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from croftbench.errors import DataError
 from croftbench.stats import metrics
+from croftbench.stats.intervals import Estimate
 
 Vector = NDArray[np.float64]
 
@@ -70,7 +71,7 @@ class Accepted(NamedTuple):
 
     rate: float
     accepted: int
-    accuracy: metrics.Estimate
+    accuracy: Estimate
 
 
 # ------------------------------------------------------------------------------------- calibration
