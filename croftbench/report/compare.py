@@ -29,9 +29,9 @@ ALPHA = 0.05
 MEAN = "covariate mean"
 METHODS = (
     "Accuracy: exact McNemar test over objects, interval of Agresti and Min. AUROC: paired DeLong. FPR95 (share of "
-    "the semantic shift accepted when at least 95% of ID is, ID positive; lower is better): paired bootstrap. Pictures "
-    "of one object count as one observation across styles, seeds and folds. Intervals are of each test alone; Holm "
-    "corrects p over all {n} tests."
+    "the semantic shift accepted when at least 95% of ID is, ID positive; lower is better): percentiles of a paired "
+    "bootstrap. Pictures of one object count as one observation across styles, seeds and folds. Intervals are of each "
+    "test alone; Holm corrects p over all {n} tests."
 )
 
 

@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from croftbench.errors import DataError
-from croftbench.stats import metrics
+from croftbench.stats import intervals, metrics
+from croftbench.stats.intervals import Estimate
 
 Vector = NDArray[np.float64]
 
@@ -70,7 +71,7 @@ class Accepted(NamedTuple):
 
     rate: float
     accepted: int
-    accuracy: metrics.Estimate
+    accuracy: Estimate
 
 
 # ------------------------------------------------------------------------------------- calibration
@@ -112,7 +113,7 @@ def reliability(confidence: ArrayLike, correct: ArrayLike, count: int = BINS, ad
     return Bins(edges[:-1][some], edges[1:][some], images[some], *mean)
 
 
-def ece(confidence: ArrayLike, correct: ArrayLike, count: int = BINS, adaptive: bool = False) -> metrics.Estimate:
+def ece(confidence: ArrayLike, correct: ArrayLike, count: int = BINS, adaptive: bool = False) -> intervals.Estimate:
     """Expected calibration error, lower is better: sum over bins of |B| / N * |accuracy(B) - mean confidence(B)|.
 
     Guo et al., "On Calibration of Modern Neural Networks", ICML 2017: 15 bins ((m - 1) / 15, m / 15] of equal width.
@@ -146,7 +147,7 @@ def risk_coverage(scores: ArrayLike, correct: ArrayLike) -> Curve:
     return Curve(accepted / len(score), 1 - hits / accepted)
 
 
-def aurc(scores: ArrayLike, correct: ArrayLike) -> metrics.Estimate:
+def aurc(scores: ArrayLike, correct: ArrayLike) -> intervals.Estimate:
     """Area under the risk-coverage curve, lower is better: the mean risk over the thresholds of all images.
 
     Geifman, Uziel and El-Yaniv, "Bias-Reduced Uncertainty Estimation for Deep Neural Classifiers", ICLR 2019. An image
@@ -196,15 +197,15 @@ def accepted(
 # ------------------------------------------------------------------------------------- parts
 
 
-def _interval(value: float, influence: Vector) -> metrics.Estimate:
+def _interval(value: float, influence: Vector) -> intervals.Estimate:
     """Normal interval of a number that each image moves by its (N,) `influence` / N.
 
     Where all images move it alike, as when none is wrong, it is as wide as that of a share which was never seen.
     """
     n = len(influence)
-    width = metrics.Z * float(np.std(influence, ddof=1)) / n**0.5 if n > 1 else 0.0
+    width = intervals.Z * float(np.std(influence, ddof=1)) / n**0.5 if n > 1 else 0.0
     width = width if width > 1e-12 else metrics.accuracy(np.zeros(n), np.ones(n)).high
-    return metrics.Estimate(value, max(0.0, value - width), min(1.0, value + width))
+    return intervals.Estimate(value, max(0.0, value - width), min(1.0, value + width))
 
 
 def _pairs(values: ArrayLike, correct: ArrayLike, name: str) -> tuple[Vector, Vector]:

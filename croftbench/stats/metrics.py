@@ -2,33 +2,18 @@
 
 **In-distribution (ID) is positive and scores are higher for it**, in every function here. Values are fractions.
 Populations are independent samples of images; intervals speak of other images, not of other seeds. Empty input, NaN
-and infinity raise `DataError`.
+and infinity raise `DataError`. AUPR is average precision, not the trapezoid. docs/metrics.md has each rule and what it
+does with ties, worked numbers, and how often the intervals hold the true value.
 """
 
 from __future__ import annotations
-
-from statistics import NormalDist
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from croftbench.errors import DataError
-
-Vector = NDArray[np.float64]
-
-CONFIDENCE = 0.95
-Z = NormalDist().inv_cdf(0.5 + CONFIDENCE / 2)
-RESAMPLES = 2000
-
-
-class Estimate(NamedTuple):
-    """A value and its 95% interval; low <= value <= high, all within [0, 1]."""
-
-    value: float
-    low: float
-    high: float
-
+from croftbench.stats import intervals
+from croftbench.stats.intervals import Estimate, Vector
 
 # ------------------------------------------------------------------------------------- classification
 
@@ -42,8 +27,7 @@ def accuracy(predicted: ArrayLike, labels: ArrayLike) -> Estimate:
     guess, truth = vector(predicted, "predicted labels"), vector(labels, "labels")
     if len(guess) != len(truth):
         raise DataError(f"accuracy got {len(guess)} predictions for {len(truth)} labels.", "Give one per image.")
-    value = float((guess == truth).mean())
-    return _around(value, *_wilson(value, len(truth)))
+    return intervals.share(float((guess == truth).mean()), len(truth))
 
 
 # ------------------------------------------------------------------------------------- ranking
@@ -52,19 +36,15 @@ def accuracy(predicted: ArrayLike, labels: ArrayLike) -> Estimate:
 def auroc(id_scores: ArrayLike, ood_scores: ArrayLike) -> Estimate:
     """Chance that an ID image scores above an OOD image, ties counting half; O(n log n).
 
-    The interval is DeLong's (Biometrics 1988), from sorted scores instead of all pairs (after Sun and Xu, IEEE SPL
-    2014), on the logit scale, which keeps it inside [0, 1] and covers better near 1.
+    The interval's variance is DeLong's (Biometrics 1988), from sorted scores instead of all pairs (after Sun and Xu,
+    IEEE SPL 2014); see `intervals.ranking` for what is done near 0 and 1.
 
     Args:
         id_scores: (M,) scores of the positives, higher = more ID.
         ood_scores: (N,) scores of the negatives.
     """
     positives, negatives = _populations(id_scores, ood_scores)
-    m, n = len(positives), len(negatives)
-    beats = _shares_below(positives, negatives)  # (M,) share of the negatives below each positive
-    beaten = 1 - _shares_below(negatives, positives)  # (N,) share of the positives above each negative
-    value = float(beats.mean())
-    return _logit_interval(value, _variance(beats) / m + _variance(beaten) / n, min(m, n))
+    return intervals.ranking(_wins, *_counts_by_threshold(positives, negatives))
 
 
 def aupr(id_scores: ArrayLike, ood_scores: ArrayLike) -> Estimate:
@@ -76,28 +56,15 @@ def aupr(id_scores: ArrayLike, ood_scores: ArrayLike) -> Estimate:
     On many distinct scores the two are close; constant scores of as many ID as OOD get .75 there and .5 here. AUPR
     depends on the ratio of the two populations, which the interval takes as given.
 
-    The interval's standard error is the infinitesimal jackknife: what the bootstrap's tends to as resamples grow, in
-    closed form. It is applied on the logit scale, as percentiles of resampled average precisions cover too little.
+    The interval's variance is the infinitesimal jackknife's: what the bootstrap's tends to as resamples grow, in closed
+    form; see `intervals.ranking`.
 
     Args:
         id_scores: (M,) scores of the positives, higher = more ID.
         ood_scores: (N,) scores of the negatives.
     """
     positives, negatives = _populations(id_scores, ood_scores)
-    m, n = len(positives), len(negatives)
-    hits, alarms = _counts_by_threshold(positives, negatives)  # (T,) each, highest threshold first
-    accepted_id, accepted_ood = hits.cumsum(), alarms.cumsum()
-    accepted = accepted_id + accepted_ood
-    precision = accepted_id / accepted
-    value = float(hits @ precision / m)
-
-    # An image counts at its own threshold and moves precision at every lower one: derivatives, summed from below.
-    slope = hits / accepted**2
-    of_positive = precision + _sum_from_below(slope * accepted_ood)  # (T,) influence of a positive seen there
-    of_negative = -_sum_from_below(slope * accepted_id)
-    spread_id = _variance(of_positive, hits) / m
-    spread_ood = _variance(of_negative, alarms) * n / m**2
-    return _logit_interval(value, spread_id + spread_ood, min(m, n))
+    return intervals.ranking(_precision, *_counts_by_threshold(positives, negatives))
 
 
 def aupr_out(id_scores: ArrayLike, ood_scores: ArrayLike) -> Estimate:
@@ -140,8 +107,8 @@ def images_for(share: ArrayLike, total: ArrayLike) -> NDArray[np.int64]:
     for 19 of 20 is the one that .95 stands for, while .95 * 20 may end above 19.
     """
     count = np.floor(np.multiply(share, total)).astype(np.int64)
-    enough: NDArray[np.int64] = count + (count / np.asarray(total) < share)
-    return enough
+    fewest: NDArray[np.int64] = count + (count / np.asarray(total) < share)
+    return fewest
 
 
 def fpr_at_tpr(id_scores: ArrayLike, ood_scores: ArrayLike, tpr: float = 0.95, seed: int = 0) -> Estimate:
@@ -152,35 +119,33 @@ def fpr_at_tpr(id_scores: ArrayLike, ood_scores: ArrayLike, tpr: float = 0.95, s
     `fpr_at_tpr_percentile`, `fpr_at_nearest_recall`; and OpenOOD and pytorch-ood take OOD as positive,
     `fpr_at_tpr_ood_positive`. docs/metrics.md has worked numbers of each.
 
-    The interval is a bootstrap without the resampling: the percentile of a resample sits at a Beta-distributed level
-    of the original scores, and given the threshold the count of accepted OOD is binomial. Drawing the accepted share
-    from its Jeffreys posterior, not from the binomial, keeps the interval honest where few or no OOD are accepted.
+    The interval is that of `intervals.operating_point`.
 
     Args:
         id_scores: (M,) scores of the positives, higher = more ID.
         ood_scores: (N,) scores of the negatives.
         tpr: share of ID to accept, between 0 and 1.
-        seed: of the bootstrap's draws.
+        seed: of the interval's draws.
 
     Raises:
         DataError: also for a `tpr` outside (0, 1).
     """
     positives, negatives = _populations(id_scores, ood_scores)
     value = float((negatives >= threshold_at_tpr(positives, tpr)).mean())
-    return _around(value, *_fpr_interval(positives, negatives, value, tpr, seed))
+    return intervals.operating_point(value, positives, negatives, tpr, seed)
 
 
 def fpr_at_tpr_percentile(id_scores: ArrayLike, ood_scores: ArrayLike, tpr: float = 0.95, seed: int = 0) -> Estimate:
     """Share of OOD strictly above the linearly interpolated (1 - tpr) percentile of ID: the rule of CRoFT's evaluator.
 
-    Definition A, here to compare with numbers that the authors computed so. Without ties it is within an image of
-    `fpr_at_tpr`. With ties at the percentile the point need not reach its TPR: constant scores get 0, the best there
-    is. Arguments, interval and errors as in `fpr_at_tpr`.
+    Definition A, here to compare with numbers that the authors computed so. Without ties it differs from `fpr_at_tpr`
+    by the OOD between two neighbouring ID scores. With ties at the percentile the point need not reach its TPR:
+    constant scores get 0, the best there is. Arguments, interval and errors as in `fpr_at_tpr`.
     """
     positives, negatives = _populations(id_scores, ood_scores)
     _check_share(tpr)
     value = float((negatives > np.percentile(positives, 100 - 100 * tpr)).mean())
-    return _around(value, *_fpr_interval(positives, negatives, value, tpr, seed))
+    return intervals.operating_point(value, positives, negatives, tpr, seed)
 
 
 def fpr_at_tpr_ood_positive(id_scores: ArrayLike, ood_scores: ArrayLike, tpr: float = 0.95, seed: int = 0) -> Estimate:
@@ -252,59 +217,28 @@ def _counts_by_threshold(positives: Vector, negatives: Vector) -> tuple[Vector, 
     return hits.astype(np.float64), np.diff(ends, prepend=-1) - hits.astype(np.float64)
 
 
-def _shares_below(scores: Vector, others: Vector) -> Vector:
-    """For each score, in ascending order, the share of the others below it; an equal one counts half."""
-    ordered, by = np.sort(others), np.sort(scores)
-    return (np.searchsorted(ordered, by, "left") + np.searchsorted(ordered, by, "right")) / (2 * len(others))
+def _wins(hits: Vector, alarms: Vector) -> tuple[float, float]:
+    """AUROC and its variance, from counts at each threshold."""
+    accepted_id, accepted_ood = hits.cumsum(), alarms.cumsum()
+    m, n = accepted_id[-1], accepted_ood[-1]
+    beats = 1 - (accepted_ood - alarms / 2) / n  # (T,) share of the negatives below a positive seen there
+    beaten = (accepted_id - hits / 2) / m  # share of the positives above a negative seen there
+    return float(hits @ beats / m), intervals.variance(beats, hits) / m + intervals.variance(beaten, alarms) / n
+
+
+def _precision(hits: Vector, alarms: Vector) -> tuple[float, float]:
+    """Average precision and its variance, from counts at each threshold."""
+    accepted_id, accepted_ood = hits.cumsum(), alarms.cumsum()
+    m, n = accepted_id[-1], accepted_ood[-1]
+    accepted = accepted_id + accepted_ood
+    precision = accepted_id / accepted
+    # An image counts at its own threshold and moves precision at every lower one: derivatives, summed from below.
+    slope = hits / accepted**2
+    of_positive = precision + _sum_from_below(slope * accepted_ood)  # (T,) influence of a positive seen there
+    of_negative = -_sum_from_below(slope * accepted_id)
+    spread = intervals.variance(of_positive, hits) / m + intervals.variance(of_negative, alarms) * n / m**2
+    return float(hits @ precision / m), spread
 
 
 def _sum_from_below(values: Vector) -> Vector:
     return values[::-1].cumsum()[::-1]
-
-
-def _variance(values: Vector, counts: Vector | None = None) -> float:
-    """Sample variance (ddof 1) of values, each occurring `counts` times; NaN for a single one."""
-    weights = np.ones_like(values) if counts is None else counts
-    total = weights.sum()
-    if total < 2:
-        return float("nan")
-    centred = values - weights @ values / total
-    return float(weights @ centred**2 / (total - 1))
-
-
-def _wilson(share: float, total: int) -> tuple[float, float]:
-    """Wilson's score interval (JASA 1927); unlike SciPy's, also for a share that is no whole count of `total`."""
-    centre = (share + Z**2 / (2 * total)) / (1 + Z**2 / total)
-    width = Z / (1 + Z**2 / total) * np.sqrt(share * (1 - share) / total + (Z / (2 * total)) ** 2)
-    return centre - width, centre + width
-
-
-def _around(value: float, low: float, high: float) -> Estimate:
-    return Estimate(value, max(0.0, min(float(low), value)), min(1.0, max(float(high), value)))
-
-
-def _fpr_interval(positives: Vector, negatives: Vector, value: float, tpr: float, seed: int) -> tuple[float, float]:
-    m, n = len(positives), len(negatives)
-    ordered_id, ordered_ood = np.sort(positives), np.sort(negatives)
-    draw = np.random.default_rng(seed)
-    order = (m - 1) * (1 - tpr)  # the percentile's position among the ID scores, from 0 and not a whole number
-    level = draw.beta(order + 1, m - order, RESAMPLES)
-    thresholds = np.interp(level * (m + 1) - 1, np.arange(m), ordered_id)
-    over = n - np.searchsorted(ordered_ood, thresholds, side="left")
-    shares = draw.beta(over + 0.5, n - over + 0.5)
-    low, high = np.quantile(shares, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
-    # Where all or none are accepted the posterior stops short of the end that the data sit on.
-    return low if value > 0 else 0.0, high if value < 1 else 1.0
-
-
-def _logit_interval(value: float, variance: float, smaller: int) -> Estimate:
-    """Normal interval on the logit scale; `smaller` is the size of the smaller population.
-
-    Perfect separation and single images have no variance to go by. There the interval is that of a proportion of
-    `smaller` images, which is as wide as any AUROC's can be (Birnbaum and Klose, Ann. Math. Stat. 1957).
-    """
-    if not 0 < value < 1 or not variance > 0:
-        return _around(value, *_wilson(value, smaller))
-    centre, width = np.log(value / (1 - value)), Z * np.sqrt(variance) / (value * (1 - value))
-    low, high = (0.5 + 0.5 * np.tanh((centre + side * width) / 2) for side in (-1, 1))  # back from the logit scale
-    return _around(value, low, high)

@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from croftbench.errors import DataError
 from croftbench.stats import metrics
-from croftbench.stats.metrics import RESAMPLES, Z
+from croftbench.stats.intervals import CONFIDENCE, RESAMPLES, Z
 
 Vector = NDArray[np.float64]
 Units = NDArray[np.int64]
@@ -131,10 +131,11 @@ def fpr_at_tpr(parts: Sequence[Ranking], tpr: float = 0.95, seed: int = 0) -> Di
     """Difference of two FPRs at a TPR, as `metrics.fpr_at_tpr` counts them, on the same images; lower is better.
 
     A bootstrap over units, the same resample for a and b, with Poisson(1) counts (Oza and Russell, AISTATS 2001):
-    each unit's images are drawn together in every part and role. Interval and p are normal with the bootstrap's
-    standard error: percentiles of so discrete a difference, and the p-values they give, are coarse. A bootstrap
-    overstates how much a percentile varies: the test errs towards no difference (1 to 5% at 5%). Where no resample
-    differs (both accept all or none) the standard error is that of one image in the smallest population.
+    each unit's images are drawn together in every part and role. The interval is that of its percentiles, and p the
+    level at which it ends at 0. Ties make the difference jump: a normal test by the bootstrap's standard error then
+    rejects 5 to 15% at 5%; percentiles stay below 5%, and are shy where a and b are much alike. Where no resample is on
+    the other side of 0, p is the normal one if that is smaller. Where no resample differs (both accept all or none)
+    the interval is that of one image in the smallest population.
 
     Args:
         parts: at least one, each with at least one image of each population.
@@ -170,8 +171,17 @@ def fpr_at_tpr(parts: Sequence[Ranking], tpr: float = 0.95, seed: int = 0) -> Di
         differences(draw.poisson(1.0, (min(rows, RESAMPLES - start), count)).astype(np.int32))
         for start in range(0, RESAMPLES, rows)
     ]
-    smallest = min(len(scores) for column in columns for scores in column)
-    return _normal(effect, float(np.concatenate(resampled).std(ddof=1)) or 1 / (smallest + 2))
+    values = np.concatenate(resampled)
+    error = float(values.std(ddof=1))
+    if not error:
+        smallest = min(len(scores) for column in columns for scores in column)
+        return _normal(effect, 1 / (smallest + 2))
+    low, high = np.quantile(values, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+    beyond = min((values <= 0).sum(), (values >= 0).sum())
+    p = min(1.0, 2 * (float(beyond) + 1) / (len(values) + 1))
+    if not beyond:
+        p = min(p, _normal(float(values.mean()), error).p)
+    return _difference(effect, float(low), float(high), p)
 
 
 def holm(p: Iterable[float]) -> list[float]:

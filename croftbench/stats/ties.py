@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from croftbench.stats import metrics
+from croftbench.stats import intervals, metrics
 
 LIMIT = 0.05
 """Tables and records warn above this share."""
 
 
-def share(id_scores: ArrayLike, ood_scores: ArrayLike) -> metrics.Estimate:
+def share(id_scores: ArrayLike, ood_scores: ArrayLike) -> intervals.Estimate:
     """Share of all images whose score equals that of an image of the other population.
 
     Only such ties move AUROC, AUPR and FPR95: any order among equal scores of one population gives the same numbers.
@@ -28,4 +28,4 @@ def share(id_scores: ArrayLike, ood_scores: ArrayLike) -> metrics.Estimate:
     inside, outside = metrics.vector(id_scores, "ID scores"), metrics.vector(ood_scores, "OOD scores")
     tied = np.isin(inside, outside).sum() + np.isin(outside, inside).sum()
     value = float(tied / (len(inside) + len(outside)))
-    return metrics.Estimate(value, value, value)
+    return intervals.Estimate(value, value, value)

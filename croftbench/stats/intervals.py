@@ -1,0 +1,145 @@
+"""95% intervals for numbers from samples of images: of a share, of a ranking, of an operating point.
+
+What all three have in common: near 0 and 1 a sample shows fewer kinds of error than there are, and an interval from
+what it shows is too short. Each therefore also counts images that were not seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from statistics import NormalDist
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Vector = NDArray[np.float64]
+Measure = Callable[[Vector, Vector], tuple[float, float]]
+"""(T,) positives and (T,) negatives at each threshold, highest first -> a value and its sampling variance."""
+
+CONFIDENCE = 0.95
+Z = NormalDist().inv_cdf(0.5 + CONFIDENCE / 2)
+RESAMPLES = 2000
+
+UNSEEN = 0.1
+"""Images of either population at either end, added to a ranking: as Jeffreys' prior adds half an error of each kind
+to a share. Of the values tried (.05, .1, .15) the one that keeps coverage above .93 at AUROC .7, .95 and .999."""
+TINY = 1e-12
+
+
+class Estimate(NamedTuple):
+    """A value and its 95% interval; low <= value <= high, all within [0, 1]."""
+
+    value: float
+    low: float
+    high: float
+
+
+def around(value: float, low: float, high: float) -> Estimate:
+    """An interval widened to hold its value, within [0, 1]."""
+    return Estimate(value, max(0.0, min(float(low), value)), min(1.0, max(float(high), value)))
+
+
+def share(value: float, total: int) -> Estimate:
+    """Of a share of `total` images: Wilson's score interval (JASA 1927)."""
+    centre = (value + Z**2 / (2 * total)) / (1 + Z**2 / total)
+    width = Z / (1 + Z**2 / total) * np.sqrt(value * (1 - value) / total + (Z / (2 * total)) ** 2)
+    return around(value, centre - width, centre + width)
+
+
+def ranking(measure: Measure, hits: Vector, alarms: Vector) -> Estimate:
+    """Of a number that depends on the order of the scores alone.
+
+    A normal interval on the logit scale, with `UNSEEN` images of each population added at each end. Close to
+    perfection that is too wide, so it is cut: where z^2 = 3.84 images of one population at its wrong end (an
+    AUROC of 1 becomes Wilson's lower limit) would move the interval of the images seen to. Where nothing varies,
+    as with perfect separation, constant scores or a single image, that move is the interval.
+
+    Args:
+        measure: the value and variance from counts, which need not be whole.
+        hits, alarms: (T,) positives and negatives at each distinct score, highest first.
+    """
+    value, variance = measure(hits, alarms)
+    worst = min(measure(*_with(hits, alarms, bottom=(Z**2, 0)))[0], measure(*_with(hits, alarms, top=(0, Z**2)))[0])
+    best = max(measure(*_with(hits, alarms, top=(Z**2, 0)))[0], measure(*_with(hits, alarms, bottom=(0, Z**2)))[0])
+    if not variance > 0:  # or is not a number
+        return around(value, worst, best)
+    both = (UNSEEN, UNSEEN)
+    low, high = _logit_interval(*measure(*_with(hits, alarms, top=both, bottom=both)))
+    seen_low, seen_high = _logit_interval(value, variance)
+    return around(value, max(low, seen_low - (value - worst)), min(high, seen_high + best - value))
+
+
+def operating_point(value: float, positives: Vector, negatives: Vector, tpr: float, seed: int) -> Estimate:
+    """Of the share of negatives accepted at the threshold that accepts `tpr` of all positives there are.
+
+    Two things are unknown, and both are drawn: where that threshold lies, and the share of negatives above it.
+    The number of sampled positives below the true threshold is binomial, which puts the threshold between two of
+    them, at a place that the uniform levels of order statistics give (the fiducial distribution of a quantile). The
+    accepted shares at the two are drawn from their joint Jeffreys posterior, and the share at the threshold lies
+    between them on the logit scale. A threshold below all sampled positives is reached by going on at slope 1.
+    Only the order of the scores matters.
+
+    Args:
+        value: the share in this sample.
+        positives, negatives: (M,) and (N,) scores.
+        tpr: share of positives to accept.
+        seed: of the draws.
+    """
+    m, n, level = len(positives), len(negatives), 1 - tpr
+    ordered = np.sort(positives)
+    accepted = np.concatenate([[n], n - np.searchsorted(np.sort(negatives), ordered, side="left"), [0]])
+    draw = np.random.default_rng(seed)
+    below = draw.binomial(m, level, RESAMPLES)  # sampled positives below the true threshold
+    lower = level * draw.random(RESAMPLES) ** (1 / np.maximum(below, TINY))  # the levels of its neighbours
+    upper = 1 - tpr * draw.random(RESAMPLES) ** (1 / np.maximum(m - below, TINY))
+    over_lower, over_upper = accepted[below], accepted[below + 1]
+    at_upper = draw.beta(over_upper + 0.5, n - over_upper + 0.5)
+    between = draw.beta(np.maximum(over_lower - over_upper, TINY), n - over_lower + 0.5)
+    at_lower = at_upper + (1 - at_upper) * between
+    place = (_logit(level) - _logit(lower)) / (_logit(upper) - _logit(lower))
+    inside = _logit(at_lower) + (_logit(at_upper) - _logit(at_lower)) * place
+    beyond = _logit(at_upper) + _logit(upper) - _logit(level)
+    shares = _from_logit(np.where(below > 0, inside, beyond))
+    low, high = np.quantile(shares, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+    # Where all or none are accepted the posterior stops short of the end that the data sit on.
+    return around(value, low if value > 0 else 0.0, high if value < 1 else 1.0)
+
+
+def variance(values: Vector, counts: Vector) -> float:
+    """Sample variance (ddof 1) of (T,) values, each occurring `counts` times; NaN for a single one."""
+    total = counts.sum()
+    if total <= 1:
+        return float("nan")
+    centred = values - counts @ values / total
+    return float(counts @ centred**2 / (total - 1))
+
+
+def _with(
+    hits: Vector,
+    alarms: Vector,
+    top: tuple[float, float] | None = None,
+    bottom: tuple[float, float] | None = None,
+) -> tuple[Vector, Vector]:
+    """Counts with (positives, negatives) added above all others, below them, or both."""
+    columns = [np.array([[more[0]], [more[1]]]) if more else np.empty((2, 0)) for more in (top, bottom)]
+    both = np.hstack([columns[0], np.stack([hits, alarms]), columns[1]])
+    return both[0], both[1]
+
+
+def _logit_interval(value: float, spread: float) -> tuple[float, float]:
+    """Normal on the logit scale; without width at 0 and 1."""
+    if not 0 < value < 1:
+        return value, value
+    width = Z * np.sqrt(spread) / (value * (1 - value))
+    low, high = _from_logit(_logit(value) + np.array([-width, width]))
+    return float(low), float(high)
+
+
+def _logit(chance: float | Vector) -> Vector:
+    inside = np.clip(chance, TINY, 1 - TINY)
+    return np.asarray(np.log(inside / (1 - inside)))
+
+
+def _from_logit(value: Vector) -> Vector:
+    return np.asarray(0.5 + 0.5 * np.tanh(value / 2))
