@@ -79,8 +79,6 @@ def get_data(
 
     folders = Folders.of(data_root=data_root, manifests=manifests)
     family, parts = parts_of(name, folders.manifests)
-    if folders.data is None and not family.shipped:
-        raise UsageError("`data get` needs to know where to put it.", "Say --data-root FOLDER, or set CROFTBENCH_DATA.")
     return obtain(family, parts, folders.roots, progress or Silent())
 
 

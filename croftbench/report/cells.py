@@ -12,7 +12,7 @@ from typing import Any, Literal
 from croftbench.report import columns, populations
 from croftbench.report.columns import Column
 from croftbench.report.published import PublishedRow
-from croftbench.report.rows import NONE, marked
+from croftbench.report.rows import marked
 from croftbench.report.tables import Board
 from croftbench.stats import ties
 from croftbench.suites.language import Suite
@@ -252,7 +252,7 @@ def caption(board: Board) -> list[str]:
         f"{PARETO} no other row is at least as good in both mean accuracy under covariate shift and mean AUROC of the "
         f"semantic shifts, and better in one. Rows that lack seeds or folds (Runs) come last and are not ranked.",
     ]
-    if (board.table["caveat"] != NONE).any():
+    if (board.table["caveat"] != populations.NONE).any():
         copies = "; ".join(populations.shortfalls(row.runs for row in board.rows))
         small_print.append(
             f"Not ranked: rows of an incomplete copy of the data ({populations.INCOMPLETE}), or of other images than "

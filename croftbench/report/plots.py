@@ -121,7 +121,7 @@ def _pareto(board: Board, rows: Sequence[BoardRow]) -> Picture:
             [[value - row.values[f"{metric}_low"]], [row.values[f"{metric}_high"] - value]]
             for metric, value in ((DETECTION, x), (MEAN, y))
         ]
-        lacks = row.of.caveat or f"{row.values['runs']}/{row.values['runs_expected']} runs"
+        lacks = f"{row.values['runs']}/{row.values['runs_expected']} runs"
         note = "" if row.values["ranked"] else f" ({lacks}, not ranked)"
         axes.errorbar(
             x, y, xerr=errors[0], yerr=errors[1], fmt=MARKERS[i % len(MARKERS)], color=hue(i), ms=8, lw=1, capsize=2,

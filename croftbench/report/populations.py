@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from croftbench.runs.results import RunResult
 
+NONE = "none"
 INCOMPLETE = "incomplete data"
 OTHER = "other images"
 
@@ -38,15 +39,15 @@ def copies(runs: Iterable[RunResult]) -> dict[str, set[Copy]]:
 
 
 def caveats(rows: Sequence[Sequence[RunResult]]) -> list[str]:
-    """For each row's runs: INCOMPLETE, OTHER (than most rows were measured on), or "".
+    """For each row's runs: INCOMPLETE, OTHER (than most rows were measured on), or NONE.
 
-    Rows with either must not be ranked among the others.
+    Rows with either of the first two must not be ranked among the others.
     """
     met = [copies(runs) for runs in rows]
     whole = [not any(copy.state == "incomplete" for of in each.values() for copy in of) for each in met]
     usual = _usual([each for each, complete in zip(met, whole, strict=True) if complete])
     return [
-        (OTHER if _differs(each, usual) else "") if complete else INCOMPLETE
+        (OTHER if _differs(each, usual) else NONE) if complete else INCOMPLETE
         for each, complete in zip(met, whole, strict=True)
     ]
 

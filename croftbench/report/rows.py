@@ -28,9 +28,6 @@ CONFIGURATION = (
 
 OWN = "suite"
 """What tables call the recipe of a row that used the suite's own."""
-
-NONE = "none"
-"""What tables call the caveat of a row that has none."""
 SeedFold = tuple[int, str]
 """What tells the runs of one configuration apart."""
 
@@ -115,13 +112,13 @@ class Row:
     Attributes:
         runs: by seed and fold.
         method, encoder: as shown: the name, and whatever tells it from the other rows.
-        caveat: why its numbers may not be ranked among the others', see `populations.caveats`; or "".
+        caveat: why its numbers may not be ranked among the others', see `populations.caveats`.
     """
 
     runs: tuple[RunResult, ...]
     method: str
     encoder: str
-    caveat: str = ""
+    caveat: str = populations.NONE
 
     @property
     def spec(self) -> RunSpec:
@@ -262,7 +259,7 @@ def marked(name: str, row: Mapping[Any, Any]) -> str:
     other or too few images, and the recipe that it used where that is not the suite's.
     """
     marks = [mark for mark in ("imported", "transductive") if row[mark]]
-    if row["caveat"] != NONE:
+    if row["caveat"] != populations.NONE:
         marks.append(row["caveat"])
     if row["recipe"] != OWN and "recipe=" not in name:
         marks.append(f"recipe: {row['recipe']}")

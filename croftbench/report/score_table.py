@@ -14,7 +14,8 @@ from croftbench.errors import UsageError
 from croftbench.files import canonical, digest
 from croftbench.report import columns
 from croftbench.report.columns import DETECTION, TIES, Column
-from croftbench.report.rows import NONE, Row, configuration
+from croftbench.report.populations import NONE
+from croftbench.report.rows import Row, configuration
 from croftbench.report.tables import ENDS, STATISTICS, Board
 from croftbench.runs.posthoc import Posthoc
 from croftbench.runs.results import RunResult, Score
@@ -107,7 +108,7 @@ def _lines(
         "imported": row.imported,
         "transductive": row.transductive,
         "recipe": row.recipe(suite),
-        "caveat": row.caveat or NONE,
+        "caveat": row.caveat,
         "runs_expected": len(expected),
         "params": canonical(row.spec.params),
         "params_digest": digest(row.spec.params)[:12],
@@ -119,7 +120,7 @@ def _lines(
             | {
                 "scorer": scorer,
                 "source": sources[scorer],
-                "ranked": pairs >= expected and not row.caveat,
+                "ranked": pairs >= expected and row.caveat == NONE,
                 "runs": len(pairs),
                 "seeds": len({seed for seed, _ in pairs}),
                 "not_applicable": "; ".join(reasons.get(scorer, ())),

@@ -15,8 +15,9 @@ from croftbench.errors import DataError
 from croftbench.files import canonical, digest
 from croftbench.report import columns
 from croftbench.report.columns import DETECTION, ID, MEAN, Column, Kind
+from croftbench.report.populations import NONE
 from croftbench.report.published import PublishedRow
-from croftbench.report.rows import NONE, Row, SuiteRuns, check_comparable, grouped, read
+from croftbench.report.rows import Row, SuiteRuns, check_comparable, grouped, read
 from croftbench.runs.results import RunResult
 from croftbench.suites.language import Suite
 
@@ -169,11 +170,11 @@ def _about(row: Row, suite: Suite, seeds: tuple[int, ...]) -> dict[str, Any]:
         "shots": row.spec.shots,
         "params": params,
         "params_digest": digest(row.spec.params)[:12],
-        "ranked": pairs >= set(product(seeds, folds)) and not row.caveat,
+        "ranked": pairs >= set(product(seeds, folds)) and row.caveat == NONE,
         "imported": row.imported,
         "transductive": row.transductive,
         "recipe": row.recipe(suite),
-        "caveat": row.caveat or NONE,
+        "caveat": row.caveat,
         "runs": len(pairs),
         "runs_expected": len(seeds) * len(folds),
         "seeds": len({seed for seed, _ in pairs}),

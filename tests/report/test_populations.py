@@ -49,17 +49,17 @@ def test_an_incomplete_copy_is_never_ranked(suite, ran):
 
 def test_the_row_on_other_images_than_most_is_marked(ran):
     rows = grouped([*ran("a", 100), *ran("b", 100), *ran("c", 100, digest="other")])
-    assert caveat(rows) == {"a": "", "b": "", "c": populations.OTHER}
+    assert caveat(rows) == {"a": populations.NONE, "b": populations.NONE, "c": populations.OTHER}
 
 
 def test_the_same_images_in_another_layout_are_the_same(ran):
     rows = grouped([*ran("a", 100), *ran("b", 100, layout="webdataset", digest="of shards")])
-    assert caveat(rows) == {"a": "", "b": ""}
+    assert caveat(rows) == {"a": populations.NONE, "b": populations.NONE}
 
 
 def test_runs_without_a_record_of_their_images_have_no_caveat(ran):
     runs = [replace(run, env={}) for run in ran("a", 100)]
-    assert caveat(grouped([*runs, *ran("b", 100)])) == {"a": "", "b": ""}
+    assert caveat(grouped([*runs, *ran("b", 100)])) == {"a": populations.NONE, "b": populations.NONE}
 
 
 def test_runs_from_before_and_after_a_change_are_two_rows(ran):
@@ -67,7 +67,7 @@ def test_runs_from_before_and_after_a_change_are_two_rows(ran):
     after = ran("a", 100, data="new", created="2026-02-01T00:00")
     rows = grouped([*before, *after])
     assert [len(row.runs) for row in rows] == [len(after), len(before)]
-    assert [row.caveat for row in rows] == ["", populations.INCOMPLETE]
+    assert [row.caveat for row in rows] == [populations.NONE, populations.INCOMPLETE]
     assert rows[0].method != rows[1].method, "the names tell them apart"
 
 

@@ -10,7 +10,7 @@ from croftbench.data.get.fetch import Fetched, fetch, staging
 from croftbench.data.get.where import expected_paths
 from croftbench.data.roots import Roots
 from croftbench.data.verify import Verified, verify
-from croftbench.errors import DataError
+from croftbench.errors import DataError, UsageError
 from croftbench.progress import Progress
 from croftbench.suites.families import Family, Part
 
@@ -48,13 +48,15 @@ def obtain(family: Family, parts: Sequence[Part], roots: Roots, progress: Progre
     """Make sure that these parts of a family are here; what is whole already is not fetched again.
 
     Raises:
+        UsageError: no data folder is known.
         ByHandError: its owners want a person to fetch it.
         DataError: the download fails, as `fetch` says; or what came is in no layout that is known.
     """
     if family.shipped:
         return Obtained(family, "in the package")
     root = roots.data
-    assert root is not None, "whoever calls says where to put it"
+    if root is None:
+        raise UsageError("`data get` needs to know where to put it.", "Say --data-root FOLDER, or set CROFTBENCH_DATA.")
     if all((located := roots.locate(family.split_id(part.name))) and located.verdict.usable for part in parts):
         place = roots.occurrences(family.name)[0]
         return Obtained(family, f"{place.layout.name} in {root / place.at}")
