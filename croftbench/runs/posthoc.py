@@ -21,8 +21,6 @@ from croftbench.runs.results import Score
 from croftbench.runs.spec import RunSpec
 from croftbench.scorers import SCORERS, Asked
 
-SCHEMA = 1
-
 
 @dataclass(frozen=True)
 class Scored:
@@ -66,7 +64,7 @@ class Posthoc:
     spec: RunSpec
     environments: tuple[Mapping[str, Any], ...] = ()
     scorers: tuple[Scored, ...] = ()
-    schema: int = SCHEMA
+    schema: int = results.SCHEMA
 
     def missing(self, asked: Iterable[Asked], among: Sequence[str]) -> list[Asked]:
         """What is asked for and neither there, in this version and from these files, nor `among` the run's own."""
@@ -104,8 +102,7 @@ def read(folder: Path, spec: RunSpec) -> Posthoc:
         return Posthoc(spec)
     try:
         data = from_json(path.read_bytes())
-        if data["schema"] != SCHEMA:
-            raise DataError(f"{path} has schema {data['schema']}, this version reads {SCHEMA}.", "Update croftbench.")
+        results.check_schema(path, data["schema"])
         of = RunSpec(**data["spec"])
         scorers = tuple(Scored(**one | {"scores": results.scores_of(one["scores"])}) for one in data["scorers"])
         worlds = tuple(data["environments"])

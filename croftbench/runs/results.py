@@ -17,7 +17,8 @@ from croftbench.errors import DataError
 from croftbench.files import write_atomically
 from croftbench.runs.spec import RunSpec
 
-SCHEMA = 1
+SCHEMA = 2
+"""1 was written before 0.3.0, whose operating points, intervals and scores of probabilities are others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,8 +122,7 @@ def read(path: Path) -> RunResult:
     """
     try:
         data = from_json(path.read_bytes())  # in half of json's time, and equal texts are one object
-        if data["schema"] != SCHEMA:
-            raise DataError(f"{path} has schema {data['schema']}, this version reads {SCHEMA}.", "Update croftbench.")
+        check_schema(path, data["schema"])
         spec = RunSpec(**data["spec"])
         scores = scores_of(data["scores"])
         rest = {name: data[name] for name in ("env", "timings", "created", "schema")}
@@ -134,6 +134,20 @@ def read(path: Path) -> RunResult:
     if spec.run_id != path.stem:
         raise DataError(f"{path} was changed: its content is run {spec.run_id}.", "Delete it and run again.")
     return result
+
+
+def check_schema(path: Path, schema: int) -> None:
+    """Refuse a record of another version: its numbers may mean something else.
+
+    Raises:
+        DataError: with what to do about it.
+    """
+    if schema != SCHEMA:
+        older = "It is of an earlier version, with other definitions: move it away and run again."
+        raise DataError(
+            f"{path} has schema {schema}, this version reads {SCHEMA}.",
+            older if schema < SCHEMA else "Update croftbench.",
+        )
 
 
 def scores_of(rows: object) -> tuple[Score, ...]:

@@ -94,7 +94,7 @@ def test_read_all_chooses_a_suite_and_keeps_the_order_of_paths(tmp_path):
         (lambda text: text.replace('"lambda2": 0.03', '"lambda2": 0.3'), "was changed"),
         (lambda text: text.replace('"scores"', '"stores"'), "not a readable run"),
         (lambda text: text.replace('"n_ood"', '"n_out"'), "not a readable run"),
-        (lambda text: text.replace('"schema": 1', '"schema": 99'), "has schema 99"),
+        (lambda text: text.replace('"schema": 2', '"schema": 99'), "has schema 99"),
     ],
 )
 def test_damaged_files_say_so(tmp_path, damage, message):
@@ -104,6 +104,14 @@ def test_damaged_files_say_so(tmp_path, damage, message):
         results.read(path)
     assert str(path) in caught.value.message
     assert caught.value.hint
+
+
+def test_a_run_of_an_earlier_version_is_not_mixed_with_today_s(tmp_path):
+    path = results.write(tmp_path, RESULT)
+    path.write_text(path.read_text(encoding="utf-8").replace('"schema": 2', '"schema": 1'), encoding="utf-8")
+    with pytest.raises(DataError, match="schema 1, this version reads 2") as caught:
+        results.read(path)
+    assert "run again" in caught.value.hint
 
 
 def test_nan_is_refused_and_leaves_nothing(tmp_path):
