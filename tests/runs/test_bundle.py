@@ -136,7 +136,7 @@ def refused(file: Path, folder: Path, message: str) -> None:
         (lambda run: run["spec"].update(seed=2), "was changed"),
         (lambda run: run["spec"].update(extra=2), "not a readable run"),
         (lambda run: run.update(env=[]), "runs/"),
-        (lambda run: run.update(schema=2), "has schema 2"),
+        (lambda run: run.update(schema=1), "has schema 1"),
         (lambda run: run.update(timings={"fit": float("inf")}), "runs/"),
     ],
 )
