@@ -16,6 +16,7 @@ from croftbench.cli.options import (
     Manifests,
     OneSuite,
     Preprocess,
+    Recipe,
     Results,
     Seeds,
     Settings,
@@ -40,6 +41,7 @@ def diagnose(
     encoder: Encoder = EMBEDDED,
     preprocess: Preprocess = "",
     seeds: Seeds = "",
+    recipe: Recipe = None,
     settings: Settings = None,
     device: Device = "auto",
     results: Results = None,
@@ -51,7 +53,7 @@ def diagnose(
     with Bars() as bars:
         done = studying.diagnose(
             method, sweep or (), suite, encoder=encoder, preprocess=preprocess, seeds=seeds_of(seeds),
-            settings=settings or (), device=device, results=results, cache=cache, data_root=data_root,
+            recipe=recipe, settings=settings or (), device=device, results=results, cache=cache, data_root=data_root,
             manifests=manifests, progress=bars,
         )  # fmt: skip
     out.print(done.markdown, markup=False)
