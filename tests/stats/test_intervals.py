@@ -86,7 +86,7 @@ def rejected(m: int, n: int, auroc: float, ties: str, correlation: float, experi
 
 
 def held(m: int, n: int, auroc: float, ties: str, shift: float, experiments: int, seed: int = 0) -> float:
-    """Share of intervals of a paired difference in FPR95 that hold the true one; b's OOD scores are raised by `shift`."""
+    """Share of paired intervals of FPR95 that hold the true difference; b's OOD scores are raised by `shift`."""
     draw, mean = np.random.default_rng(seed), place(auroc, 1)
     fpr_a, fpr_b = (truth(mean + lift, 1, GRID[ties], m, n)[2] for lift in (0, shift))
     looks = (alike(draw, m, n, auroc, ties, 0.7, shift) for _ in range(experiments))
