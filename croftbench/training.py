@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Generic, Literal, Protocol, TypeVar
 import torch
 from torch import Tensor
 
-from croftbench.errors import TrainingError
+from croftbench.errors import DataError, TrainingError
 from croftbench.method import Examples, Outputs, Task, later
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "Renaming",
     "batches",
     "descend",
+    "images_per_class",
     "mean_loss",
     "optimiser",
     "train",
@@ -164,6 +165,22 @@ def optimiser(parameters: Iterable[Tensor], recipe: Recipe) -> Optimiser:
     kind = torch.optim.Adam if recipe.optimiser == "adam" else torch.optim.AdamW
     betas = (recipe.momentum, recipe.beta2)
     return kind(weights, lr=lr, betas=betas, eps=recipe.eps, weight_decay=decay)
+
+
+def images_per_class(task: Task, method: str) -> Tensor:
+    """(C,) training images of each class, for a method that needs one of every class.
+
+    Raises:
+        DataError: a class has none.
+    """
+    counts = torch.bincount(task.train.labels, minlength=len(task.classnames))
+    missing = [name for name, count in zip(task.classnames, counts.tolist(), strict=True) if not count]
+    if missing:
+        raise DataError(
+            f"{method} has no training image of {len(missing)} of {len(counts)} classes, '{missing[0]}' first.",
+            "Give every class at least one, or choose another method.",
+        )
+    return counts
 
 
 def mean_loss(losses: list[Tensor], epoch: int, task: Task, epochs: int) -> float:
