@@ -21,6 +21,7 @@ BUILT_IN = {
     "task-res": "croftbench.methods.task_res:TaskRes",
     "gl-mcm": "croftbench.methods.gl_mcm:GLMCM",
     "locoop": "croftbench.methods.locoop:LoCoOp",
+    "sct": "croftbench.methods.locoop:SCT",
     "kgcoop": "croftbench.methods.kgcoop:KgCoOp",
     "prograd": "croftbench.methods.prograd:ProGrad",
     "gda": "croftbench.methods.gda:GDA",
