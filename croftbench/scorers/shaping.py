@@ -86,7 +86,7 @@ def ash_s(context: Context, p: float = 90.0) -> Scorer:
 def scale(context: Context, p: float = 85.0) -> Scorer:
     """Energy after scaling by exp(sum of magnitudes / that of the largest); nothing is pruned.
 
-    Scaling for Training Time and Post-hoc Out-of-distribution Detection Enhancement, ICLR 2024, arXiv 2310.00258.
+    Scaling for Training Time and Post-hoc Out-of-distribution Detection Enhancement, ICLR 2024, arXiv 2310.00227.
 
         z' = z exp(|z|_1 / |pruned z|_1),  pruned as in `ash_p`
 
