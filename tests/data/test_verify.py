@@ -88,7 +88,7 @@ def test_strays_are_said_and_not_counted(checked, pacs):
     [
         (lambda path: os.truncate(path, path.stat().st_size // 2), "truncated"),
         (lambda path: path.write_bytes(b""), "empty"),
-        (lambda path: path.write_text("<html>404</html>"), "cannot identify"),
+        (lambda path: path.write_text("<html>404</html>"), "not an image but a web page"),
     ],
     ids=["truncated", "empty", "a web page"],
 )
