@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["REPLACE", "Unread", "explain"]
+__all__ = ["REPLACE", "UnreadError", "explain"]
 
 REPLACE = "Replace the file or leave it out."
 
@@ -20,12 +20,17 @@ NO_IMAGE = (
 )  # fmt: skip
 """How files that are no image begin, in small letters."""
 
-STARTS = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"RIFF", b"BM", b"II*\0", b"MM\0*", b"P1", b"P2", b"P3", b"P4", b"P5", b"P6")  # fmt: skip
+STARTS = (
+    b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"RIFF", b"BM", b"II*\0", b"MM\0*",
+    b"P1", b"P2", b"P3", b"P4", b"P5", b"P6",
+)  # fmt: skip
+"""How files of the common formats begin."""
+
 HEAD = 512
 """Bytes that tell what a file is."""
 
 
-class Unread(Exception):
+class UnreadError(Exception):
     """A picture that is whole and that nobody can say the pixels of."""
 
 
@@ -33,7 +38,7 @@ def explain(data: bytes, error: Exception, unidentified: bool) -> tuple[str, str
     """The fault of bytes that Pillow does not read, and what to do; `unidentified` if it knew no reader for them."""
     if not data.strip(b"\0"):
         return "all of its bytes are zero", REPLACE
-    if isinstance(error, Unread):
+    if isinstance(error, UnreadError):
         return str(error), "Save it as PNG, in RGB or in grey of 8 or 16 bits."
     if isinstance(error, MemoryError):
         return "it takes more memory than there is", REPLACE

@@ -106,7 +106,10 @@ def _formats() -> tuple[str, ...]:
 def _of_file(image: Image.Image, data: bytes) -> Iterator[str]:
     if _several(image, data):
         yield FRAMES
-    if image.format != "TIFF" and _orientation(image) not in (None, 1):  # a TIFF's own orientation is part of the format
+    if image.format != "TIFF" and _orientation(image) not in (
+        None,
+        1,
+    ):  # a TIFF's own orientation is part of the format
         yield TURNED
     profile = image.info.get("icc_profile") or b""
     if profile and not any("sRGB".encode(text) in profile for text in ("ascii", "utf-16-be")):
@@ -141,7 +144,7 @@ def _rgb(image: Image.Image, bits: int, step: int, remarks: list[str]) -> Image.
     if image.mode[0] in "IF":
         return _grey(image, bits, beneath, remarks)
     if image.mode == "LAB":
-        raise damage.Unread("its colours are CIELAB, which is not read")
+        raise damage.UnreadError("its colours are CIELAB, which is not read")
     if not image.has_transparency_data:
         return image.convert("RGB")
     if isinstance(beneath, int) and image.mode in ("1", "L"):  # the file's own number, which Pillow does not scale
@@ -176,7 +179,7 @@ def _grey(image: Image.Image, bits: int, beneath: object, remarks: list[str]) ->
     if bits == 32 and tags.get(SIGN, (1,))[0] == 1:
         values = np.where(values < 0, values + 2**32, values)  # Pillow has no unsigned numbers of 32 bits
     if not np.isfinite(values).all():
-        raise damage.Unread("some of its values are no finite numbers")
+        raise damage.UnreadError("some of its values are no finite numbers")
     if whole and bits < 32:
         white = 2**bits - 1
         remarks.append(DEPTH)
@@ -184,7 +187,7 @@ def _grey(image: Image.Image, bits: int, beneath: object, remarks: list[str]) ->
         choices = (255, 2**16 - 1, 2**31 - 1, 2**32 - 1) if whole else (1, 255, 2**16 - 1)
         highest = float(values.max())
         if highest > choices[-1]:
-            raise damage.Unread(f"its values reach {highest:.4g}, and nothing says which is white")
+            raise damage.UnreadError(f"its values reach {highest:.4g}, and nothing says which is white")
         white = next(one for one in choices if highest <= one)
         remarks.append(RANGE)
     shown = np.clip(values, 0, white) * (255 / white)

@@ -62,8 +62,8 @@ def plan(
         Job(
             RunSpec(
                 suite.name, suite.digest, fold.name, info.name, info.version, info.source, params,
-                identity.id, identity.weights_digest, _transform(identity, drawn[fold.name]), shots or suite.protocol.shots,
-                seed, views or suite.protocol.views, data=drawn[fold.name], recipe=used,
+                identity.id, identity.weights_digest, _transform(identity, drawn[fold.name]),
+                shots or suite.protocol.shots, seed, views or suite.protocol.views, data=drawn[fold.name], recipe=used,
             ),
             info,
         )

@@ -98,7 +98,9 @@ def test_a_tiff_whose_zero_is_white():
     assert np.array_equal(red(decode(bytes(data), "x")), 255 - RAMP)
 
 
-@pytest.mark.parametrize(("bits", "row", "values"), [(1, b"\x40", [0, 255]), (2, b"\x60", [85, 170]), (4, b"\x3f", [51, 255])])
+@pytest.mark.parametrize(
+    ("bits", "row", "values"), [(1, b"\x40", [0, 255]), (2, b"\x60", [85, 170]), (4, b"\x3f", [51, 255])]
+)
 def test_few_bits_fill_the_range(bits, row, values):
     assert red(decode(raw_png(2, bits, row), "x")).tolist() == [values]
 
@@ -187,7 +189,9 @@ def test_orientation_is_left_alone_and_remarked(kind):
 
 def test_damaged_metadata_do_not_matter():
     with decoding.quiet():
-        assert decode(encoded(Image.new("RGB", (9, 4)), "JPEG", exif=b"Exif\0\0MM\0*\xff\xff\xff\xff"), "x").remarks == ()
+        assert (
+            decode(encoded(Image.new("RGB", (9, 4)), "JPEG", exif=b"Exif\0\0MM\0*\xff\xff\xff\xff"), "x").remarks == ()
+        )
 
 
 def test_profiles_are_ignored_and_remarked_where_they_are_not_srgb():
