@@ -28,13 +28,13 @@ FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP
 """Formats that are read. Others need another program (PostScript would start one), or hold no photographs."""
 
 FRAMES, TURNED, PROFILE, DEPTH, RANGE, ALPHA, INK = (
-    "have several frames or pages: the first is read",
-    "are marked as turned (EXIF orientation): read as they are stored, as ImageFolder, open_clip and OpenOOD do",
-    "have a colour profile that is not sRGB: ignored, as common loaders do",
-    "have more than 8 bits of grey: scaled by their depth, where common loaders cut at 255, nearly white",
-    "have numbers of 32 bits: the least of 1 (floating point), 255, 65,535 and the type's own that holds them is white",
-    "have transparent parts: laid on white, where common loaders show the colour that lies beneath",
-    "are in CMYK: converted without colour management",
+    "with several frames or pages: the first is read",
+    "marked as turned (EXIF orientation): read as stored, as ImageFolder, open_clip and OpenOOD do",
+    "with a colour profile that is not sRGB: ignored, as common loaders do",
+    "of more than 8 bits of grey: scaled by their depth, where common loaders cut at 255, nearly white",
+    "of 32-bit numbers: the least of 1 (floating point), 255, 65,535 and the type's own that holds them is white",
+    "with transparent parts: laid on white, where common loaders show the colour that lies beneath",
+    "in CMYK: converted without colour management",
 )
 
 ORIENTATION, BITS, SIGN, PHOTOMETRIC = 0x0112, 258, 339, 262

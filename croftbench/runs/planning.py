@@ -63,7 +63,8 @@ def plan(
             RunSpec(
                 suite.name, suite.digest, fold.name, info.name, info.version, info.source, params,
                 identity.id, identity.weights_digest, _transform(identity, drawn[fold.name]),
-                shots or suite.protocol.shots, seed, views or suite.protocol.views, data=drawn[fold.name], recipe=used,
+                shots or suite.protocol.shots, seed, views or suite.protocol.views,
+                data=drawn[fold.name], model=identity.model, recipe=used,
             ),
             info,
         )
