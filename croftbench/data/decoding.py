@@ -210,5 +210,6 @@ def _bits(image: Image.Image) -> int:
 
 def _grey_step(image: Image.Image) -> int:
     """What a grey value of 1, 2 or 4 bits is multiplied by to fill 8."""
-    stored = image.tile[0][3] if image.format == "PNG" and image.tile else ""
+    tiles = getattr(image, "tile", None)
+    stored = tiles[0][3] if image.format == "PNG" and tiles else ""
     return 255 if image.mode == "1" else {"L;2": 85, "L;4": 17}.get(str(stored), 1)
