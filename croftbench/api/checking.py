@@ -8,6 +8,7 @@ from pathlib import Path
 
 from croftbench import draw, plugins, scorers
 from croftbench.draw import shares
+from croftbench.draw.namesakes import published, told
 from croftbench.errors import CroftbenchError, ManifestError, UsageError
 from croftbench.locations import Folder, Folders
 from croftbench.plugins.recipes import every
@@ -73,9 +74,19 @@ def _suite(name: str, folders: Folders) -> str:
     _check_shares(suite, path, folders)
     about = f"v{suite.version}: {len(suite.folds)} fold{'s' if len(suite.folds) > 1 else ''}"
     if suite_rules.shipped(suite, folders.manifests):
-        drawn = [fold for seed in suite.protocol.seeds for fold in draw.folds(suite, seed, roots=folders.roots)]
-        about += f", {len(drawn)} drawn over all seeds"
-    return f"{about}, digest {suite.digest[:12]}"
+        about += f", {len(suite.folds) * len(suite.protocol.seeds)} drawn over all seeds"
+    return "; ".join([f"{about}, digest {suite.digest[:12]}", *namesakes(suite, folders)])
+
+
+def namesakes(suite: Suite, folders: Folders) -> list[str]:
+    """A line for each semantic split that some seed of the suite gives images under a known class's name.
+
+    Suites on images that ship are drawn; of others the published numbers are taken.
+    """
+    seeds = suite.protocol.seeds
+    if suite_rules.shipped(suite, folders.manifests):
+        return told([fold.namesakes for seed in seeds for fold in draw.folds(suite, seed, roots=folders.roots)])
+    return told([published(suite, fold, seed, folders.manifests) for seed in seeds for fold in suite.folds])
 
 
 def _check_shares(suite: Suite, path: Path, folders: Folders) -> None:

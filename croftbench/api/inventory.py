@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -90,6 +91,11 @@ def describe(name: str, *, manifests: Folder = None) -> SuiteDescription | Famil
     Raises:
         UsageError: there is none of that name; the closest one is suggested.
     """
-    from croftbench.data.description import look_up
+    from croftbench.api.checking import namesakes
+    from croftbench.data.description import SuiteDescription, look_up
 
-    return look_up(name, Folders.of(manifests=manifests).manifests)
+    folders = Folders.of(manifests=manifests)
+    described = look_up(name, folders.manifests)
+    if isinstance(described, SuiteDescription):
+        return replace(described, namesakes=tuple(namesakes(described.suite, folders)))
+    return described

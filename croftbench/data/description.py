@@ -17,10 +17,11 @@ from croftbench.suites.toml import names
 
 @dataclass(frozen=True)
 class SuiteDescription:
-    """A suite and the families that it uses, by name."""
+    """A suite, the families that it uses, by name, and what is said of its namesakes (see `draw.namesakes`)."""
 
     suite: Suite
     families: Mapping[str, Family]
+    namesakes: tuple[str, ...] = ()
 
     def roles(self) -> Iterable[tuple[str, str, tuple[str, ...], str]]:
         """(fold, role, split ids, what it is where it is no whole split) of every fold; the last of all folds."""
@@ -45,6 +46,7 @@ class SuiteDescription:
         """As JSON data."""
         return asdict(self.suite) | {
             "digest": self.suite.digest,
+            "namesakes": list(self.namesakes),
             "roles": [
                 {"fold": fold, "role": role, "splits": splits, "images": sum(self.images(s) for s in splits)}
                 for fold, role, splits, _ in self.roles()

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import io
 import os
-import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
-
+from croftbench.data.decoding import PictureError, decode, quiet
 from croftbench.data.roots import Roots
 from croftbench.data.scan.listing import Listing, Note, Verdict, judge
 from croftbench.errors import DataError
@@ -47,6 +45,7 @@ class Checked:
         recorded: None where the manifest has none.
         decoded: how many images were opened.
         unreadable: path and reason of those that could not be.
+        remarks: what other loaders may do differently with some of them -> how many (see `decoding`).
     """
 
     layout: str
@@ -59,6 +58,7 @@ class Checked:
     recorded: bool | None
     decoded: int = 0
     unreadable: tuple[tuple[str, str], ...] = ()
+    remarks: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def sound(self) -> bool:
@@ -105,6 +105,7 @@ class Report:
                     "notes": [{"what": n.what, "count": n.count, "examples": list(n.examples)} for n in place.notes],
                     "decoded": place.decoded,
                     "unreadable": [{"path": path, "why": why} for path, why in place.unreadable],
+                    "remarks": dict(place.remarks),
                 }
                 for place in self.places
             ],
@@ -179,8 +180,9 @@ def _report(roots: Roots, family: Family, part: Part, progress: Progress, deep: 
     ]
     if deep and best is not None:
         read = roots.reader(family.name)
-        bad = tuple(_unreadable(read, best.paths, split, progress))
-        places[0] = replace(places[0], decoded=len(best.paths), unreadable=bad)
+        bad, remarks = _decoded(read, best.paths, split, progress)
+        remarks = {} if family.shipped else remarks
+        places[0] = replace(places[0], decoded=len(best.paths), unreadable=bad, remarks=remarks)
     failed = tuple(
         f"{one.layout.name} in {one.at or '.'}: {one.absent[part.name]}" for one in scanned if part.name in one.near
     )
@@ -198,35 +200,33 @@ def _checked(family: Family, part: Part, layout: str, at: str, listing: Listing)
     return Checked(layout, at, len(listing), verdict, classes, listing.notes, listing.digest, recorded)
 
 
-def _unreadable(
+def _decoded(
     read: Callable[[str], bytes], paths: Sequence[str], name: str, progress: Progress
-) -> Iterator[tuple[str, str]]:
-    """Path and reason of every image that cannot be decoded, in order; decoding releases Python's lock."""
+) -> tuple[tuple[tuple[str, str], ...], Mapping[str, int]]:
+    """Path and reason of every image that cannot be decoded, in order, and remarks on the others with their number."""
 
-    def faults(start: int) -> list[tuple[str, str]]:
-        return [(path, _fault(read, path)) for path in paths[start : start + BATCH]]
+    def found(start: int) -> list[tuple[str, str, tuple[str, ...]]]:
+        return [(path, *_opened(read, path)) for path in paths[start : start + BATCH]]
 
+    unreadable: list[tuple[str, str]] = []
+    counted: Counter[str] = Counter()
     progress.stage(f"decoding {name}", len(paths))
-    with ThreadPoolExecutor(min(32, os.cpu_count() or 1)) as threads:
+    with quiet(), ThreadPoolExecutor(min(32, os.cpu_count() or 1)) as threads:
         try:
-            for batch in threads.map(faults, range(0, len(paths), BATCH)):
-                yield from ((path, why) for path, why in batch if why)
+            for batch in threads.map(found, range(0, len(paths), BATCH)):
+                unreadable += [(path, why) for path, why, _ in batch if why]
+                counted.update(remark for _, _, remarks in batch for remark in remarks)
                 progress.advance(len(batch))
         finally:
             threads.shutdown(wait=False, cancel_futures=True)  # Ctrl-C need not wait for a million images
+    return tuple(unreadable), dict(counted)
 
 
-def _fault(read: Callable[[str], bytes], path: str) -> str:
-    """Why an image cannot be used; "" if it can."""
+def _opened(read: Callable[[str], bytes], path: str) -> tuple[str, tuple[str, ...]]:
+    """Why an image cannot be used, "" if it can, and remarks on it."""
     try:
-        data = read(path)
-        if not data:
-            return "the file is empty"
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # odd metadata is no fault
-            Image.open(io.BytesIO(data)).load()
+        return "", decode(read(path), path).remarks
+    except PictureError as error:
+        return error.why, ()
     except DataError as error:
-        return error.message
-    except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
-        return str(error).splitlines()[0].replace(" <_io.BytesIO object at", "").split(" 0x")[0] or type(error).__name__
-    return ""
+        return error.message, ()

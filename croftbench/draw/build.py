@@ -15,7 +15,7 @@ import numpy as np
 
 from croftbench.data.pool import Pool
 from croftbench.data.roots import Roots
-from croftbench.draw import shots
+from croftbench.draw import namesakes, shots
 from croftbench.draw.classes import Classes
 from croftbench.draw.gather import Gatherer, Images, Ints, own_pool
 from croftbench.draw.roles import TEST, TRAIN, VAL, Labels
@@ -111,6 +111,7 @@ class _Builder:
             tuple(self._named(spec) for spec in self.suite.semantic if spec.named),
             self._bank() if self.train and self.suite.protocol.bank else None,
             self._sources(),
+            namesakes.among(self.suite, self.classes, self._chosen),
         )
 
     def _sources(self) -> dict[str, dict[str, str | int]]:

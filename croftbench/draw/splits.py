@@ -82,6 +82,7 @@ class Fold:
         named: images of `semantic` with their own classes.
         bank: training images for scores that look at neighbours, where they are not `train`.
         sources: split id -> what it is on this disk (layout, digest, images, state, bytes), for a run's record.
+        namesakes: how many images of `semantic` have a known class's name (see `namesakes.Counts`).
     """
 
     name: str
@@ -97,6 +98,7 @@ class Fold:
     named: tuple[NamedSplit, ...] = ()
     bank: Split | None = None
     sources: Mapping[str, Mapping[str, str | int]] = field(default_factory=dict)
+    namesakes: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
     @property
     def score_bank(self) -> Split:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,13 +13,13 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from croftbench.encoders import checkpoint, hub, on_disk, patches, weights
 from croftbench.encoders.checkpoint import first_line, misfit
 from croftbench.encoders.identity import (
-    EMBEDDED,
     FOLDER,
     HUB,
     Identity,
@@ -134,14 +135,14 @@ def load(
         size=stat.st_size,
         mtime_ns=stat.st_mtime_ns,
         weights_digest=digest,
-        config_digest=config_digest(source.config, source.folder if encoder_id == EMBEDDED else None),
+        config_digest=config_digest(source.config, source.folder),
         image_size=(size, size) if isinstance(size, int) else (int(size[0]), int(size[1])),
         mean=tuple(pixels["mean"]),
         std=tuple(pixels["std"]),
         interpolation=pixels["interpolation"],
         resize_mode=pixels["resize_mode"],
         dim=int(source.config["embed_dim"]),
-        logit_scale=model.logit_scale.detach().float().exp().item(),
+        logit_scale=_exp(model.logit_scale.detach().float().item()),
         open_clip=open_clip_version(),
         preprocess=preprocess,
         settings=settings_digest(encoder_id, source.weights, preprocess),
@@ -151,6 +152,11 @@ def load(
     if cache is not None:
         write(identity, cache)
     return Encoder(identity, model, tokenizer, torch.device(device))
+
+
+def _exp(parameter: float) -> float:
+    """Of a parameter in float32, rounded to float32: the same on every device and machine, as identities must be."""
+    return float(np.float32(math.exp(parameter)))
 
 
 def _check_packages(source: Source) -> None:

@@ -116,7 +116,7 @@ class Features:
 
     @cached_property
     def _store(self) -> FeatureStore:
-        return FeatureStore(self.cache, self.identity, lambda: self.encoder, self.roots)
+        return FeatureStore(self.cache, self.identity, lambda: self.encoder, self.roots, self.progress.note)
 
     def _pool(self, pool: Pool) -> Tensor:
         if pool.digest not in self._pools:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from croftbench.errors import DataError
-from croftbench.files import file_digest, write_atomically
+from croftbench.files import digest, file_digest, write_atomically
 
 __all__ = [
     "EMBEDDED", "FOLDER", "HUB", "Identity",
@@ -35,6 +35,15 @@ HUB, FOLDER = "hf-hub:", "local-dir:"
 BESIDE = ("open_clip_config.json", "preprocessor_config.json")
 """Files beside weights on disk that say how images become pixels."""
 
+VOCABULARY = (
+    "bpe.txt.gz", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
+    "vocab.txt", "vocab.json", "merges.txt", "spiece.model", "tokenizer.model", "sentencepiece.bpe.model",
+)  # fmt: skip
+"""Files in a folder of open_clip's that say how texts become tokens."""
+
+SHIPPED = "2b0411710db1"
+"""`Identity.model` of the embedded encoder as it has always shipped: it stays out of run ids, which are older."""
+
 
 @dataclass(frozen=True)
 class Identity:
@@ -46,7 +55,7 @@ class Identity:
         size: its size in bytes.
         mtime_ns: its modification time; a change alone means that the file is hashed again.
         weights_digest: its sha256.
-        config_digest: sha256 of the architecture, and for the embedded encoder of its vocabulary too.
+        config_digest: sha256 of the architecture, and of the vocabulary where it lies in the weights' folder.
         image_size: (height, width) in pixels.
         mean: of each RGB channel, in [0, 1].
         std: likewise.
@@ -56,7 +65,7 @@ class Identity:
         logit_scale: exp of the learned parameter.
         open_clip: version of open_clip that built the model.
         preprocess: what `--preprocess` asked for, as the user typed it, or "".
-        settings: digest of the files that the preprocessing was looked for in.
+        settings: digest of the files that the preprocessing and the vocabulary were looked for in.
         origin: who states the preprocessing.
         doubts: what may be wrong about weights that the user named, one clause each.
     """
@@ -79,6 +88,14 @@ class Identity:
     settings: str = ""
     origin: str = ""
     doubts: tuple[str, ...] = ()
+
+    @property
+    def model(self) -> str:
+        """Digest of what changes outputs beside weights and pixels: architecture, vocabulary, logit scale; "" for what
+        ships. A record that says something else than the weights is another encoder, never the same run.
+        """
+        found = digest([self.config_digest, self.logit_scale])[:12]
+        return "" if found == SHIPPED else found
 
     @property
     def told(self) -> str:
@@ -143,17 +160,23 @@ def write(identity: Identity, cache: Path) -> None:
 
 
 def config_digest(config: Mapping[str, Any], folder: Path | None = None) -> str:
-    """sha256 of an architecture's description, or of the embedded folder's configuration and vocabulary files."""
-    if folder is None:
-        return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()
-    digests = [file_digest(folder / name) for name in ("open_clip_config.json", "bpe.txt.gz")]
-    return hashlib.sha256(" ".join(digests).encode()).hexdigest()
+    """sha256 of an architecture's description and of the vocabulary in its folder, if it has any."""
+    if folder == EMBEDDED_FOLDER:
+        digests = [file_digest(folder / name) for name in ("open_clip_config.json", "bpe.txt.gz")]
+        return hashlib.sha256(" ".join(digests).encode()).hexdigest()
+    described = hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()
+    paths = [] if folder is None else [folder / name for name in VOCABULARY]
+    words = [file_digest(path) if path.is_file() else "" for path in paths]
+    return digest([described, words]) if any(words) else described
 
 
 def settings_digest(encoder_id: str, weights: Path, preprocess: str) -> str:
-    """sha256 of the files that say how images become pixels, beside weights that the user named and as asked; or ""."""
-    named = "@" in encoder_id or encoder_id.startswith((HUB, FOLDER))
-    files = [weights.parent / name for name in BESIDE] if named else []
+    """sha256 of the files that say how images and texts are read, beside weights that the user named and as asked; or
+    "" where there are none.
+    """
+    in_folder = encoder_id.startswith((HUB, FOLDER))
+    beside = (*BESIDE, *VOCABULARY) if in_folder else BESIDE if "@" in encoder_id else ()
+    files = [weights.parent / name for name in beside]
     if preprocess:
         files.append(Path(preprocess).expanduser())
     digests = [file_digest(path) if path.is_file() else "" for path in files]

@@ -19,6 +19,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -29,7 +30,7 @@ import numpy.typing as npt
 import torch
 
 from croftbench import npy
-from croftbench.data import images
+from croftbench.data import decoding, images
 from croftbench.data.pool import Pool
 from croftbench.data.roots import Roots
 from croftbench.encoders import transforms
@@ -66,15 +67,18 @@ class FeatureStore:
         identity: of the encoder: enough to name every entry.
         encoder: loads the encoder itself; called on a miss only.
         roots: where images come from; only those that ship when None.
+        note: told once a pool of pictures that other loaders may read differently.
     """
 
     def __init__(
-        self, folder: Path, identity: Identity, encoder: Callable[[], Encoder], roots: Roots | None = None
-    ) -> None:
+        self, folder: Path, identity: Identity, encoder: Callable[[], Encoder], roots: Roots | None = None,
+        note: Callable[[str], None] = lambda message: None,
+    ) -> None:  # fmt: skip
         self.folder = folder / "features"
         self.identity = identity
         self.encoder = encoder
         self.roots = roots or Roots()
+        self.note, self._noted = note, set[tuple[str, str]]()
 
     def test(self, pool: Pool, advance: Advance = lambda n: None) -> Array:
         """(N, D) raw features of a pool under the test transform, memory-mapped."""
@@ -162,12 +166,21 @@ class FeatureStore:
         if todo:
             encoder, half = self.encoder(), os.getpid() % len(todo)
             todo = todo[half:] + todo[:half]  # two processes start at different places
-            for start, pixels in images.blocks(pool, todo, size, of, self.roots.reader(pool.table)):
+            remarks, read = Counter[str](), self.roots.reader(pool.table)
+            for start, pixels in images.blocks(pool, todo, size, of, read, lambda remark: remarks.update([remark])):
                 if not block[start].exists():
                     self._save(block[start], [_encode(encoder, pixels, kind)])
                 advance(pixels.shape[1])
+            self._say(pool, remarks)
         self._join(keys, [block[start] for start in starts], len(pool.paths))
         shutil.rmtree(partial, ignore_errors=True)
+
+    def _say(self, pool: Pool, remarks: Counter[str]) -> None:
+        """What was remarked of a pool's files, once; shipped pictures are as they were made."""
+        for remark, count in remarks.items():
+            if not pool.content and (pool.name, remark) not in self._noted:
+                self._noted.add((pool.name, remark))
+                self.note(decoding.remarked(pool.name, remark, count))
 
     def _join(self, keys: Sequence[str], blocks: Sequence[Path], images: int) -> None:
         """Write each entry from its blocks, unless another process has just done so."""
@@ -202,8 +215,9 @@ class FeatureStore:
         return entry
 
     def _state(self, pool: Pool) -> str:
-        """Digest of a pool's images as they are now."""
-        return replace(pool, content=self.roots.content(pool)).digest
+        """Digest of a pool's images as they are now, and of the rules that files become pixels by."""
+        state = replace(pool, content=self.roots.content(pool)).digest
+        return state if pool.content else f"{state} {decoding.RULES}"
 
     def _key(self, kind: str, *parts: object) -> str:
         dtype = "float16" if kind == PLACES else "float32"

@@ -258,6 +258,8 @@ def caption(board: Board) -> list[str]:
             f"Not ranked: rows of an incomplete copy of the data ({populations.INCOMPLETE}), or of other images than "
             f"most rows ({populations.OTHER}). {copies}. `croftbench data verify` says what is missing."
         )
+    if alike := populations.namesakes(run for row in board.rows for run in row.runs):
+        small_print.append(f"Namesakes, a fold and seed: {'; '.join(alike)}. Names do not tell them apart.")
     small_print += tied([(marked(str(row["method"]), row), row) for row in board.table.to_dict("records")])
     if board.reported:
         sources = "; ".join(_source(row, protocol.headline) for row in board.reported)

@@ -21,7 +21,7 @@ from croftbench.runs.results import RunResult
 from croftbench.runs.spec import RunSpec
 from croftbench.suites.language import Suite
 
-SAME = ("encoder", "weights_digest", "transform", "precision")
+SAME = ("encoder", "weights_digest", "model", "transform", "precision")
 """What two contenders must share, so that the difference is the method's."""
 
 

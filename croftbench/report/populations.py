@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from croftbench.draw.namesakes import told
 from croftbench.runs.results import RunResult
 
 NONE = "none"
@@ -63,6 +64,11 @@ def shortfalls(rows: Iterable[Iterable[RunResult]]) -> list[str]:
         for split, of in sorted(together.items())
         if any(copy.state == "incomplete" for copy in of) or not all(one.same(other) for one in of for other in of)
     ]
+
+
+def namesakes(runs: Iterable[RunResult]) -> list[str]:
+    """A line for each semantic split of which runs met images under a known class's name."""
+    return told([run.env.get("namesakes", {}) for run in runs])
 
 
 def generations(runs: Sequence[RunResult]) -> list[list[RunResult]]:

@@ -21,8 +21,8 @@ from croftbench.runs.spec import RunSpec
 from croftbench.suites.language import Suite
 
 CONFIGURATION = (
-    "method", "method_version", "source", "params", "encoder", "weights_digest", "transform", "precision", "shots",
-    "views",
+    "method", "method_version", "source", "params", "encoder", "weights_digest", "model", "transform", "precision",
+    "shots", "views",
 )  # fmt: skip
 """Fields of a RunSpec that make two runs different rows of a leaderboard; seeds and folds are averaged over."""
 
@@ -267,12 +267,16 @@ def marked(name: str, row: Mapping[Any, Any]) -> str:
 
 
 def _names(specs: Sequence[RunSpec]) -> list[tuple[str, str]]:
-    """Method and encoder of each row as shown; digits of the weights only where an encoder has several."""
+    """Method and encoder of each row as shown; digits of weights and model only where an encoder has several."""
     weights: dict[str, set[str]] = {}
     for spec in specs:
-        weights.setdefault(spec.encoder, set()).add(spec.weights_digest)
+        weights.setdefault(spec.encoder, set()).add(_weights(spec))
     encoders = [
-        f"{spec.encoder} ({spec.weights_digest[:6]})" if len(weights[spec.encoder]) > 1 else spec.encoder
-        for spec in specs
+        f"{spec.encoder} ({_weights(spec)})" if len(weights[spec.encoder]) > 1 else spec.encoder for spec in specs
     ]
     return list(zip(named(specs, settings), encoders, strict=True))
+
+
+def _weights(spec: RunSpec) -> str:
+    """First digits of the weights' digest and, where it is recorded, of the rest of the encoder's."""
+    return "-".join(part for part in (spec.weights_digest[:6], spec.model[:4]) if part)

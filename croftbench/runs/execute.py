@@ -221,8 +221,8 @@ class _Run:
             tables = self.tables(images, task, method, predictor)
             how = protocol.headline, protocol.id_filter, protocol.full_spectrum, self.bench.suite.official
             scores = tuple(scoring.score(tables, *how))
-        sources = {"splits": self.fold.sources} if self.fold.sources else {}
-        env = environment.describe(self.bench.device) | sources | self.shots()
+        said = {"splits": self.fold.sources, "namesakes": self.fold.namesakes}
+        env = environment.describe(self.bench.device) | {key: of for key, of in said.items() if of} | self.shots()
         warnings = tuple(scoring.warnings(scores))
         return RunResult(self.spec, scores, env, timings, created, needs=_needs(self.info), warnings=warnings), tables
 

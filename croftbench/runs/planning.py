@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from croftbench.data import decoding
 from croftbench.errors import UsageError, unknown
 from croftbench.plugins import MethodInfo
 from croftbench.plugins.parameters import Value
@@ -55,19 +56,26 @@ def plan(
             views that cannot be.
     """
     _possible(seeds or (), shots, views)
+    drawn = {fold.name: content(fold.name, info.train) for fold in suite.folds}
     used, params = hyperparameters(suite, info, shots or suite.protocol.shots, recipe, overrides)
     return [
         Job(
             RunSpec(
                 suite.name, suite.digest, fold.name, info.name, info.version, info.source, params,
-                identity.id, identity.weights_digest, identity.transform, shots or suite.protocol.shots,
-                seed, views or suite.protocol.views, data=content(fold.name, info.train), recipe=used,
+                identity.id, identity.weights_digest, _transform(identity, drawn[fold.name]),
+                shots or suite.protocol.shots, seed, views or suite.protocol.views,
+                data=drawn[fold.name], model=identity.model, recipe=used,
             ),
             info,
         )
         for seed in seeds or suite.protocol.seeds
         for fold in suite.folds
     ]  # fmt: skip
+
+
+def _transform(identity: Identity, data: str) -> str:
+    """How images become pixels; files on somebody's disk by rules that those which ship do not meet."""
+    return f"{identity.transform} {decoding.RULES}" if data else identity.transform
 
 
 def _possible(seeds: Sequence[int], shots: int | None, views: int | None) -> None:

@@ -24,6 +24,7 @@ class RunSpec:
         shots, seed, views: as in Protocol.
         precision: of features, logits and scores.
         data: digest of the images on this disk that the fold is drawn from; "" where all ship with croftbench.
+        model: digest of what else makes the encoder: architecture, vocabulary, logit scale; "" for what ships.
         recipe: the named recipe that `params` started from, for tables; "" for none, and in older runs. It decides
             nothing that `params` do not, and is no part of the identity.
     """
@@ -43,12 +44,14 @@ class RunSpec:
     views: int
     precision: str = "float32"
     data: str = ""
+    model: str = ""
     recipe: str = ""
 
     @cached_property
     def run_id(self) -> str:
         """The first 12 hexadecimal digits of the specification's digest."""
         content = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "recipe"}
-        if not self.data:  # what ships is in the suite's digest
-            del content["data"]
+        for name in ("data", "model"):  # what ships is in the suite's digest, and in that of the weights
+            if not content[name]:
+                del content[name]
         return digest(content)[:12]

@@ -225,6 +225,10 @@ def _semantic(suite: Suite, i: int, spec: SemanticSpec, families: Families, fold
             yield f"'{spec.name}' shares groups with the known classes: {sorted(overlap)}", (*table, "groups")
         return
     if spec.source == "unknown-classes":
+        known_as = {key for fold in suite.folds for key in families[fold.train[0]][0].ids}
+        for key in spec.exclude if suite.classes.by == "class" else ():
+            if key not in known_as:
+                yield f"'{key}' is no class of the fold's", (*table, "exclude", key)
         for fold in suite.folds:
             shifted = [split for one in fold.shifted().values() for split in one.splits]
             if spec.where == "covariate" and len({families[split][0].name for split in shifted}) != 1:

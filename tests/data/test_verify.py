@@ -5,7 +5,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
+from croftbench.data import decoding
 from croftbench.data.roots import Roots
 from croftbench.data.verify import verify
 from croftbench.suites import registry
@@ -88,7 +90,7 @@ def test_strays_are_said_and_not_counted(checked, pacs):
     [
         (lambda path: os.truncate(path, path.stat().st_size // 2), "truncated"),
         (lambda path: path.write_bytes(b""), "empty"),
-        (lambda path: path.write_text("<html>404</html>"), "cannot identify"),
+        (lambda path: path.write_text("<html>404</html>"), "not an image but a web page"),
     ],
     ids=["truncated", "empty", "a web page"],
 )
@@ -112,6 +114,15 @@ def test_deep_decodes_every_format_of_a_sound_set(checked, pacs):
         path.with_suffix(f".{kind}").write_bytes(picture(kind, 1))
     report, _ = checked("pacs/photo", deep=True)
     assert report.sound
+
+
+def test_deep_counts_what_other_loaders_read_differently(checked, pacs):
+    path = sorted((pacs / "photo/dog").iterdir())[0]
+    Image.new("CMYK", (8, 8)).save(path, "JPEG")
+    report, _ = checked("pacs/photo", deep=True)
+    assert report.sound
+    assert report.places[0].remarks == {decoding.INK: 1}
+    assert report.to_dict()["places"][0]["remarks"] == {decoding.INK: 1}
 
 
 @pytest.mark.parametrize(("family", "layout"), [("imagenet-v2", "webdataset"), ("pacs", "huggingface")])

@@ -57,7 +57,7 @@ def test_features_are_what_the_encoder_gives(tmp_path, encoder, pool):
     found = FeatureStore(tmp_path, encoder.identity, loaded(encoder)).test(pool)
     transform = transforms.test(encoder.identity)
     read = Roots().reader("emoji")
-    pixels = torch.stack([transform(images.decode(read(path), path)) for path in pool.paths])
+    pixels = torch.stack([transform(images.decode(read(path), path).image) for path in pool.paths])
     expected = encoder.encode_images(pixels).numpy()
     assert isinstance(found, np.memmap)
     assert np.allclose(found, expected, rtol=1e-4, atol=1e-4)
@@ -200,7 +200,7 @@ def test_places_are_those_of_the_encoder_in_half_precision_beside_the_feature_it
     assert np.array_equal(view.whole, store.test(pool))
     transform = transforms.test(encoder.identity)
     read = Roots().reader("emoji")
-    pixels = torch.stack([transform(images.decode(read(path), path)) for path in pool.paths])
+    pixels = torch.stack([transform(images.decode(read(path), path).image) for path in pool.paths])
     expected = encoder.encode_patches(pixels)[:, 1:]
     assert np.allclose(view.places, expected.numpy(), rtol=1e-3, atol=1e-4)
 

@@ -74,3 +74,12 @@ def test_runs_from_before_and_after_a_change_are_two_rows(ran):
 def test_the_images_are_part_of_a_run_s_identity(ran):
     plain, one, other = (ran("a", 100, data=data)[0].spec.run_id for data in ("", "one", "other"))
     assert len({plain, one, other}) == 3
+
+
+def test_images_under_a_known_classes_name_are_said_below_the_table(suite, ran):
+    runs = [
+        replace(run, env={"namesakes": {"near": {"crane": 7}}} if run.spec.seed == 1 else {}) for run in ran("a", 9)
+    ]
+    (line,) = (text for text in cells.caption(tables.of_runs(runs, suite, suite.protocol.seeds)) if "Namesakes" in text)
+    assert "0 to 7 images of near are of an unknown class with a known class's name (crane)" in line
+    assert not any("Namesakes" in text for text in cells.caption(tables.of_runs(ran("a", 9), suite, (1, 2, 3))))

@@ -106,6 +106,8 @@ def _suite(described: SuiteDescription) -> None:
     out.print(table)
     for title, value in _protocol(suite):
         out.print(f"{title}: {value}", markup=False)
+    for line in described.namesakes:
+        out.print(f"namesakes: {line}", markup=False)
     if suite.notes:
         out.print(f"notes: {suite.notes.strip()}", markup=False)
     for family in families.values():

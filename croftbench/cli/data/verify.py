@@ -97,6 +97,8 @@ def _print_details(place: Checked) -> None:
         out.print(f"  file names: {'as' if place.recorded else 'NOT as'} recorded", markup=False)
     if place.decoded:
         out.print(f"  {place.decoded - len(place.unreadable):,} of {place.decoded:,} images decoded", markup=False)
+    for remark, count in place.remarks.items():
+        out.print(f"  {count:,} {remark}", markup=False)
     for path, why in place.unreadable[:SHOWN]:
         out.print(f"    {path}: {why}", markup=False)
     if len(place.unreadable) > SHOWN:
