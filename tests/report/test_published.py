@@ -109,8 +109,8 @@ def test_broken_headers_and_short_lines(tmp_path):
     path.write_text(",".join(columns) + "\na,b\n")
     with pytest.raises(DataError, match=":2: 2 cells under 20 columns"):
         published.read(path)
-    path.write_bytes(b"\xff\xfe")
-    with pytest.raises(DataError, match="cannot read"):
+    path.write_bytes(b"caf\xe9")
+    with pytest.raises(DataError, match=":1: byte 0xe9 is no UTF-8"):
         published.read(path)
 
 
