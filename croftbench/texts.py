@@ -119,8 +119,9 @@ def rows(path: Path, name: str = "", *, any_bytes: bool = False) -> list[Row]:
         TextError: see `read`; or quotes that do not close.
     """
     text = read(path, name, any_bytes=any_bytes)
-    delimiter = "\t"
-    if path.name.removesuffix(".gz").lower().endswith(".csv"):
+    if not is_csv(path):
+        text, delimiter = re.sub(r"[^\S\n]+$", "", text, flags=re.MULTILINE), "\t"  # empty cells at an end say nothing
+    else:
         first = next((line for line in text.split("\n") if line.strip() and not line.startswith(COMMENT)), "")
         if given := re.fullmatch(r"\s*\"?sep=(.)\"?\s*", first):
             delimiter, text = given[1], text.replace(first, "", 1)
@@ -128,6 +129,11 @@ def rows(path: Path, name: str = "", *, any_bytes: bool = False) -> list[Row]:
             unquoted = re.sub(r'"[^"]*"', "", first)
             delimiter = max(DELIMITERS, key=unquoted.count)
     return _split(text, delimiter, name or str(path))
+
+
+def is_csv(path: Path) -> bool:
+    """Whether a file's name says that commas, semicolons or tabs separate cells; ".csv.gz", too."""
+    return path.name.lower().removesuffix(".gz").endswith(".csv")
 
 
 def toml(path: Path, name: str = "") -> dict[str, Any]:

@@ -123,10 +123,9 @@ def _classes(path: Path, lists: Path, file: str) -> dict[str, str]:
     """Class id -> name, in label order."""
     classes: dict[str, str] = {}
     for row in _read(path, lists, file, "classes") if file else ():
-        if len(row.cells) != 2 or not all(row.cells):
-            shown = " ".join(row.cells)
-            form = "'id,name'; a name with a comma stands in quotes" if ".csv" in file else "'id<TAB>name'"
-            raise fault(path, f"{file}:{row.number}: '{shown}' is no {form}", "classes")
+        if len(row.cells) < 2 or not all(row.cells[:2]) or any(row.cells[2:]):
+            form = "'id,name'; a name with a comma stands in quotes" if texts.is_csv(lists / file) else "'id<TAB>name'"
+            raise fault(path, f"{file}:{row.number}: '{' '.join(row.cells)}' is no {form}", "classes")
         classes[row.cells[0]] = row.cells[1]
     return classes
 

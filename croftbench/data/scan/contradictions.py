@@ -87,11 +87,14 @@ def names_and_list(names: Mapping[str, str], family: Family, positions: Mapping[
         Absent: one is, so that numbers and list are in different orders.
     """
     listed = [comparable(name) for name in family.classnames]
-    agreeing = {comparable(name) for number, name in names.items() if comparable(name) == listed[positions[number]]}
+    placed = {number: position for number, position in positions.items() if position >= 0}
+    agreeing = {
+        listed[position] for number, position in placed.items() if comparable(names[number]) == listed[position]
+    }
     others = set(listed) - agreeing
-    for number, name in names.items():
-        if positions[number] >= 0 and comparable(name) in others:
-            said = f"{where} calls class {number} '{name}', which is {_class(family, positions[number])} here"
+    for number, position in placed.items():
+        if comparable(names[number]) in others:
+            said = f"{where} calls class {number} '{names[number]}', which is {_class(family, position)} here"
             raise Absent(f"{said}: numbers and class list are in different orders; correct one of them", near=True)
 
 

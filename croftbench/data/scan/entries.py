@@ -66,7 +66,7 @@ def of_list(name: str, file: Path, place: Place, part: Part, exists: Exists) -> 
     """
     columns = place.layout.line.split()
     try:
-        if is_csv(file):
+        if texts.is_csv(file):
             return Source(name, [_entry(name, row, columns, place, part) for row in _csv(name, file, columns, exists)])
         lines = texts.lines(file, name, any_bytes=True, comments=True)
     except TextError as error:
@@ -86,7 +86,7 @@ def labels_of(name: str, file: Path, count: int) -> list[str]:
         Absent: the file is no text.
     """
     try:
-        if not is_csv(file):
+        if not texts.is_csv(file):
             return [line for _, line in texts.lines(file, name, any_bytes=True)]
         rows = [row.cells[0] for row in texts.rows(file, name, any_bytes=True)]
     except TextError as error:
@@ -112,10 +112,6 @@ def of_json(name: str, file: Path) -> dict[str, Source]:
 def unread(error: TextError) -> Absent:
     """The same for a scan: these images cannot be used."""
     return Absent(f"{error.message} {error.hint}".strip().rstrip("."), near=True)
-
-
-def is_csv(file: Path) -> bool:
-    return file.name.removesuffix(".gz").lower().endswith(".csv")
 
 
 # --------------------------------------------------------------------------------------- lines
@@ -179,7 +175,7 @@ def _unquoted(cell: str) -> str:
 
 
 def shown(text: str) -> str:
-    """A text for a message; bytes that are no UTF-8 as \\xe9."""
+    """A text for a message; bytes that are no UTF-8 in hexadecimal."""
     try:
         return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
     except UnicodeEncodeError:  # half a character of UTF-16, which JSON can spell
