@@ -1,4 +1,4 @@
-"""An image that lists put into training and into testing stops the run; protocols that validate on test images do not."""
+"""An image that lists put into training and testing stops the run; validating on test images by protocol does not."""
 
 import json
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from croftbench import texts
 from croftbench.data.scan.place import SUFFIXES, Absent, Place, is_image
 from croftbench.suites.families import Part
-from croftbench.texts import Row, TextError
+from croftbench.texts import TextError
 
 ENDING = re.compile(rf"(?:{'|'.join(map(re.escape, SUFFIXES))})(?=\s)", re.IGNORECASE)
 """Where a path may end that blanks are in."""
@@ -65,17 +65,20 @@ def of_list(name: str, file: Path, place: Place, part: Part, exists: Exists) -> 
         Absent: the file is no text, or a line has no label.
     """
     columns = place.layout.line.split()
+    entry = _Reader(name, columns, place.layout.key == "index", bool(part.members)).entry
     try:
         if texts.is_csv(file):
-            return Source(name, [_entry(name, row, columns, place, part) for row in _csv(name, file, columns, exists)])
+            return Source(name, [entry(number, cells) for number, cells in _csv(name, file, columns, exists)])
         lines = texts.lines(file, name, any_bytes=True, comments=True)
     except TextError as error:
         raise unread(error) from error
     entries = []
     for number, line in lines:
-        if line.startswith(texts.COMMENT) and not exists(_cells(line, columns, place, exists)[0]):
-            continue
-        entries.append(_entry(name, Row(number, tuple(_cells(line, columns, place, exists))), columns, place, part))
+        cells = line.split()
+        if len(cells) != len(columns) or not part.members or '"' in line or "\t" in line:
+            cells = _cells(line, columns, place, exists)
+        if not line.startswith(texts.COMMENT) or exists(cells[0]):
+            entries.append(entry(number, cells))
     return Source(name, entries)
 
 
@@ -117,7 +120,7 @@ def unread(error: TextError) -> Absent:
 # --------------------------------------------------------------------------------------- lines
 
 
-def _csv(name: str, file: Path, columns: list[str], exists: Exists) -> Iterator[Row]:
+def _csv(name: str, file: Path, columns: list[str], exists: Exists) -> Iterator[tuple[int, Sequence[str]]]:
     """The rows of a table, less its header, which names no image."""
     rows = texts.rows(file, name, any_bytes=True)
     path = columns.index("path")
@@ -129,7 +132,7 @@ def _csv(name: str, file: Path, columns: list[str], exists: Exists) -> Iterator[
         if short := len(columns) - len(cells):  # cells that hold several columns, as ImageNet's validation list has
             cells = (*cells[:-1], *cells[-1].split(maxsplit=short)) if short > 0 else cells
         if i or is_image(cells[min(path, len(cells) - 1)]) or exists(cells[min(path, len(cells) - 1)]):
-            yield Row(row.number, cells)
+            yield row.number, cells
 
 
 def _cells(line: str, columns: list[str], place: Place, exists: Exists) -> list[str]:
@@ -150,23 +153,31 @@ def _cells(line: str, columns: list[str], place: Place, exists: Exists) -> list[
     return [line[:end], *line[end:].split(maxsplit=count - 1)] if end else line.split(maxsplit=count)
 
 
-def _entry(name: str, row: Row, columns: list[str], place: Place, part: Part) -> Entry:
-    """Path and label of a line.
+class _Reader:
+    """Makes entries of cells."""
 
-    Raises:
-        Absent: it has none, and the part's images need one.
-    """
-    path, cells = columns.index("path"), row.cells
-    if "label" not in columns or (not part.members and len(cells) == 1):
-        return Entry(cells[min(path, len(cells) - 1)], None, row.number)
-    if len(cells) <= max(path, columns.index("label")):
-        raise Absent(f"{name}:{row.number}: '{shown(' '.join(cells))}' has no label after its path", near=True)
-    label = cells[columns.index("label")]
-    if place.layout.key == "index" and (number := LABEL.fullmatch(label)):
-        label = number[1]
-    elif place.layout.key == "index" and part.members:
-        raise Absent(f"{name}:{row.number}: label '{shown(label)}' is no number", near=True)
-    return Entry(cells[path], label, row.number)
+    def __init__(self, name: str, columns: list[str], numbers: bool, needed: bool) -> None:
+        self.name, self.numbers, self.needed = name, numbers, needed
+        self.path, self.label = columns.index("path"), columns.index("label") if "label" in columns else -1
+        self.least = max(self.path, self.label) + 1
+
+    def entry(self, number: int, cells: Sequence[str]) -> Entry:
+        """Path and label of line `number`.
+
+        Raises:
+            Absent: it has none, and the part's images need one.
+        """
+        if self.label < 0 or (not self.needed and len(cells) < self.least):
+            return Entry(cells[min(self.path, len(cells) - 1)], None, number)
+        if len(cells) < self.least:
+            raise Absent(f"{self.name}:{number}: '{shown(' '.join(cells))}' has no label after its path", near=True)
+        label = cells[self.label]
+        if self.numbers and not label.isdecimal():
+            written = LABEL.fullmatch(label)
+            if written is None and self.needed:
+                raise Absent(f"{self.name}:{number}: label '{shown(label)}' is no number", near=True)
+            label = written[1] if written else label
+        return Entry(cells[self.path], label, number)
 
 
 def _unquoted(cell: str) -> str:
