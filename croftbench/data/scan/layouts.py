@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
+from croftbench.data.scan import contradictions
 from croftbench.data.scan.folders import flat, folders, listed, split_json
-from croftbench.data.scan.listing import Listing, Occurrence, judge
+from croftbench.data.scan.listing import Listing, Notes, Occurrence, judge
 from croftbench.data.scan.place import Absent, Place
 from croftbench.data.scan.shards import parquet, webdataset
 from croftbench.data.scan.shipped import package
@@ -73,7 +75,12 @@ def _look(place: Place) -> Occurrence:
         except OSError as error:  # a folder or a list that may not be read
             absent[part.name] = f"{error.filename} cannot be read: {error.strerror}"
             near.add(part.name)
-    return Occurrence(place.family, place.layout, place.at, parts, absent, frozenset(near))
+    notes = {name: Notes() for name in parts}
+    for name in parts:
+        contradictions.namesakes(place.family, place.family.part(name).members, notes[name])
+    contradictions.shared(place.layout, parts, notes)
+    noted = {name: replace(listing, notes=(*listing.notes, *notes[name])) for name, listing in parts.items()}
+    return Occurrence(place.family, place.layout, place.at, noted, absent, frozenset(near))
 
 
 def _rank(one: Occurrence) -> tuple[int, int]:

@@ -15,7 +15,20 @@ from croftbench.data.scan.tree import join
 from croftbench.suites.families import Family, Layout, Part, State
 
 What = Literal[
-    "stray", "ignored", "unknown-class", "missing-class", "renamed", "merged", "missing-file", "excluded", "unlabelled"
+    "stray",
+    "ignored",
+    "unknown-class",
+    "missing-class",
+    "renamed",
+    "merged",
+    "missing-file",
+    "excluded",
+    "unlabelled",
+    "ambiguous",
+    "repeated",
+    "disagreeing",
+    "namesake",
+    "shared",
 ]
 
 SAYS: Mapping[What, str] = {
@@ -28,6 +41,11 @@ SAYS: Mapping[What, str] = {
     "missing-file": "images that the list names and that are not there",
     "excluded": "images that the part leaves out",
     "unlabelled": "images without a label, left out",
+    "ambiguous": "names that several classes fit, left out",
+    "repeated": "images that are listed twice, counted once",
+    "disagreeing": "images in folders called after another class than their label says",
+    "namesake": "classes that share their name, and so their prompt, with another",
+    "shared": "images that another part's list has too",
 }
 """What each kind of note counts."""
 
