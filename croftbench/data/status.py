@@ -114,7 +114,8 @@ def _status(roots: Roots, family: Family, part: str) -> SplitStatus:
     occurrences = roots.occurrences(family.name)
     located = roots.locate(split)
     if located is None:
-        why = [one.absent[part] for one in occurrences if part in one.near]
+        near = sorted((one for one in occurrences if part in one.near), key=lambda one: -one.near[part])
+        why = [one.absent[part] for one in near]
         state: Literal["absent", "partial"] = "partial" if why else "absent"
         return SplitStatus(split, family.name, state, 0, expected, "", "", why[0] if why else "not found")
     best = located.occurrence

@@ -71,7 +71,8 @@ class Report:
     """A split in all places where it was found, the one that runs take first.
 
     Attributes:
-        failed: "layout in folder: why" of places that seem to hold it and where something is missing.
+        failed: "layout in folder: why" of places that seem to hold it and where something is missing, the layout that
+            fits best first.
     """
 
     split: str
@@ -181,9 +182,8 @@ def _report(roots: Roots, family: Family, part: Part, progress: Progress, deep: 
         read = roots.reader(family.name)
         bad = tuple(_unreadable(read, best.paths, split, progress))
         places[0] = replace(places[0], decoded=len(best.paths), unreadable=bad)
-    failed = tuple(
-        f"{one.layout.name} in {one.at or '.'}: {one.absent[part.name]}" for one in scanned if part.name in one.near
-    )
+    near = sorted((one for one in scanned if part.name in one.near), key=lambda one: -one.near[part.name])
+    failed = tuple(f"{one.layout.name} in {one.at or '.'}: {one.absent[part.name]}" for one in near)
     return Report(split, family, part, tuple(places), failed)
 
 

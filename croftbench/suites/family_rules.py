@@ -51,7 +51,7 @@ def _faults(made: Family, lists: Path, keys: Collection[str]) -> Faults:
     if not made.layouts:
         yield "a family needs at least one layout", ()
     for i, layout in enumerate(made.layouts):
-        for message, last in _layout_faults(made, layout, lists):
+        for message, last in layout_faults(made, layout, lists):
             yield message, ("layouts", i, *last)
 
 
@@ -80,7 +80,8 @@ def _part_faults(part: Part, lists: Path) -> Iterator[tuple[str, str]]:
         yield f"there is no list {part.exclude}", "exclude"
 
 
-def _layout_faults(made: Family, layout: Layout, lists: Path) -> Iterator[tuple[str, tuple[str, ...]]]:
+def layout_faults(made: Family, layout: Layout, lists: Path) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """What is wrong with a layout, and at which of its keys."""
     names = {part.name for part in made.parts}
     named: Mapping[str, Sequence[str] | Mapping[str, object]] = {
         "parts": layout.parts, "folders": layout.folders, "files": layout.files, "take": layout.take,

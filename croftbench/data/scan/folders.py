@@ -6,9 +6,10 @@ import json
 import re
 from collections.abc import Iterable, Iterator
 
+from croftbench.data.scan import near_misses
 from croftbench.data.scan.listing import Listing
 from croftbench.data.scan.place import Absent, Collection, Place, is_image
-from croftbench.data.scan.tree import Names, join
+from croftbench.data.scan.tree import Names, is_clutter, join
 from croftbench.suites.families import Part
 
 ListRows = Iterable[tuple[str, str | None]]
@@ -27,6 +28,8 @@ def flat(place: Place, part: Part) -> Listing:
 
 def _everything(place: Place, part: Part, labelled: bool) -> Listing:
     collection = _collection(place, part)
+    if labelled and (fault := near_misses.other_folders(collection)):
+        raise fault
     for base in place.bases(part):
         prefix = "" if base == collection.base else base.removeprefix(collection.base).lstrip("/")
         _descend(collection, base, prefix, "", -1 if labelled else None)
@@ -51,7 +54,7 @@ def _descend(collection: Collection, folder: str, prefix: str, inside: str, labe
             collection.paths += [f"{prefix}/{name}" for name in own] if prefix else own
             collection.labels += [-1 if label is None else label] * len(own)
     for name in names.folders:
-        if collection.place.ignores(name) or name.startswith("."):
+        if collection.place.ignores(name) or is_clutter(name):
             collection.notes.add("ignored", f"{name}/")
             continue
         deeper = join(inside, name)
@@ -88,10 +91,10 @@ def listed(place: Place, part: Part) -> Listing:
     for name, lines in place.texts(part):
         rows = [line.replace(",", " ") for line in lines[1:]] if name.endswith(".csv") else lines  # a header first
         if "path" in columns:
-            _take(collection, _columns(rows, columns, from_right=place.layout.key == "index"))
+            _take(collection, name, _columns(rows, columns, from_right=place.layout.key == "index"))
         else:
-            _take(collection, _by_position(collection, rows, name))
-    return collection.listing()
+            _take(collection, name, _by_position(collection, rows, name))
+    return _checked(collection)
 
 
 def split_json(place: Place, part: Part) -> Listing:
@@ -105,14 +108,25 @@ def split_json(place: Place, part: Part) -> Listing:
         for key in keys:
             entries = [(str(image), int(label), str(text)) for image, label, text in content[key]]
             if place.layout.key == "index":
-                _take(collection, ((image, str(label)) for image, label, _ in entries))
+                _take(collection, path, ((image, str(label)) for image, label, _ in entries))
             else:
                 by_name = place.layout.key == "name"
-                _take(collection, ((image, text if by_name else None) for image, _, text in entries))
+                _take(collection, path, ((image, text if by_name else None) for image, _, text in entries))
     except KeyError as error:
         raise Absent(f"{path} has no key {error}", near=True) from error
     except (ValueError, TypeError) as error:  # not JSON, not UTF-8, or not lists of three
         raise Absent(f"{path} is no split file: {error}", near=True) from error
+    return _checked(collection)
+
+
+def _checked(collection: Collection) -> Listing:
+    """What lists gave.
+
+    Raises:
+        Absent: nothing, and why; or its classes are counted from another number.
+    """
+    if (fault := near_misses.other_labels(collection)) or (not collection.paths and (fault := near_misses.none(collection))):
+        raise fault
     return collection.listing()
 
 
@@ -135,12 +149,13 @@ def _by_position(collection: Collection, lines: list[str], name: str) -> ListRow
     return zip(images, (line.strip() for line in lines), strict=True)
 
 
-def _take(collection: Collection, entries: ListRows) -> None:
-    """Add the entries that are there and whose class is one of the part's."""
+def _take(collection: Collection, file: str, entries: ListRows) -> None:
+    """Add the entries of a file that are there and whose class is one of the part's."""
     place, classes = collection.place, collection.classes
     bases = place.bases(collection.part)
     index = _Index(place, bases, collection.base)
     for given, label in entries:
+        collection.named.append((file, given, label))
         path = index.path_of(given)
         if path is None:
             collection.notes.add("missing-file", given)
@@ -179,6 +194,8 @@ class _Index:
 
     def path_of(self, given: str) -> str | None:
         """The path, from the listing's base, of the image that a list calls this; None where it is not there."""
+        if "\\" in given and (path := self.path_of(given.replace("\\", "/"))) is not None:
+            return path  # written on Windows
         path = re.sub(r"^(\./|/)+", "", given)
         if ".." in path.split("/"):
             return None

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
+from croftbench.data.scan import own
+from croftbench.data.scan.around import Around
 from croftbench.data.scan.folders import flat, folders, listed, split_json
 from croftbench.data.scan.listing import Listing, Occurrence, judge
-from croftbench.data.scan.place import Absent, Place
+from croftbench.data.scan.place import Absent, Fit, Place
+from croftbench.data.scan.shapes import Failed, Missing, search
 from croftbench.data.scan.shards import parquet, webdataset
 from croftbench.data.scan.shipped import package
 from croftbench.data.scan.tree import Tree
@@ -38,13 +42,44 @@ def occurrences(family: Family, where: Tree | Path | None) -> list[Occurrence]:
         DataError: a shipped file is not the one that the manifest describes.
     """
     tree = where if isinstance(where, Tree) else Tree(where or Path())
+    declared = family if where is None else replace(family, layouts=(*own.layouts(family, tree), *family.layouts))
     met: list[Occurrence] = []
-    for layout in family.layouts:
+    failed: dict[str, Failed] = {part.name: [] for part in family.parts}
+    for layout in declared.layouts:
         if layout.kind == "package":
-            met.append(_look(Place(family, layout, "", tree)))
+            met.append(_look(Place(family, layout, "", tree), failed))
         elif where is not None:
-            met += [_look(place) for place in _places(family, layout, tree)]
+            met += [_look(place, failed) for place in _places(family, layout, tree)]
+    if where is not None and not family.shipped:
+        met = _closer(family, met, failed, tree)
     return sorted((one for one in met if one.parts or one.near), key=_rank)
+
+
+def _closer(family: Family, met: list[Occurrence], failed: Mapping[str, Failed], tree: Tree) -> list[Occurrence]:
+    """The same, and for parts that are nowhere yet: better reasons, and what a search for other shapes finds."""
+    found = {name: one for one in met for name in one.parts}
+    around = Around(tree)
+    taken = frozenset(
+        base
+        for name, one in found.items()
+        if one.layout.kind in ("folders", "flat")
+        for base in around.bases(Place(family, one.layout, one.at, tree), family.part(name))
+    )
+    for part in (part for part in family.parts if part.name not in found):
+        reasons = [(place, absent.at_a_closer_look()) for place, absent in failed[part.name]]
+        for i, one in enumerate(met):
+            for place, absent in reasons:
+                if (place.layout, place.at) == (one.layout, one.at):
+                    met[i] = one = _said(one, part.name, absent)
+        if (other := search(Missing(family, part, around, reasons, taken), _scan)) is not None:
+            met.append(other)
+    return met
+
+
+def _said(one: Occurrence, part: str, absent: Absent) -> Occurrence:
+    fit = Fit.SAID if isinstance(one.layout, own.Own) else absent.fit
+    near = {**one.near, part: fit} if fit >= Fit.OTHERS else one.near
+    return replace(one, absent={**one.absent, part: absent.why}, near=near)
 
 
 def _places(family: Family, layout: Layout, tree: Tree) -> list[Place]:
@@ -58,22 +93,28 @@ def _places(family: Family, layout: Layout, tree: Tree) -> list[Place]:
     return [Place(family, layout, at, tree) for at in matches]
 
 
-def _look(place: Place) -> Occurrence:
-    """What one layout has at one place."""
-    parts, absent, near = {}, {}, set()
+def _look(place: Place, failed: Mapping[str, Failed]) -> Occurrence:
+    """What one layout has at one place; why it lacks the other parts is added to `failed`."""
+    parts = {}
+    lacks = []
     for part in place.family.parts:
         if not place.layout.has(part.name):
             continue
         try:
-            parts[part.name] = SCANS[place.layout.kind](place, part)
-        except Absent as none:
-            absent[part.name] = none.why
-            if none.near:
-                near.add(part.name)
+            parts[part.name] = _scan(place, part)
+        except Absent as absent:
+            lacks.append((part.name, absent))
         except OSError as error:  # a folder or a list that may not be read
-            absent[part.name] = f"{error.filename} cannot be read: {error.strerror}"
-            near.add(part.name)
-    return Occurrence(place.family, place.layout, place.at, parts, absent, frozenset(near))
+            lacks.append((part.name, Absent(f"{error.filename} cannot be read: {error.strerror}", near=True)))
+    made = Occurrence(place.family, place.layout, place.at, parts, {})
+    for name, absent in lacks:
+        failed[name].append((place, absent))
+        made = _said(made, name, absent)
+    return made
+
+
+def _scan(place: Place, part: Part) -> Listing:
+    return SCANS[place.layout.kind](place, part)
 
 
 def _rank(one: Occurrence) -> tuple[int, int]:

@@ -15,10 +15,11 @@ from croftbench.data.scan.tree import join
 from croftbench.suites.families import Family, Layout, Part, State
 
 What = Literal[
-    "stray", "ignored", "unknown-class", "missing-class", "renamed", "merged", "missing-file", "excluded", "unlabelled"
+    "guess", "stray", "ignored", "unknown-class", "missing-class", "renamed", "merged", "missing-file", "excluded", "unlabelled"
 ]
 
 SAYS: Mapping[What, str] = {
+    "guess": "taken although no manifest says so (`croftbench.toml` in the data root can)",
     "stray": "files that are no images, left out",
     "ignored": "known not to belong, left out",
     "unknown-class": "images or folders of no class of the part, left out",
@@ -116,7 +117,7 @@ class Occurrence:
         at: the layout's folder below the data root; "" is the root.
         parts: what is there.
         absent: part -> why it was not read, one line.
-        near: those of the absent whose images seem to be here all the same.
+        near: those of the absent whose images seem to be here all the same, and how much of the layout is, see `Fit`.
     """
 
     family: Family
@@ -124,7 +125,7 @@ class Occurrence:
     at: str
     parts: Mapping[str, Listing]
     absent: Mapping[str, str]
-    near: frozenset[str] = frozenset()
+    near: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,90 @@
+"""Folders of a data root that a layout may mean although it does not name them so. Looks at few, and fails on none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cached_property
+
+from croftbench.data.scan.class_names import Classes
+from croftbench.data.scan.place import Absent, Place, is_image
+from croftbench.data.scan.tree import Tree, is_clutter
+from croftbench.suites.families import Layout, Part
+
+DEPTH = 3
+"""Folders that may lie between a layout's folder and a part's, or a part's and its classes'."""
+
+SEEN = 3
+"""Class folders that are looked into for an image."""
+
+
+class Around:
+    """The folders of a data root near its top, see `Tree.shallow`."""
+
+    def __init__(self, tree: Tree) -> None:
+        self.tree = tree
+        self._ats: dict[tuple[str, ...], list[str]] = {}
+
+    @cached_property
+    def folders(self) -> list[str]:
+        """Nearest first."""
+        return [folder for folder, _ in self.tree.shallow()]
+
+    def ats(self, layout: Layout) -> list[str]:
+        """What a layout's `at` may mean: as declared, below other folders, or around the data root."""
+        if layout.at not in self._ats:
+            found = [folder for pattern in layout.at for folder in self._meant(pattern)]
+            self._ats[layout.at] = list(dict.fromkeys(found))
+        return self._ats[layout.at]
+
+    def _meant(self, pattern: str) -> Iterator[str]:
+        yield from self._matched(pattern)
+        steps = [step for step in pattern.casefold().split("/") if step != "."]
+        if not steps:
+            yield from self.folders  # the part's folder tells which
+            return
+        yield from (folder for folder in self.folders if folder.casefold().split("/")[-len(steps) :] == steps)
+        here = [step.casefold() for step in self.tree.root.absolute().parts]
+        for i in range(1, len(steps) + 1):
+            if here[-i:] == steps[:i]:
+                yield from self._matched("/".join(steps[i:]))
+
+    def _matched(self, pattern: str) -> list[str]:
+        try:
+            return self.tree.match(pattern)
+        except OSError:
+            return []
+
+    def bases(self, place: Place, part: Part) -> list[str]:
+        """The folders of a part's images; none where there is none."""
+        try:
+            return place.bases(part)
+        except (Absent, OSError):
+            return []
+
+    def within(self, place: Place, folder: str) -> Iterator[str]:
+        """The folders below one, nearest first and not too deep, without those that a layout ignores."""
+        skip = len(folder) + 1 if folder else 0
+        for below, _ in self.tree.shallow(folder):
+            steps = below[skip:].split("/")
+            if below != folder and len(steps) <= DEPTH and not any(map(place.ignores, steps)):
+                yield below
+
+    def matching(self, folder: str, classes: Classes) -> float:
+        """The share of a folder's folders that are classes."""
+        names = self.inside(folder)
+        return sum(classes.position(name) >= 0 for name in names) / len(names) if names else 0.0
+
+    def inside(self, folder: str) -> list[str]:
+        """The names of a folder's folders, without clutter."""
+        try:
+            return [name for name in self.tree.names(folder).folders if not is_clutter(name)]
+        except OSError:
+            return []
+
+    def holds_images(self, folder: str) -> bool:
+        """Whether there are images in a folder's first folders."""
+        first = [f"{folder}/{name}".lstrip("/") for name in self.inside(folder)[:SEEN]]
+        try:
+            return any(any(map(is_image, self.tree.names(one).files)) for one in first)
+        except OSError:
+            return False

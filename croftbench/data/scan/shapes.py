@@ -1,0 +1,240 @@
+"""Parts that no layout has as its manifest says: the one rule for folders more, folders less, and other names.
+
+Layouts are tried again, and of these steps the first that finds a part is the last for it:
+
+1. `at` below other folders, or around the data root; the part's folder below further ones, and the class folders too.
+2. Without the part's folder, where that leaves no choice of parts; a list's images in the folder where they are.
+3. Class folders called as other layouts of the data set call them, or by the classes' ids or names.
+
+What is found so is noted as a guess. Two places that differ and would do equally well are refused, both by name, and
+so are numbers that no layout of the data set explains. A refusal says what to write to have it read, see `own`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+from croftbench.data.scan.around import Around
+from croftbench.data.scan.class_names import Classes
+from croftbench.data.scan.listing import Listing, Note, Notes, Occurrence, judge
+from croftbench.data.scan.own import confirm
+from croftbench.data.scan.place import Absent, Fit, Place
+from croftbench.data.scan.tree import join
+from croftbench.suites.families import Family, Layout, Part
+
+HALF = 0.5
+"""The share of folders that must be classes where they are called otherwise than their layout says."""
+
+Failed = list[tuple[Place, Absent]]
+
+
+@dataclass(frozen=True)
+class Missing:
+    """A part that is nowhere.
+
+    Attributes:
+        family, part: what it is.
+        around: the data root.
+        failed: the places of its layouts, and why it is not there.
+        taken: folders that other parts' images were found in.
+    """
+
+    family: Family
+    part: Part
+    around: Around
+    failed: Failed
+    taken: frozenset[str]
+
+    @property
+    def layouts(self) -> list[Layout]:
+        """Those that have the part."""
+        return [one for one in self.family.layouts if one.has(self.part.name) and one.kind != "package"]
+
+    def places(self, layout: Layout) -> list[Place]:
+        """Wherever a layout may be."""
+        return [Place(self.family, layout, at, self.around.tree) for at in self.around.ats(layout)]
+
+    def bases(self, place: Place) -> list[str]:
+        return self.around.bases(place, self.part)
+
+    def classes(self, layout: Layout) -> Classes:
+        return Classes(self.family, self.part, layout, Notes())
+
+    def confirm(self, place: Place, **keys: object) -> str:
+        return confirm(self.family, self.part.name, place.layout, place.at, **keys)
+
+
+def search(missing: Missing, look: Callable[[Place, Part], Listing]) -> Occurrence | None:
+    """A part where a manifest does not say that it is, or why it cannot be taken; None where it seems to be nowhere."""
+    part, failed = missing.part, list(missing.failed)
+    tried = {_identity(place, part) for place, _ in failed}
+    for step in (_elsewhere, _shorter, _renamed):
+        found: list[tuple[Place, Listing]] = []
+        for place in step(missing, failed):
+            if (identity := _identity(place, part)) in tried:
+                continue
+            tried.add(identity)
+            try:
+                found.append((place, look(place, part)))
+            except Absent as absent:
+                failed.append((place, absent.at_a_closer_look()))
+            except OSError:
+                continue  # nobody said that it is there
+        if found:
+            return _chosen(missing, found)
+    new = [*failed[len(missing.failed) :], *_unexplained(missing), *_unnamed(missing)]
+    near = [(place, absent) for place, absent in new if absent.fit >= Fit.IMAGES]
+    return _refused(missing, *max(near, key=lambda one: one[1].fit)) if near else None
+
+
+def _identity(place: Place, part: Part) -> tuple[object, ...]:
+    of = place.layout
+    return of.name, of.kind, place.at, of.folders_of(part.name), of.key, of.order, of.first, tuple(of.aliases.items())
+
+
+def _refused(missing: Missing, place: Place, absent: Absent) -> Occurrence:
+    name = missing.part.name
+    return Occurrence(place.family, place.layout, place.at, {}, {name: absent.why}, {name: absent.fit})
+
+
+def _chosen(missing: Missing, found: list[tuple[Place, Listing]]) -> Occurrence:
+    """The one place, or the one that is whole; of several, none."""
+    family, part = missing.family, missing.part
+    different = list({listing.located: (place, listing) for place, listing in reversed(found)}.values())[::-1]
+    best = [one for one in different if judge(family, part, one[1]).usable] or different
+    place, listing = best[0]
+    if len(best) > 1:
+        places = " or ".join(f"{one.base or 'the data root'} ({len(one):,} images)" for _, one in best[:3])
+        say = missing.confirm(place)
+        why = f"{family.split_id(part.name)} may be {places}, nothing says which; to take the first, {say}"
+        return _refused(missing, place, Absent(why, near=True))
+    guess = listing.base or "the data root"
+    if place.layout.kind == "folders" and part.members:
+        guess += f", class folders by {'number' if place.layout.key == 'index' else place.layout.key}"
+    listing = replace(listing, notes=(Note("guess", len(listing), (guess,)), *listing.notes))
+    return Occurrence(family, place.layout, place.at, {part.name: listing}, {})
+
+
+# --------------------------------------------------------------------------------------- the steps
+
+
+def _elsewhere(missing: Missing, _: Failed) -> Iterator[Place]:
+    """Step 1: each layout at other folders, and with its part's folder further down."""
+    for layout in missing.layouts:
+        for place in missing.places(layout):
+            if missing.bases(place):
+                yield place
+                yield from _below(missing, place)
+            elif place.at and layout.kind not in ("webdataset", "parquet"):
+                lower = (replace(place, at=at) for at in missing.around.within(place, place.at))
+                yield from (one for one in lower if missing.bases(one))
+            else:
+                yield place
+
+
+def _below(missing: Missing, place: Place) -> Iterator[Place]:
+    """A layout of class folders with the part's folder further down, wherever classes are."""
+    if place.layout.kind != "folders" or not missing.part.members:
+        return
+    classes = missing.classes(place.layout)
+    for base in missing.bases(place):
+        if missing.around.matching(base, classes):
+            continue
+        for folder in missing.around.within(place, base):
+            if missing.around.matching(folder, classes):
+                yield _moved(place, folder)
+
+
+def _moved(place: Place, folder: str) -> Place:
+    """The same layout, its images in that folder, which lies below `at` or is it."""
+    inside = folder.removeprefix(place.at).lstrip("/") or "."
+    return replace(place, layout=replace(place.layout, folder=inside, folders={}))
+
+
+def _shorter(missing: Missing, failed: Failed) -> Iterator[Place]:
+    """Step 2: without the part's folder; lists' images where a closer look found them."""
+    for layout in missing.layouts:
+        alone = len(missing.family.parts) == 1 or layout.parts == (missing.part.name,)
+        lists = layout.kind in ("list", "split-json")
+        if lists or (alone and layout.kind in ("folders", "flat")):
+            yield from (_moved(one, one.at) for one in missing.places(layout) if one.at and not missing.bases(one))
+    for place, absent in failed:  # which grows meanwhile
+        if absent.instead is not None and f"{absent.instead}/".startswith(f"{place.at}/".lstrip("/")):
+            yield _moved(place, absent.instead)
+
+
+def _renamed(missing: Missing, _: Failed) -> Iterator[Place]:
+    """Step 3: class folders by other words."""
+    for place in _class_folders(missing):
+        for like in (*missing.layouts, *_plain(missing)):
+            other = replace(place.layout, key=like.key, order=like.order, first=like.first, aliases=like.aliases)
+            classes = missing.classes(other)
+            if any(missing.around.matching(base, classes) >= HALF for base in missing.bases(place)):
+                yield replace(place, layout=other)
+
+
+def _plain(missing: Missing) -> list[Layout]:
+    """The classes' ids and, where they tell the classes apart, their names."""
+    names = [missing.family.classnames[member] for member in missing.part.members]
+    apart = len(set(names)) == len(names)
+    return [Layout("", "folders", key="id"), *([Layout("", "folders", key="name")] if apart else [])]
+
+
+# -------------------------------------------------------------------------------- what is only said
+
+
+def _unexplained(missing: Missing) -> Failed:
+    """Class folders that are numbers of nobody knows which classes, or names that two classes share."""
+    part, said = missing.part, []
+    order = f"`croftbench data describe {missing.family.split_id(part.name)}`"
+    for place in _class_folders(missing):
+        for base in missing.bases(place):
+            names = missing.around.inside(base)
+            numbers = sorted(int(name) for name in names if re.fullmatch(r"[0-9]+", name))
+            why = ""
+            if len(numbers) == len(names) and len(numbers) > 1:
+                first, count = min(numbers[0], 1), len(part.members)
+                why = f"the class folders of {base} are numbers, {numbers[0]} to {numbers[-1]}, and nothing says of which classes"
+                if numbers[-1] - first < count:
+                    say = missing.confirm(place, key="index", order="", first=first)
+                    why += f"; if they count the {count} classes in the order of {order} from {first}, {say}"
+                else:
+                    why += f"; {part.name} has {count} classes, call the folders by their ids, see {order}"
+            elif len(_plain(missing)) == 1:
+                by_name = missing.classes(replace(place.layout, key="name", aliases={}))
+                if missing.around.matching(base, by_name) >= HALF:
+                    why = f"the class folders of {base} are names, which two classes share; call them by ids, see {order}"
+            if why:
+                said.append((place, Absent(why, near=True)))
+    return said
+
+
+def _unnamed(missing: Missing) -> Failed:
+    """Class folders in a folder of another name, where it is not known which part they are."""
+    said: Failed = []
+    for layout in missing.layouts if missing.part.members else ():
+        classes = missing.classes(layout)
+        for place in missing.places(layout) if layout.kind == "folders" else ():
+            if not place.at or missing.bases(place):
+                continue
+            for folder in (place.at, *missing.around.within(place, place.at)):
+                if missing.around.matching(folder, classes) >= HALF and not _used(folder, missing.taken):
+                    meant = join(place.at, layout.folders_of(missing.part.name)[0])
+                    say = missing.confirm(_moved(place, folder))
+                    why = f"{folder} holds class folders, and nothing says that they are {missing.part.name}"
+                    said.append((place, Absent(f"{why}; if so, call it {meant}, or {say}", fit=Fit.IMAGES)))
+    return said
+
+
+def _class_folders(missing: Missing) -> Iterator[Place]:
+    """Layouts of class folders at places that have the part's folder, with folders of images in it."""
+    for layout in missing.layouts if missing.part.members else ():
+        for place in missing.places(layout) if layout.kind == "folders" else ():
+            if any(map(missing.around.holds_images, missing.bases(place))):
+                yield place
+
+
+def _used(folder: str, others: frozenset[str]) -> bool:
+    return any(f"{folder}/".startswith(f"{other}/") or f"{other}/".startswith(f"{folder}/") for other in others)
