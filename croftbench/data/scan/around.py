@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import cached_property
 
 from croftbench.data.scan.class_names import Classes
 from croftbench.data.scan.place import Absent, Place, is_image
 from croftbench.data.scan.tree import Tree, is_clutter
-from croftbench.suites.families import Layout, Part
+from croftbench.suites.families import Part
 
 DEPTH = 3
 """Folders that may lie between a layout's folder and a part's, or a part's and its classes'."""
@@ -24,29 +23,28 @@ class Around:
         self.tree = tree
         self._ats: dict[tuple[str, ...], list[str]] = {}
 
-    @cached_property
-    def folders(self) -> list[str]:
-        """Nearest first."""
-        return [folder for folder, _ in self.tree.shallow()]
-
-    def ats(self, layout: Layout) -> list[str]:
-        """What a layout's `at` may mean: as declared, below other folders, or around the data root."""
-        if layout.at not in self._ats:
-            found = [folder for pattern in layout.at for folder in self._meant(pattern)]
-            self._ats[layout.at] = list(dict.fromkeys(found))
-        return self._ats[layout.at]
+    def ats(self, patterns: tuple[str, ...]) -> list[str]:
+        """What a layout's `at` may mean: as declared, below other folders, or around the data root; "." means none."""
+        if patterns not in self._ats:
+            found = [folder for pattern in patterns for folder in self._meant(pattern)]
+            self._ats[patterns] = list(dict.fromkeys(found))
+        return self._ats[patterns]
 
     def _meant(self, pattern: str) -> Iterator[str]:
-        yield from self._matched(pattern)
         steps = [step for step in pattern.casefold().split("/") if step != "."]
         if not steps:
-            yield from self.folders  # the part's folder tells which
             return
-        yield from (folder for folder in self.folders if folder.casefold().split("/")[-len(steps) :] == steps)
+        yield from self._matched(pattern)
+        alike = self.tree.near_top.get(steps[-1], ())
+        yield from (folder for folder in alike if folder.casefold().split("/")[-len(steps) :] == steps)
         here = [step.casefold() for step in self.tree.root.absolute().parts]
         for i in range(1, len(steps) + 1):
             if here[-i:] == steps[:i]:
                 yield from self._matched("/".join(steps[i:]))
+
+    def holding(self, name: str) -> list[str]:
+        """The folders that a folder of that name lies in."""
+        return [folder.rpartition("/")[0] for folder in self.tree.near_top.get(name.casefold(), ())]
 
     def _matched(self, pattern: str) -> list[str]:
         try:
@@ -55,9 +53,10 @@ class Around:
             return []
 
     def bases(self, place: Place, part: Part) -> list[str]:
-        """The folders of a part's images; none where there is none."""
+        """The folders of a part's images, or its shards; none where there is none."""
+        shards = {"webdataset": ".tar", "parquet": ".parquet"}.get(place.layout.kind)
         try:
-            return place.bases(part)
+            return place.shards(part, shards) if shards else place.bases(part)
         except (Absent, OSError):
             return []
 

@@ -125,7 +125,9 @@ def _checked(collection: Collection) -> Listing:
     Raises:
         Absent: nothing, and why; or its classes are counted from another number.
     """
-    if (fault := near_misses.other_labels(collection)) or (not collection.paths and (fault := near_misses.none(collection))):
+    if (fault := near_misses.other_labels(collection)) or (
+        not collection.paths and (fault := near_misses.none(collection))
+    ):
         raise fault
     return collection.listing()
 

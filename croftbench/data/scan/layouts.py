@@ -57,21 +57,24 @@ def occurrences(family: Family, where: Tree | Path | None) -> list[Occurrence]:
 
 def _closer(family: Family, met: list[Occurrence], failed: Mapping[str, Failed], tree: Tree) -> list[Occurrence]:
     """The same, and for parts that are nowhere yet: better reasons, and what a search for other shapes finds."""
-    found = {name: one for one in met for name in one.parts}
-    around = Around(tree)
-    taken = frozenset(
-        base
-        for name, one in found.items()
-        if one.layout.kind in ("folders", "flat")
-        for base in around.bases(Place(family, one.layout, one.at, tree), family.part(name))
-    )
-    for part in (part for part in family.parts if part.name not in found):
-        reasons = [(place, absent.at_a_closer_look()) for place, absent in failed[part.name]]
-        for i, one in enumerate(met):
-            for place, absent in reasons:
-                if (place.layout, place.at) == (one.layout, one.at):
-                    met[i] = one = _said(one, part.name, absent)
-        if (other := search(Missing(family, part, around, reasons, taken), _scan)) is not None:
+    around, taken, wanted = Around(tree), set[str](), []
+    for part in family.parts:
+        found = [one for one in met if part.name in one.parts]
+        for one in found:
+            if one.layout.kind in ("folders", "flat"):
+                taken.update(around.bases(Place(family, one.layout, one.at, tree), part))
+        if not any(judge(family, part, one.parts[part.name]).usable for one in found):
+            wanted.append((part, bool(found)))
+    for part, short in wanted:
+        reasons = failed[part.name]
+        if not short:
+            reasons = [(place, absent.at_a_closer_look()) for place, absent in reasons]
+            why = {(place.layout.name, place.layout.kind, place.at): absent for place, absent in reasons}
+            met = [
+                _said(one, part.name, why[key]) if (key := (one.layout.name, one.layout.kind, one.at)) in why else one
+                for one in met
+            ]
+        if (other := search(Missing(family, part, around, reasons, frozenset(taken), short), _scan)) is not None:
             met.append(other)
     return met
 
@@ -95,21 +98,21 @@ def _places(family: Family, layout: Layout, tree: Tree) -> list[Place]:
 
 def _look(place: Place, failed: Mapping[str, Failed]) -> Occurrence:
     """What one layout has at one place; why it lacks the other parts is added to `failed`."""
-    parts = {}
-    lacks = []
+    parts: dict[str, Listing] = {}
+    lacks: dict[str, Absent] = {}
     for part in place.family.parts:
         if not place.layout.has(part.name):
             continue
         try:
             parts[part.name] = _scan(place, part)
-        except Absent as absent:
-            lacks.append((part.name, absent))
+        except Absent as none:
+            lacks[part.name] = none
         except OSError as error:  # a folder or a list that may not be read
-            lacks.append((part.name, Absent(f"{error.filename} cannot be read: {error.strerror}", near=True)))
+            lacks[part.name] = Absent(f"{error.filename} cannot be read: {error.strerror}", near=True)
     made = Occurrence(place.family, place.layout, place.at, parts, {})
-    for name, absent in lacks:
-        failed[name].append((place, absent))
-        made = _said(made, name, absent)
+    for name, why in lacks.items():
+        failed[name].append((place, why))
+        made = _said(made, name, why)
     return made
 
 

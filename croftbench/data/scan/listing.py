@@ -15,11 +15,20 @@ from croftbench.data.scan.tree import join
 from croftbench.suites.families import Family, Layout, Part, State
 
 What = Literal[
-    "guess", "stray", "ignored", "unknown-class", "missing-class", "renamed", "merged", "missing-file", "excluded", "unlabelled"
+    "guess",
+    "stray",
+    "ignored",
+    "unknown-class",
+    "missing-class",
+    "renamed",
+    "merged",
+    "missing-file",
+    "excluded",
+    "unlabelled",
 ]
 
 SAYS: Mapping[What, str] = {
-    "guess": "taken although no manifest says so (`croftbench.toml` in the data root can)",
+    "guess": "guess of what no manifest says",
     "stray": "files that are no images, left out",
     "ignored": "known not to belong, left out",
     "unknown-class": "images or folders of no class of the part, left out",

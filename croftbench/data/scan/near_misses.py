@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 
 from croftbench.data.scan.own import confirm
 from croftbench.data.scan.place import Absent, Collection, Fit, is_image
@@ -60,24 +61,27 @@ def other_folders(collection: Collection) -> Absent | None:
 def _other_start(collection: Collection, what: str, names: Iterable[str]) -> Absent | None:
     """Numbers that leave the layout's range at one end, by one, and do not reach the other: counted from elsewhere."""
     place, part, layout = collection.place, collection.part, collection.place.layout
-    numbers = {int(name) for name in names if name.isascii() and name.isdigit()}
-    count = len(lines_of(place.family.lists / layout.order)) if layout.order else len(part.members)
-    if layout.key != "index" or not count or not numbers:
+    numbers = _whole(names)
+    known = _whole(layout.aliases)
+    if layout.key == "index":
+        count = len(lines_of(place.family.lists / layout.order)) if layout.order else len(part.members)
+        known = set(range(layout.first, layout.first + count))
+    if not known or not numbers:
         return None
-    low, high, first, last = min(numbers), max(numbers), layout.first, layout.first + count - 1
-    if high == last + 1 and low > first:
-        start = first + 1
-    elif low == first - 1 and high < last:
-        start = first - 1
-    elif low > last or high < first:
-        return Absent(f"the {what} run from {low} to {high}, {layout.name} has classes from {first} to {last}", near=True)
-    else:
+    low, high, first, last = min(numbers), max(numbers), min(known), max(known)
+    why = f"the {what} run from {low} to {high}, {layout.name} counts classes from {first} to {last}"
+    if low > last or high < first:
+        return Absent(why, near=True)
+    if not (high == last + 1 and low > first) and not (low == first - 1 and high < last):
         return None
-    say = confirm(place.family, part.name, layout, place.at, first=start)
-    return Absent(
-        f"the {what} run from {low} to {high}, {layout.name} counts from {first} to {last}; if yours start at {start}, {say}",
-        near=True,
-    )
+    shift = 1 if low > first else -1
+    aliases = {str(int(name) + shift) if _whole([name]) else name: key for name, key in layout.aliases.items()}
+    say = confirm(place.family, part.name, replace(layout, first=layout.first + shift, aliases=aliases), place.at)
+    return Absent(f"{why}; if yours start at {first + shift}, {say}", near=True)
+
+
+def _whole(names: Iterable[str]) -> set[int]:
+    return {int(name) for name in names if name.isascii() and name.isdigit()}
 
 
 # -------------------------------------------------------------------------------- a closer look

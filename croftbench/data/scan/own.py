@@ -52,21 +52,20 @@ def layouts(family: Family, tree: Tree) -> list[Own]:
     return mine
 
 
-def confirm(family: Family, part: str, layout: Layout, at: str, **keys: object) -> str:
+def confirm(family: Family, part: str, layout: Layout, at: str) -> str:
     """What to write to have a layout read in a place, one line.
 
     Args:
         family, part: what it is of.
         layout: what the place is like.
         at: the place, below the data root.
-        keys: how it differs from the layout.
     """
     folders, files = layout.folders_of(part), layout.files_of(part)
     said = replace(
-        layout, name="mine", at=(at or ".",), parts=(part,) if len(family.parts) > 1 else (), file_in=layout.file_in,
+        layout, name="mine", at=(at or ".",), parts=(part,) if len(family.parts) > 1 else (),
         folder=folders[0], folders={part: folders} if len(folders) > 1 else {},
         file=files[0] if len(files) == 1 else "", files={part: files} if len(files) > 1 else {},
-        take={part: layout.take[part]} if part in layout.take else {}, **keys,
+        take={part: layout.take[part]} if part in layout.take else {},
     )  # fmt: skip
     plain = {f.name: f.default_factory() if f.default_factory is not MISSING else f.default for f in fields(Layout)}
     words = {"family": family.name} | {

@@ -22,7 +22,7 @@ from croftbench.data.scan.listing import Listing, Note, Notes, Occurrence, judge
 from croftbench.data.scan.own import confirm
 from croftbench.data.scan.place import Absent, Fit, Place
 from croftbench.data.scan.tree import join
-from croftbench.suites.families import Family, Layout, Part
+from croftbench.suites.families import SHIPPED, Family, Layout, Part
 
 HALF = 0.5
 """The share of folders that must be classes where they are called otherwise than their layout says."""
@@ -39,6 +39,7 @@ class Missing:
         around: the data root.
         failed: the places of its layouts, and why it is not there.
         taken: folders that other parts' images were found in.
+        short: whether some of it was found, so that only all of it is worth a guess.
     """
 
     family: Family
@@ -46,6 +47,7 @@ class Missing:
     around: Around
     failed: Failed
     taken: frozenset[str]
+    short: bool = False
 
     @property
     def layouts(self) -> list[Layout]:
@@ -53,37 +55,50 @@ class Missing:
         return [one for one in self.family.layouts if one.has(self.part.name) and one.kind != "package"]
 
     def places(self, layout: Layout) -> list[Place]:
-        """Wherever a layout may be."""
-        return [Place(self.family, layout, at, self.around.tree) for at in self.around.ats(layout)]
+        """Wherever a layout may be, by the name of its own folder."""
+        return [Place(self.family, layout, at, self.around.tree) for at in self.around.ats(layout.at)]
+
+    def with_folder(self, layout: Layout) -> list[Place]:
+        """The same, and wherever the part's folder is for those that lie in the data root; only where it is."""
+        first = {folder.partition("/")[0] for folder in layout.folders_of(self.part.name)} - {"."}
+        anywhere = [at for step in first for at in self.around.holding(step)] if "." in layout.at else []
+        ats = dict.fromkeys([*self.around.ats(layout.at), *anywhere])
+        return [p for at in ats if self.bases(p := Place(self.family, layout, at, self.around.tree))]
 
     def bases(self, place: Place) -> list[str]:
+        """The folders, or shards, of the part's images."""
         return self.around.bases(place, self.part)
 
     def classes(self, layout: Layout) -> Classes:
         return Classes(self.family, self.part, layout, Notes())
 
-    def confirm(self, place: Place, **keys: object) -> str:
-        return confirm(self.family, self.part.name, place.layout, place.at, **keys)
+    def confirm(self, place: Place, layout: Layout | None = None) -> str:
+        """What a user would write to have that place read, in its own or another layout."""
+        return confirm(self.family, self.part.name, layout or place.layout, place.at)
 
 
 def search(missing: Missing, look: Callable[[Place, Part], Listing]) -> Occurrence | None:
     """A part where a manifest does not say that it is, or why it cannot be taken; None where it seems to be nowhere."""
     part, failed = missing.part, list(missing.failed)
     tried = {_identity(place, part) for place, _ in failed}
-    for step in (_elsewhere, _shorter, _renamed):
+    for step in (_renamed,) if missing.short else (_elsewhere, _shorter, _renamed):
         found: list[tuple[Place, Listing]] = []
         for place in step(missing, failed):
             if (identity := _identity(place, part)) in tried:
                 continue
             tried.add(identity)
             try:
-                found.append((place, look(place, part)))
+                listing = look(place, part)
+                if not missing.short or judge(missing.family, part, listing).usable:
+                    found.append((place, listing))
             except Absent as absent:
                 failed.append((place, absent.at_a_closer_look()))
             except OSError:
                 continue  # nobody said that it is there
         if found:
             return _chosen(missing, found)
+    if missing.short:
+        return None
     new = [*failed[len(missing.failed) :], *_unexplained(missing), *_unnamed(missing)]
     near = [(place, absent) for place, absent in new if absent.fit >= Fit.IMAGES]
     return _refused(missing, *max(near, key=lambda one: one[1].fit)) if near else None
@@ -113,7 +128,8 @@ def _chosen(missing: Missing, found: list[tuple[Place, Listing]]) -> Occurrence:
     guess = listing.base or "the data root"
     if place.layout.kind == "folders" and part.members:
         guess += f", class folders by {'number' if place.layout.key == 'index' else place.layout.key}"
-    listing = replace(listing, notes=(Note("guess", len(listing), (guess,)), *listing.notes))
+    note = Note("guess", 1, (f"{guess}; to confirm it, {missing.confirm(place)}",))
+    listing = replace(listing, notes=(note, *listing.notes))
     return Occurrence(family, place.layout, place.at, {part.name: listing}, {})
 
 
@@ -123,34 +139,41 @@ def _chosen(missing: Missing, found: list[tuple[Place, Listing]]) -> Occurrence:
 def _elsewhere(missing: Missing, _: Failed) -> Iterator[Place]:
     """Step 1: each layout at other folders, and with its part's folder further down."""
     for layout in missing.layouts:
+        for place in missing.with_folder(layout):
+            yield place
+            yield from _below(missing, place)
         for place in missing.places(layout):
-            if missing.bases(place):
-                yield place
-                yield from _below(missing, place)
-            elif place.at and layout.kind not in ("webdataset", "parquet"):
+            if not (missing.bases(place) and _has_list(missing, place)):
                 lower = (replace(place, at=at) for at in missing.around.within(place, place.at))
-                yield from (one for one in lower if missing.bases(one))
-            else:
-                yield place
+                yield from (one for one in lower if missing.bases(one) and _has_list(missing, one))
+
+
+def _has_list(missing: Missing, place: Place) -> bool:
+    """Whether the lists of a layout that has some are there."""
+    names = [name for name in place.layout.files_of(missing.part.name) if not name.startswith(SHIPPED)]
+    return all(place.tree.match_files(name, place.at) for name in names)
 
 
 def _below(missing: Missing, place: Place) -> Iterator[Place]:
     """A layout of class folders with the part's folder further down, wherever classes are."""
     if place.layout.kind != "folders" or not missing.part.members:
         return
-    classes = missing.classes(place.layout)
-    for base in missing.bases(place):
-        if missing.around.matching(base, classes):
-            continue
-        for folder in missing.around.within(place, base):
-            if missing.around.matching(folder, classes):
-                yield _moved(place, folder)
+    classes, around = missing.classes(place.layout), missing.around
+    lower = [
+        [base]
+        if around.matching(base, classes)
+        else [f for f in around.within(place, base) if around.matching(f, classes)]
+        for base in missing.bases(place)
+    ]
+    for folders in zip(*lower, strict=True) if len({*map(len, lower)}) == 1 else ():
+        yield _moved(place, *folders)
 
 
-def _moved(place: Place, folder: str) -> Place:
-    """The same layout, its images in that folder, which lies below `at` or is it."""
-    inside = folder.removeprefix(place.at).lstrip("/") or "."
-    return replace(place, layout=replace(place.layout, folder=inside, folders={}))
+def _moved(place: Place, *folders: str) -> Place:
+    """The same layout, its images in those folders, which lie below `at` or are it."""
+    inside = tuple(folder.removeprefix(place.at).lstrip("/") or "." for folder in folders)
+    several = {part.name: inside for part in place.family.parts} if len(inside) > 1 else {}
+    return replace(place, layout=replace(place.layout, folder=inside[0], folders=several))
 
 
 def _shorter(missing: Missing, failed: Failed) -> Iterator[Place]:
@@ -159,7 +182,9 @@ def _shorter(missing: Missing, failed: Failed) -> Iterator[Place]:
         alone = len(missing.family.parts) == 1 or layout.parts == (missing.part.name,)
         lists = layout.kind in ("list", "split-json")
         if lists or (alone and layout.kind in ("folders", "flat")):
-            yield from (_moved(one, one.at) for one in missing.places(layout) if one.at and not missing.bases(one))
+            for place in missing.places(layout):
+                if not missing.bases(place) and _has_list(missing, place):
+                    yield _moved(place, place.at)
     for place, absent in failed:  # which grows meanwhile
         if absent.instead is not None and f"{absent.instead}/".startswith(f"{place.at}/".lstrip("/")):
             yield _moved(place, absent.instead)
@@ -168,7 +193,7 @@ def _shorter(missing: Missing, failed: Failed) -> Iterator[Place]:
 def _renamed(missing: Missing, _: Failed) -> Iterator[Place]:
     """Step 3: class folders by other words."""
     for place in _class_folders(missing):
-        for like in (*missing.layouts, *_plain(missing)):
+        for like in (*(one for one in missing.layouts if one.kind == "folders"), *_plain(missing)):
             other = replace(place.layout, key=like.key, order=like.order, first=like.first, aliases=like.aliases)
             classes = missing.classes(other)
             if any(missing.around.matching(base, classes) >= HALF for base in missing.bases(place)):
@@ -196,16 +221,19 @@ def _unexplained(missing: Missing) -> Failed:
             why = ""
             if len(numbers) == len(names) and len(numbers) > 1:
                 first, count = min(numbers[0], 1), len(part.members)
-                why = f"the class folders of {base} are numbers, {numbers[0]} to {numbers[-1]}, and nothing says of which classes"
+                why = f"the class folders of {base} are numbers, {numbers[0]} to {numbers[-1]}"
+                why += ", and nothing says of which classes"
                 if numbers[-1] - first < count:
-                    say = missing.confirm(place, key="index", order="", first=first)
+                    say = missing.confirm(place, replace(place.layout, key="index", order="", first=first))
                     why += f"; if they count the {count} classes in the order of {order} from {first}, {say}"
                 else:
                     why += f"; {part.name} has {count} classes, call the folders by their ids, see {order}"
             elif len(_plain(missing)) == 1:
                 by_name = missing.classes(replace(place.layout, key="name", aliases={}))
                 if missing.around.matching(base, by_name) >= HALF:
-                    why = f"the class folders of {base} are names, which two classes share; call them by ids, see {order}"
+                    why = (
+                        f"the class folders of {base} are names, which two classes share; call them by ids, see {order}"
+                    )
             if why:
                 said.append((place, Absent(why, near=True)))
     return said
@@ -215,10 +243,11 @@ def _unnamed(missing: Missing) -> Failed:
     """Class folders in a folder of another name, where it is not known which part they are."""
     said: Failed = []
     for layout in missing.layouts if missing.part.members else ():
+        places = [place for place in missing.places(layout) if layout.kind == "folders" and not missing.bases(place)]
+        if not places:
+            continue  # before what takes longer
         classes = missing.classes(layout)
-        for place in missing.places(layout) if layout.kind == "folders" else ():
-            if not place.at or missing.bases(place):
-                continue
+        for place in places:
             for folder in (place.at, *missing.around.within(place, place.at)):
                 if missing.around.matching(folder, classes) >= HALF and not _used(folder, missing.taken):
                     meant = join(place.at, layout.folders_of(missing.part.name)[0])
@@ -231,7 +260,7 @@ def _unnamed(missing: Missing) -> Failed:
 def _class_folders(missing: Missing) -> Iterator[Place]:
     """Layouts of class folders at places that have the part's folder, with folders of images in it."""
     for layout in missing.layouts if missing.part.members else ():
-        for place in missing.places(layout) if layout.kind == "folders" else ():
+        for place in missing.with_folder(layout) if layout.kind == "folders" else ():
             if any(map(missing.around.holds_images, missing.bases(place))):
                 yield place
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
@@ -24,7 +25,16 @@ class DirEntry(Protocol):
 
 
 CLUTTER = frozenset(
-    ["__macosx", "@eadir", "#recycle", "#snapshot", "$recycle.bin", "system volume information", "lost+found", "__pycache__"]
+    [
+        "__macosx",
+        "@eadir",
+        "#recycle",
+        "#snapshot",
+        "$recycle.bin",
+        "system volume information",
+        "lost+found",
+        "__pycache__",
+    ]
 )
 """Folders that archivers, file systems and tools leave behind, in lower case; hidden names are such too."""
 
@@ -93,7 +103,7 @@ class Tree:
                 return True
             if len(folder) <= len(str(self.root)):
                 return False
-            folder = os.path.dirname(folder)
+            folder = folder.rpartition("/")[0]
 
     def is_folder(self, folder: str) -> bool:
         parent, _, name = folder.rpartition("/")
@@ -128,7 +138,6 @@ class Tree:
             if not is_clutter(name):
                 yield from self.walk(join(folder, name))
 
-
     def shallow(self, folder: str = "", limit: int = LOOKED) -> Iterator[tuple[str, Names]]:
         """A folder and what is below it, nearest first: so many folders at most, without clutter.
 
@@ -144,6 +153,14 @@ class Tree:
             yield folder, names
             if len(names.files) <= len(names.folders) + FEW:
                 waiting.extend(join(folder, name) for name in names.folders if not is_clutter(name))
+
+    @cached_property
+    def near_top(self) -> dict[str, list[str]]:
+        """The folders that `shallow` leads to from the root, by the last step of their path in lower case."""
+        named: dict[str, list[str]] = {}
+        for folder, _ in self.shallow():
+            named.setdefault(folder.rpartition("/")[2].casefold(), []).append(folder)
+        return named
 
 
 def is_clutter(name: str) -> bool:
