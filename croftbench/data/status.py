@@ -26,6 +26,7 @@ class SplitStatus:
         message: one line for people.
         elsewhere: "layout in folder" of every other place where it was found.
         shipped: whether the package holds it.
+        guess: what no manifest says of the place or its class folders; "" where all is as one says.
     """
 
     split: str
@@ -38,6 +39,7 @@ class SplitStatus:
     message: str
     elsewhere: tuple[str, ...] = ()
     shipped: bool = False
+    guess: str = ""
 
     @property
     def usable(self) -> bool:
@@ -120,9 +122,10 @@ def _status(roots: Roots, family: Family, part: str) -> SplitStatus:
         return SplitStatus(split, family.name, state, 0, expected, "", "", why[0] if why else "not found")
     best = located.occurrence
     others = tuple(f"{o.layout.name} in {o.at or '.'}" for o in occurrences if o is not best and part in o.parts)
+    guess = next((note.examples[0] for note in located.listing.notes if note.what == "guess"), "")
     return SplitStatus(
         split, family.name, located.verdict.state, len(located.listing), expected, best.layout.name, best.at,
-        located.verdict.message, others,
+        located.verdict.message, others, guess=guess,
     )  # fmt: skip
 
 

@@ -80,8 +80,10 @@ def _part_faults(part: Part, lists: Path) -> Iterator[tuple[str, str]]:
         yield f"there is no list {part.exclude}", "exclude"
 
 
-def layout_faults(made: Family, layout: Layout, lists: Path) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """What is wrong with a layout, and at which of its keys."""
+def layout_faults(
+    made: Family, layout: Layout, lists: Path, *, own_root: bool = False
+) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """What is wrong with a layout, and at which of its keys; only in its `own_root` may a data set have no folder."""
     names = {part.name for part in made.parts}
     named: Mapping[str, Sequence[str] | Mapping[str, object]] = {
         "parts": layout.parts, "folders": layout.folders, "files": layout.files, "take": layout.take,
@@ -110,7 +112,7 @@ def layout_faults(made: Family, layout: Layout, lists: Path) -> Iterator[tuple[s
         if PurePosixPath(where).is_absolute() or ".." in PurePosixPath(where).parts:
             yield f"'{where}' leads out of the data root", (where,)
     bare = any(set(layout.folders_of(part.name)) & {".", ""} for part in mine)
-    if layout.kind in ("folders", "flat") and bare and "." in layout.at:
+    if layout.kind in ("folders", "flat") and bare and "." in layout.at and not own_root:
         yield "the whole data root is no layout: 'at' or 'folder' must name something", ("at",)
     if layout.kind == "package" and not layout.sha256:
         yield "what ships needs its sha256", ("name",)

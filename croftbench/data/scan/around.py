@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from croftbench.data.scan.class_names import Classes
 from croftbench.data.scan.place import Absent, Place, is_image
-from croftbench.data.scan.tree import Tree, is_clutter
+from croftbench.data.scan.tree import Tree, is_clutter, letters
 from croftbench.suites.families import Part
 
 DEPTH = 3
@@ -31,20 +31,25 @@ class Around:
         return self._ats[patterns]
 
     def _meant(self, pattern: str) -> Iterator[str]:
-        steps = [step for step in pattern.casefold().split("/") if step != "."]
-        if not steps:
+        given = [step for step in pattern.split("/") if step != "."]
+        steps = list(map(letters, given))
+        yield from self._matched(pattern) if given else ()
+        if not all(steps):
             return
-        yield from self._matched(pattern)
-        alike = self.tree.near_top.get(steps[-1], ())
-        yield from (folder for folder in alike if folder.casefold().split("/")[-len(steps) :] == steps)
-        here = [step.casefold() for step in self.tree.root.absolute().parts]
+        alike = self.tree.near_top.get(steps[-1], ()) if steps else ()
+        yield from (folder for folder in alike if list(map(letters, folder.split("/")))[-len(steps) :] == steps)
+        here = list(map(letters, self.tree.root.absolute().parts))
         for i in range(1, len(steps) + 1):
             if here[-i:] == steps[:i]:
-                yield from self._matched("/".join(steps[i:]))
+                yield from self._matched("/".join(given[i:]))
 
     def holding(self, name: str) -> list[str]:
         """The folders that a folder of that name lies in."""
-        return [folder.rpartition("/")[0] for folder in self.tree.near_top.get(name.casefold(), ())]
+        return [folder.rpartition("/")[0] for folder in self.tree.near_top.get(letters(name), ())]
+
+    def is_declared(self, place: Place) -> bool:
+        """Whether a layout is met where its manifest has it."""
+        return any(place.at in self._matched(pattern) for pattern in place.layout.at)
 
     def _matched(self, pattern: str) -> list[str]:
         try:

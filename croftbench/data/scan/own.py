@@ -46,7 +46,7 @@ def layouts(family: Family, tree: Tree) -> list[Own]:
         if one.family not in known:
             raise toml.fault(path, f"there is no data set '{one.family}'", "layouts", i, "family")
         if one.family == family.name:
-            for message, keys in family_rules.layout_faults(family, one, family.lists):
+            for message, keys in family_rules.layout_faults(family, one, family.lists, own_root=True):
                 raise toml.fault(path, message, "layouts", i, *keys)
             mine.append(one)
     return mine

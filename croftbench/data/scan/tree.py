@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -156,16 +157,21 @@ class Tree:
 
     @cached_property
     def near_top(self) -> dict[str, list[str]]:
-        """The folders that `shallow` leads to from the root, by the last step of their path in lower case."""
+        """The folders that `shallow` leads to from the root, by the last step of their path, see `letters`."""
         named: dict[str, list[str]] = {}
         for folder, _ in self.shallow():
-            named.setdefault(folder.rpartition("/")[2].casefold(), []).append(folder)
+            named.setdefault(letters(folder.rpartition("/")[2]), []).append(folder)
         return named
 
 
 def is_clutter(name: str) -> bool:
     """Whether no data set means a folder or file of that name: hidden ones, and what tools leave behind."""
     return name.startswith(".") or name.casefold() in CLUTTER
+
+
+def letters(name: str) -> str:
+    """A name without case and punctuation: Oxford_Pets and oxford-pets are one."""
+    return re.sub(r"[\W_]+", "", name.casefold())
 
 
 def join(folder: str, name: str) -> str:
