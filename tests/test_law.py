@@ -1,5 +1,6 @@
 """The law of imports: short enough to be read, and nothing stands outside it."""
 
+import re
 import tomllib
 from pathlib import Path
 
@@ -29,3 +30,14 @@ def test_no_file_name_stands_twice():
         if path.stem != "__init__" and inside.parts[0] != "cli":
             names.setdefault(path.stem, []).append(str(inside))
     assert [paths for paths in names.values() if len(paths) > 1] == []
+
+
+def test_text_that_people_make_is_read_in_one_place():
+    """Others read only what croftbench itself wrote, and the source of plugins, whose bytes Python decodes."""
+    own = {"runs/outputs.py", "encoders/identity.py", "plugins/describe.py"}
+    found = {
+        str(path.relative_to(ROOT / "croftbench"))
+        for path in (ROOT / "croftbench").rglob("*.py")
+        if re.search(r"\.read_text\(|tomllib|csv\.(reader|DictReader)|read_csv\(", path.read_text())
+    }
+    assert found - own - {"report/formats/data.py"} == {"texts.py"}

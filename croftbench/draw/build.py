@@ -15,7 +15,7 @@ import numpy as np
 
 from croftbench.data.pool import Pool
 from croftbench.data.roots import Roots
-from croftbench.draw import shots
+from croftbench.draw import overlap, shots
 from croftbench.draw.classes import Classes
 from croftbench.draw.gather import Gatherer, Images, Ints, own_pool
 from croftbench.draw.roles import TEST, TRAIN, VAL, Labels
@@ -97,7 +97,7 @@ class _Builder:
         val = self._val(train) if self.train else None
         inside = self._tested("id", Shifted(self.spec.id))
         covariate = tuple(self._tested(name, one) for name, one in self.spec.shifted().items())
-        return Fold(
+        made = Fold(
             self.spec.name,
             self.classes.named(self.classes.known),
             tuple(self.labels.training),
@@ -112,6 +112,8 @@ class _Builder:
             self._bank() if self.train and self.suite.protocol.bank else None,
             self._sources(),
         )
+        overlap.check(made, self.suite)
+        return made
 
     def _sources(self) -> dict[str, dict[str, str | int]]:
         """What the fold's splits are on this disk; of those that are shared out, which images do not train."""

@@ -8,13 +8,13 @@ defaults. Where the last two leave a doubt, it is said.
 from __future__ import annotations
 
 import json
-import tomllib
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from croftbench import texts
 from croftbench.encoders import spelling
 from croftbench.errors import DataError, UsageError
 
@@ -165,10 +165,9 @@ def read(path: Path) -> dict[str, Any]:
         DataError: it is neither.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
-        given = tomllib.loads(text) if path.suffix == ".toml" else json.loads(text)
-    except (OSError, ValueError) as error:
-        raise DataError(f"cannot read {path}: {error}.", EXAMPLE) from error
+        given = texts.toml(path) if path.suffix == ".toml" else texts.from_json(path)
+    except texts.TextError as error:
+        raise DataError(error.message, f"{error.hint} {EXAMPLE}".strip()) from error
     if not isinstance(given, dict):
         raise DataError(f"{path} holds no settings.", EXAMPLE)
     return given

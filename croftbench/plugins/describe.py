@@ -187,7 +187,7 @@ def needs(target: str) -> str:
 
 @functools.cache
 def _parsed(target: str) -> ast.Module:
-    return ast.parse(defining_files(target)[0].read_text(encoding="utf-8"))
+    return ast.parse(defining_files(target)[0].read_bytes())
 
 
 def build(info: MethodInfo, params: Mapping[str, Any]) -> Method:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, TypeAdapter, ValidationError
 
+from croftbench import texts
 from croftbench.errors import DataError, UsageError, unknown
 from croftbench.suites.language import FORBID
 
@@ -126,21 +125,18 @@ def read(path: Path) -> list[PublishedRow]:
     Raises:
         DataError: see `read_all`.
     """
-    try:
-        lines = csv.reader(io.StringIO(path.read_text(encoding="utf-8"), newline=""), strict=True)
-        header = next(lines, [])
-        if odd := sorted(set(header) ^ set(COLUMNS)) or (header if len(header) != len(COLUMNS) else []):
-            state = "unknown or repeated" if odd[0] in header else "missing"
-            raise _broken(path, 1, f"column '{odd[0]}' is {state}")
-        rows: dict[str, list[PublishedNumber]] = {}
-        for cells in lines:
-            if len(cells) != len(header):
-                raise _broken(path, lines.line_num, f"{len(cells)} cells under {len(header)} columns")
-            number = _number(path, lines.line_num, dict(zip(header, cells, strict=True)))
-            _check_fits(path, lines.line_num, number, rows.setdefault(number.row, []))
-            rows[number.row].append(number)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"cannot read {path}: {error}.", "Restore the file, for instance with git.") from error
+    first, *lines = texts.rows(path) or [texts.Row(1, ())]
+    header = first.cells
+    if odd := sorted(set(header) ^ set(COLUMNS)) or (header if len(header) != len(COLUMNS) else []):
+        state = "unknown or repeated" if odd[0] in header else "missing"
+        raise _broken(path, first.number, f"column '{odd[0]}' is {state}")
+    rows: dict[str, list[PublishedNumber]] = {}
+    for line in lines:
+        if len(line.cells) != len(header):
+            raise _broken(path, line.number, f"{len(line.cells)} cells under {len(header)} columns")
+        number = _number(path, line.number, dict(zip(header, line.cells, strict=True)))
+        _check_fits(path, line.number, number, rows.setdefault(number.row, []))
+        rows[number.row].append(number)
     return [PublishedRow(tuple(numbers)) for numbers in rows.values()]
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from croftbench import texts
 from croftbench.classnames import as_words, comparable
 from croftbench.errors import DataError, UsageError
 from croftbench.scorers.context import Context, NotApplicableError, Scorer
@@ -86,13 +87,12 @@ def word_files(words: str) -> tuple[Path, ...]:
 def _read(path: Path) -> dict[str, str]:
     """The file's words, each once, by what they are compared by."""
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"cannot read the word list {path}: {error}.", "One word a line, UTF-8.") from error
+        lines = texts.lines(path, f"the word list {path}")
+    except texts.TextError as error:
+        raise DataError(error.message, f"One word a line. {error.hint}") from error
     words: dict[str, str] = {}
-    for line in lines:
-        if line.strip():
-            words.setdefault(comparable(line), line.strip())
+    for _, line in lines:
+        words.setdefault(comparable(line), line)
     return words
 
 

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
+from croftbench import texts
 from croftbench.suites.families import SHIPPED, Family, Get, Layout, Part
 from croftbench.suites.toml import fault
 
@@ -106,6 +107,9 @@ def layout_faults(
     for file in (*shipped, *([SHIPPED + layout.order] if layout.order else [])):
         if not (lists / file.removeprefix(SHIPPED)).is_file():
             yield f"there is no list {file.removeprefix(SHIPPED)}", (file.removeprefix(SHIPPED),)
+    for row in texts.rows(lists / layout.order) if layout.order else ():
+        if row.cells[0] not in made.ids:
+            yield f"{layout.order}:{row.number}: '{row.cells[0]}' is no class of {made.name}", ("order",)
     if not set(layout.line.split()) <= {"path", "label", "-"} or not layout.line:
         yield f"line '{layout.line}' has other columns than path, label and -", ("line",)
     for where in (*layout.at, *layout.file_in, *(f for part in mine for f in layout.folders_of(part.name))):

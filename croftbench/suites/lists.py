@@ -11,14 +11,11 @@ from croftbench.suites import registry
 @cache
 def ids(name: str, folder: Path | None = None) -> tuple[str, ...]:
     """Class ids, one a line; what follows a tab is for people."""
-    return tuple(line.partition("\t")[0] for line in registry.lines_of(registry.shipped_list(name, folder)))
+    return tuple(row.cells[0] for row in registry.rows_of(registry.shipped_list(name, folder)))
 
 
 @cache
 def mapping(name: str, folder: Path | None = None) -> dict[str, tuple[str, ...]]:
     """Class id -> ids of the classes that it is elsewhere, from lines "id<TAB>id id ..."."""
-    classes = {}
-    for line in registry.lines_of(registry.shipped_list(name, folder)):
-        key, _, others = line.partition("\t")
-        classes[key] = tuple(others.replace(",", " ").split())
-    return classes
+    rows = registry.rows_of(registry.shipped_list(name, folder))
+    return {row.cells[0]: tuple(" ".join(row.cells[1:]).replace(",", " ").split()) for row in rows}

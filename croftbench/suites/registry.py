@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import gzip
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import ClassVar
 
+from croftbench import texts
 from croftbench.errors import ManifestError, UsageError, unknown
 from croftbench.suites import family_rules
 from croftbench.suites.families import SHIPPED, Archive, Family, Get, Layout, Part
 from croftbench.suites.language import FORBID
-from croftbench.suites.toml import fault, manifest_path, names, parse, root
+from croftbench.suites.toml import NEXT, fault, manifest_path, names, parse, root
+from croftbench.texts import Row, TextError
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ def family(name: str, folder: Path | None = None) -> Family:
     for i, part in enumerate(file.parts):
         members = tuple(range(len(classes)))
         if part.subset:
-            chosen = _read(path, lists, part.subset, "parts", i, "subset")
+            chosen = _listed(path, lists, part.subset, "parts", i, "subset")
             for key in chosen:
                 if key not in position:
                     raise fault(path, f"{part.subset} names '{key}', which is no class of {name}", "parts", i, "subset")
@@ -92,11 +94,24 @@ def lines_of(path: Path) -> list[str]:
         ManifestError: the file cannot be read.
     """
     try:
-        data = path.read_bytes()
-        text = (gzip.decompress(data) if path.suffix == ".gz" else data).decode("utf-8")
-    except (OSError, EOFError, UnicodeDecodeError) as error:
-        raise ManifestError(f"cannot read {path}: {error}.", "Install croftbench again.") from error
-    return [line for line in text.splitlines() if line and not line.startswith("#")]
+        return [line for _, line in texts.lines(path)]
+    except TextError as error:
+        raise ManifestError(error.message, error.hint) from error
+
+
+def rows_of(path: Path) -> list[Row]:
+    """The lines of a list as cells, see `texts.rows`; none begins as another does.
+
+    Raises:
+        ManifestError: the file cannot be read, or two lines are of one class.
+    """
+    try:
+        rows = texts.rows(path)
+    except TextError as error:
+        raise ManifestError(error.message, error.hint) from error
+    if twice := _twice(rows):
+        raise ManifestError(f"{path.name}:{twice}.", NEXT)
+    return rows
 
 
 def shipped_list(name: str, folder: Path | None = None) -> Path:
@@ -107,15 +122,36 @@ def shipped_list(name: str, folder: Path | None = None) -> Path:
 def _classes(path: Path, lists: Path, file: str) -> dict[str, str]:
     """Class id -> name, in label order."""
     classes: dict[str, str] = {}
-    for line in _read(path, lists, file, "classes") if file else ():
-        key, tab, name = line.partition("\t")
-        if not tab or not key or not name or key in classes:
-            raise fault(path, f"{file}: '{line}' is no new 'id<TAB>name'", "classes")
-        classes[key] = name
+    for row in _read(path, lists, file, "classes") if file else ():
+        if len(row.cells) < 2 or not all(row.cells[:2]) or any(row.cells[2:]):
+            form = "'id,name'; a name with a comma stands in quotes" if texts.is_csv(lists / file) else "'id<TAB>name'"
+            raise fault(path, f"{file}:{row.number}: '{' '.join(row.cells)}' is no {form}", "classes")
+        classes[row.cells[0]] = row.cells[1]
     return classes
 
 
-def _read(path: Path, lists: Path, file: str, *keys: str | int) -> list[str]:
+def _listed(path: Path, lists: Path, file: str, *keys: str | int) -> list[str]:
+    """The class ids of a list; what follows them is for people."""
+    return [row.cells[0] for row in _read(path, lists, file, *keys)]
+
+
+def _read(path: Path, lists: Path, file: str, *keys: str | int) -> list[Row]:
     if not (lists / file).is_file():
         raise fault(path, f"there is no list {file}", *keys)
-    return lines_of(lists / file)
+    try:
+        rows = texts.rows(lists / file, file)
+    except TextError as error:
+        raise fault(path, error.message.rstrip("."), *keys) from error
+    if twice := _twice(rows):
+        raise fault(path, f"{file}:{twice}", *keys)
+    return rows
+
+
+def _twice(rows: Sequence[Row]) -> str:
+    """Line and fault of the first that begins as an earlier one; "" where none does."""
+    met: dict[str, int] = {}
+    for row in rows:
+        if row.cells[0] in met:
+            return f"{row.number}: '{row.cells[0]}' is in line {met[row.cells[0]]} already"
+        met[row.cells[0]] = row.number
+    return ""

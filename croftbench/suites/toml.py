@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import difflib
 import re
-import tomllib
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
+from croftbench import texts
 from croftbench.errors import ManifestError, UsageError, unknown
 
 T = TypeVar("T")
@@ -52,9 +52,9 @@ def parse(path: Path, into: type[T], *, named: bool = True) -> T:
         ManifestError: the first broken rule, with its line.
     """
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ManifestError(f"{path.name}: not valid TOML: {error}.", NEXT) from error
+        data = texts.toml(path, path.name)
+    except texts.TextError as error:
+        raise ManifestError(error.message, f"{error.hint} {NEXT}".strip()) from error
     if named and data.get("name") != path.stem:
         raise fault(path, "the name must be the file's, " + repr(path.stem), "name")
     try:
@@ -81,7 +81,7 @@ def at(path: Path, *keys: str | int) -> str:
 
     A number is a position in an array of tables; a text is a key, or else a value that a line mentions.
     """
-    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    lines = texts.read(path).split("\n")
     number, start, end = None, 0, len(lines)
     for key, following in zip(keys, (*keys[1:], None), strict=True):
         if isinstance(key, int):

@@ -65,7 +65,7 @@ def test_a_missing_split_file_is_said_where_the_images_are(data, manifests, anim
     with pytest.raises(DataError, match=r"coop/split_zhou_Animals.json is missing.*croftbench data get animals/photo"):
         roots.split("animals/photo")
     (data / "coop/split_zhou_Animals.json").write_text("{]")
-    with pytest.raises(DataError, match="is no split file"):
+    with pytest.raises(DataError, match=r"split_zhou_Animals.json:1: not valid JSON"):
         Roots(data, manifests).split("animals/photo")
 
 
@@ -73,6 +73,14 @@ def test_a_list_of_another_length_than_its_folder_is_refused(data, manifests, an
     build(data, animals, "positions")
     next((data / "positions/photo/flat").iterdir()).unlink()
     with pytest.raises(DataError, match="labels 33 images, positions/photo/flat holds 32"):
+        Roots(data, manifests).split("animals/photo")
+
+
+def test_labels_by_position_need_one_order_of_the_images(data, manifests, animals):
+    build(data, animals, "positions")
+    for image in (data / "positions/photo/flat").iterdir():
+        image.rename(image.with_name(f"{int(image.stem[-5:])}.jpg"))
+    with pytest.raises(DataError, match=r"10.jpg comes before 2.jpg|19.jpg comes before 2.jpg"):
         Roots(data, manifests).split("animals/photo")
 
 

@@ -162,6 +162,23 @@ def test_class_folders_by_number_as_another_layout_counts_them(data, manifests, 
     assert "ids/photo, class folders by number" in guess_of(roots, "animals/photo")
 
 
+def test_class_folders_by_id_and_name_or_number_and_name(data, manifests, animals):
+    built = called(data, animals, "ids", {"n10": "n10-aardvark", "n2": "002.Lion", "n33": "n33_sea_horse"})
+    roots = Roots(data, manifests)
+    assert same_as_built(roots, built, "animals/photo")
+    guess = guess_of(roots, "animals/photo")
+    assert '"002.Lion" = "n2"' in guess
+    confirm(data, guess)
+    assert same_as_built(Roots(data, manifests), built, "animals/photo")
+
+
+def test_a_folder_whose_id_and_name_are_of_two_classes_is_none(data, manifests, animals):
+    called(data, animals, "ids", {"n10": "n10-aardvark", "n2": "n2-aardvark", "n33": "n33-sea horse"})
+    listing = Roots(data, manifests).split("animals/photo").listing
+    assert set(listing.labels.tolist()) == {0, 2}
+    assert "unknown-class" in [note.what for note in listing.notes]
+
+
 @pytest.mark.parametrize("first", [0, 1])
 def test_numbers_that_no_layout_explains_are_refused_and_can_be_confirmed(data, small, first):
     family = registry.family("imagenet-10", small)

@@ -182,7 +182,7 @@ def test_a_file_may_state_a_part_and_another_size(named: str, publish, tmp_path:
         ("p.json", '{"size": "224"}', "size"),
         ("p.json", '{"fill_color": 255}', "fill_color"),
         ("p.json", "[1]", "holds no settings"),
-        ("p.toml", "mean=", "cannot read"),
+        ("p.toml", "mean=", "p.toml:1: not valid TOML"),
         ("absent.json", None, "there is no file"),
         ("ViT-B/16", None, "ViT-B-16/openai"),
     ],

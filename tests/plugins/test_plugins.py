@@ -54,6 +54,12 @@ def test_a_users_file_is_described_with_nested_defaults(mine, tmp_path):
     assert info.summary == "Nearest class mean: a user's own method."
 
 
+def test_a_file_from_windows_is_described_too(mine, tmp_path):
+    mine.write_bytes(b"\xef\xbb\xbf" + MINE.replace("\n", "\r\n").encode())
+    assert plugins.describe(f"{mine}:Mine", tmp_path).params["lr"].default == 0.5
+    assert plugins.needs(f"{mine}:Mine") == "features"
+
+
 def test_overrides_are_typed_and_reach_nested_fields(mine, tmp_path):
     info = plugins.describe(f"{mine}:Mine", tmp_path)
     params = info.resolve({"power": "3", "centred": "TRUE", "epochs": "7", "temperature": "2", "mode": "fancy"})

@@ -109,8 +109,8 @@ def test_broken_headers_and_short_lines(tmp_path):
     path.write_text(",".join(columns) + "\na,b\n")
     with pytest.raises(DataError, match=":2: 2 cells under 20 columns"):
         published.read(path)
-    path.write_bytes(b"\xff\xfe")
-    with pytest.raises(DataError, match="cannot read"):
+    path.write_bytes(b"caf\xe9")
+    with pytest.raises(DataError, match=":1: byte 0xe9 is no UTF-8"):
         published.read(path)
 
 
@@ -256,3 +256,18 @@ def test_recording_our_own_row_keeps_the_others(board, tmp_path):
     assert len(agreement.checks(rows[1], one, "croft")) == len(board.shown)
     own_rows.record(tmp_path, [rows[0]])
     assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_file_that_a_spreadsheet_saved_says_the_same(tmp_path, encoding):
+    source = {"source": 'A "paper", table 1; as printed'}
+    path = put(tmp_path, source, source | FPR | {"note": "5% of n\nan estimate"})
+    before = published.read(path)
+    rows = list(csv.reader(io.StringIO(path.read_text())))
+    text = io.StringIO()
+    csv.writer(text, delimiter=";", lineterminator="\r\n").writerows([*rows, [""] * len(ROW)])
+    path.write_bytes(text.getvalue().encode(encoding))
+    assert published.read(path) == before
+    path.write_bytes(text.getvalue().replace("68.35", "68,35").encode(encoding))
+    with pytest.raises(DataError, match=r"paper.csv:2: value is '68,35'"):
+        published.read(path)

@@ -149,3 +149,14 @@ def test_what_is_wrong_with_a_list_is_one_line(context, outputs, write, tmp_path
     scorer = scorers.fit(f"neglabel:words={write(*WORDS)},groups=1", context)
     with pytest.raises(NotApplicableError, match="not in the space"):
         scorer(Outputs(outputs.logits, outputs.features[:, :4]))
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_list_from_another_system_is_the_same_list(context, outputs, write, encoding):
+    path = write("tree", "sky")
+    clean = scorers.fit(f"neglabel:words={path},share=1,groups=2", context)(outputs)
+    path.write_bytes("# mine\r\ntree \r\nsky\r\n".encode(encoding))
+    assert torch.equal(scorers.fit(f"neglabel:words={path},share=1,groups=2", context)(outputs), clean)
+    path.write_bytes("tree\ncaf\xe9\n".encode("latin-1"))
+    with pytest.raises(DataError, match=r"words.txt:2: byte 0xe9 is no UTF-8"):
+        scorers.fit(f"neglabel:words={path}", context)

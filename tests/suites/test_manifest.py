@@ -207,3 +207,18 @@ def test_check_compares_shipped_split_lists_with_their_recipe(folder, cache, cap
 def test_mcm_has_its_authors_prompt_and_the_others_the_fields():
     assert manifest.suite("imagenet-mcm").templates == ("a photo of a {}",)
     assert manifest.suite("imagenet-openood").templates == ("a photo of a {}.",)
+
+
+WRITTEN = {
+    "mark and CR LF": lambda text: b"\xef\xbb\xbf" + text.replace("\n", "\r\n").encode(),
+    "CR": lambda text: text.replace("\n", "\r").encode(),
+    "UTF-16": lambda text: text.encode("utf-16"),
+}
+
+
+@pytest.mark.parametrize("written", WRITTEN)
+def test_manifests_prompts_and_lists_are_the_same_suite_however_they_were_written(folder, written):
+    for path in (*folder.glob("*/*.toml"), *folder.glob("*/*.txt"), *folder.glob("*/*.tsv")):
+        path.write_bytes(WRITTEN[written](path.read_text(encoding="utf-8")))
+    for suite in ("setup1", "imagenet-mcm", "emoji-open"):
+        assert manifest.suite(suite, folder).digest == manifest.suite(suite).digest

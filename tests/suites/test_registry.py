@@ -80,7 +80,7 @@ def test_a_family_is_read_as_it_is_written(folder):
         ('name = "night"', 'name = "day"', None, "two parts are called 'day'"),
         ('name = "night"', 'name = "by night"', 17, "'by night' is no name of letters"),
         ('subset = "big.txt"', 'subset = "huge.txt"', 20, "there is no list huge.txt"),
-        ('classes = "beasts.tsv"', 'classes = "big.txt"', 8, "'n3' is no new 'id<TAB>name'"),
+        ('classes = "beasts.tsv"', 'classes = "big.txt"', 8, "big.txt:1: 'n3' is no 'id<TAB>name'"),
         ('"grizzly" = "n3"', '"grizzly" = "n4"', 26, "means 'n4', which is no class of beasts"),
         ('day = "sun"', 'dusk = "sun"', 32, "beasts has no part 'dusk'"),
         ('file = "{part}.txt"\n', "", None, "a list layout needs 'file'"),

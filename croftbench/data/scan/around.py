@@ -38,10 +38,11 @@ class Around:
             return
         alike = self.tree.near_top.get(steps[-1], ()) if steps else ()
         yield from (folder for folder in alike if list(map(letters, folder.split("/")))[-len(steps) :] == steps)
-        here = list(map(letters, self.tree.root.absolute().parts))
-        for i in range(1, len(steps) + 1):
-            if here[-i:] == steps[:i]:
-                yield from self._matched("/".join(given[i:]))
+        for root in (self.tree.root.absolute(), self.tree.root.resolve()):
+            here = list(map(letters, root.parts))
+            for i in range(1, len(steps) + 1):
+                if here[-i:] == steps[:i]:
+                    yield from self._matched("/".join(given[i:]))
 
     def holding(self, name: str) -> list[str]:
         """The folders that a folder of that name lies in."""

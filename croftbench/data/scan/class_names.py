@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 
 from croftbench.data.scan.listing import Notes
 from croftbench.suites.families import Family, Layout, Part
-from croftbench.suites.registry import lines_of
+from croftbench.suites.registry import rows_of
 
 
 class Classes:
@@ -22,9 +23,8 @@ class Classes:
         position = {key: i for i, key in enumerate(family.ids)}
         aliases = {alias: position[key] for alias, key in layout.aliases.items()}
         if layout.key == "index":
-            order = (
-                [position[key] for key in lines_of(family.lists / layout.order)] if layout.order else list(part.members)
-            )
+            listed = [row.cells[0] for row in rows_of(family.lists / layout.order)] if layout.order else None
+            order = list(part.members) if listed is None else [position[key] for key in listed]
             by_name = {str(i + layout.first): member for i, member in enumerate(order)}
         else:
             keys = family.ids if layout.key == "id" else family.classnames
@@ -56,8 +56,11 @@ class Classes:
         if label is None and name.isascii() and name.isdigit():
             label = self._exact.get(str(int(name)))  # 007 is 7
         if label is None:
-            label = self._loose.get(_loosely(name))
+            loose = _loosely(name)
+            label = self._loose.get(loose)
             if label is None:
+                if loose in self._loose:
+                    self._notes.add("ambiguous", f"'{name}'")
                 return -1
             self._notes.add("renamed", f"'{name}' for {self._ids[label]}")
         if self._taken.setdefault(label, name) != name:
@@ -66,4 +69,4 @@ class Classes:
 
 
 def _loosely(name: str) -> str:
-    return re.sub(r"[\W_]+", " ", name).strip().casefold()
+    return re.sub(r"[\W_]+", " ", unicodedata.normalize("NFC", name)).strip().casefold()

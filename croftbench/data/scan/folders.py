@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import json
+import itertools
 import re
-from collections.abc import Iterable, Iterator
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 
 from croftbench.data.scan import near_misses
+from croftbench.data.scan.contradictions import Taken, folders_and_labels, names_and_list, numbers_and_names
+from croftbench.data.scan.entries import Entry, Source, labels_of, of_json, of_list, shown
 from croftbench.data.scan.listing import Listing
 from croftbench.data.scan.place import Absent, Collection, Place, is_image
 from croftbench.data.scan.tree import Names, is_clutter, join
 from croftbench.suites.families import Part
-
-ListRows = Iterable[tuple[str, str | None]]
-"""Path and label of each image of a list, as its file has them."""
 
 
 def folders(place: Place, part: Part) -> Listing:
@@ -87,35 +89,35 @@ def _collection(place: Place, part: Part) -> Collection:
 def listed(place: Place, part: Part) -> Listing:
     """The images that a text file names, in its order, see `Layout.line`."""
     collection = _collection(place, part)
-    columns = place.layout.line.split()
-    for name, lines in place.texts(part):
-        rows = [line.replace(",", " ") for line in lines[1:]] if name.endswith(".csv") else lines  # a header first
-        if "path" in columns:
-            _take(collection, name, _columns(rows, columns, from_right=place.layout.key == "index"))
-        else:
-            _take(collection, name, _by_position(collection, rows, name))
+    if "path" not in place.layout.line.split():
+        for name, file in place.lists(part):
+            _by_position(collection, name, file)
+        return _checked(collection)
+    index = _Index(place, place.bases(part), collection.base)
+    sources = [of_list(name, file, place, part, index.has) for name, file in place.lists(part)]
+    _take(collection, index, sources)
     return _checked(collection)
 
 
 def split_json(place: Place, part: Part) -> Listing:
     """The images that a CoOp split file names: key -> list of [path, label, class name]."""
     collection = _collection(place, part)
-    (name,) = place.layout.files_of(part.name)
-    path = place.file(name)
-    keys = place.layout.take.get(part.name, part.name).split()
-    try:
-        content = json.loads((place.tree.root / path).read_text(encoding="utf-8"))
-        for key in keys:
-            entries = [(str(image), int(label), str(text)) for image, label, text in content[key]]
-            if place.layout.key == "index":
-                _take(collection, path, ((image, str(label)) for image, label, _ in entries))
-            else:
-                by_name = place.layout.key == "name"
-                _take(collection, path, ((image, text if by_name else None) for image, _, text in entries))
-    except KeyError as error:
-        raise Absent(f"{path} has no key {error}", near=True) from error
-    except (ValueError, TypeError) as error:  # not JSON, not UTF-8, or not lists of three
-        raise Absent(f"{path} is no split file: {error}", near=True) from error
+    ((name, file),) = place.lists(part)
+    by_key, lists = place.layout.key, of_json(name, file)
+    numbers_and_names(lists.values(), by_key == "index")
+    sources = []
+    for key in place.layout.take.get(part.name, part.name).split():
+        if key not in lists:
+            raise Absent(f"{name} has no key '{key}'", near=True)
+        sources.append(lists[key])
+    names = {entry.label or "": entry.name for source in sources for entry in source.entries}
+    if by_key == "index":
+        names_and_list(names, place.family, {number: collection.classes.position(number) for number in names}, name)
+    else:
+        labelled = by_key == "name"
+        kept = [[e._replace(label=e.name if labelled else None) for e in source.entries] for source in sources]
+        sources = [replace(source, entries=entries) for source, entries in zip(sources, kept, strict=True)]
+    _take(collection, _Index(place, place.bases(part), collection.base), sources)
     return _checked(collection)
 
 
@@ -123,44 +125,45 @@ def _checked(collection: Collection) -> Listing:
     """What lists gave.
 
     Raises:
-        Absent: nothing, and why; or its classes are counted from another number.
+        Absent: nothing, and why.
     """
-    if (fault := near_misses.other_labels(collection)) or (
-        not collection.paths and (fault := near_misses.none(collection))
-    ):
-        raise fault
+    if not collection.paths:
+        raise near_misses.none(collection)
     return collection.listing()
 
 
-def _columns(lines: Iterable[str], columns: list[str], from_right: bool) -> Iterator[tuple[str, str | None]]:
-    """Path and label of each line. The first column may hold spaces where labels are numbers, else the last one may."""
-    count, path = len(columns) - 1, columns.index("path")
-    label = columns.index("label") if "label" in columns else None
-    for line in lines:
-        text = line.strip()
-        cells = (text.rsplit if from_right else text.split)(maxsplit=count) if count else [text]
-        yield cells[path], cells[label] if label is not None and label < len(cells) else None
-
-
-def _by_position(collection: Collection, lines: list[str], name: str) -> ListRows:
+def _by_position(collection: Collection, name: str, file: Path) -> None:
     """Line N is the label of the folder's Nth image by name."""
     (base,) = collection.place.bases(collection.part)
-    images = [file for file in collection.place.tree.names(base).files if is_image(file)]
-    if len(images) != len(lines):
-        raise Absent(f"{name} labels {len(lines):,} images, {base} holds {len(images):,}", near=True)
-    return zip(images, (line.strip() for line in lines), strict=True)
+    images = [image for image in collection.place.tree.names(base).files if is_image(image)]
+    for one, after in itertools.pairwise(images):
+        if _by_number(after) < _by_number(one):
+            why = f"{name} labels the images of {base} in their order, and {one} comes before {after} by name, after it"
+            raise Absent(f"{why} by number: write the numbers with leading zeros, or paths into the list", near=True)
+    labels = labels_of(name, file, len(images))
+    if len(images) != len(labels):
+        raise Absent(f"{name} labels {len(labels):,} images, {base} holds {len(images):,}", near=True)
+    entries = [Entry(image, label, i) for i, (image, label) in enumerate(zip(images, labels, strict=True), 1)]
+    _take(collection, _Index(collection.place, [base], collection.base), [Source(name, entries)])
 
 
-def _take(collection: Collection, file: str, entries: ListRows) -> None:
-    """Add the entries of a file that are there and whose class is one of the part's."""
-    place, classes = collection.place, collection.classes
-    bases = place.bases(collection.part)
-    index = _Index(place, bases, collection.base)
-    for given, label in entries:
-        collection.named.append((file, given, label))
-        path = index.path_of(given)
+def _by_number(name: str) -> str:
+    return re.sub(r"[0-9]+", lambda number: number[0].zfill(20), name)
+
+
+def _take(collection: Collection, index: _Index, sources: Sequence[Source]) -> None:
+    """Add the entries that are there and whose class is one of the part's."""
+    classes, taken = collection.classes, Taken(collection.notes)
+    collection.named += [(one.file, entry.path, entry.label) for one in sources for entry in one.entries]
+    if fault := near_misses.other_labels(collection):
+        raise fault
+    for source, entry in ((one, entry) for one in sources for entry in one.entries):
+        path, label = index.path_of(entry.path), entry.label
+        if path is None and shown(entry.path) != entry.path:
+            why = "is no UTF-8, and no image is called by its bytes"
+            raise Absent(f"{source.where(entry)}: '{shown(entry.path)}' {why}; save the list as UTF-8", near=True)
         if path is None:
-            collection.notes.add("missing-file", given)
+            collection.notes.add("missing-file", entry.path)
             continue
         position = -1
         if classes and label != "-1":
@@ -168,8 +171,13 @@ def _take(collection: Collection, file: str, entries: ListRows) -> None:
             if position < 0:
                 collection.notes.add("unlabelled", path)
                 continue
-        collection.paths.append(path)
-        collection.labels.append(position)
+        if not taken.again(path, position, source, entry):
+            collection.paths.append(path)
+            collection.labels.append(position)
+    if classes and any(entry.label is not None for source in sources for entry in source.entries[:1]):
+        where = " and ".join(dict.fromkeys(source.file for source in sources))
+        own = collection.place.family, collection.part, collection.notes
+        folders_and_labels(collection.paths, collection.labels, *own, where)
 
 
 def _through(collection: Collection, path: str) -> int:
@@ -196,8 +204,13 @@ class _Index:
 
     def path_of(self, given: str) -> str | None:
         """The path, from the listing's base, of the image that a list calls this; None where it is not there."""
-        if "\\" in given and (path := self.path_of(given.replace("\\", "/"))) is not None:
-            return path  # written on Windows
+        found = self._path_of(given)
+        return self._path_of(given.replace("\\", "/")) if found is None and "\\" in given else found
+
+    def has(self, given: str) -> bool:
+        return self.path_of(given) is not None
+
+    def _path_of(self, given: str) -> str | None:
         path = re.sub(r"^(\./|/)+", "", given)
         if ".." in path.split("/"):
             return None
@@ -211,9 +224,24 @@ class _Index:
             folder, _, name = whole.rpartition("/")
             if name in self._inside(folder):
                 return whole[self.skip :]
+            if not path.isascii() and (spelt := self._composed(base, path)):
+                return spelt[self.skip :]
         return None
+
+    def _composed(self, base: str, path: str) -> str:
+        """The image whose path differs in how its accents are composed, as between macOS and others; or ""."""
+        *steps, last = path.split("/")
+        for step in steps:
+            base = next((join(base, name) for name in self.tree.names(base).folders if _same(name, step)), "")
+            if not base:
+                return ""
+        return next((join(base, name) for name in self.tree.names(base).files if _same(name, last)), "")
 
     def _inside(self, folder: str) -> frozenset[str]:
         if folder not in self._files:
             self._files[folder] = frozenset(self.tree.names(folder).files)
         return self._files[folder]
+
+
+def _same(one: str, other: str) -> bool:
+    return unicodedata.normalize("NFC", one) == unicodedata.normalize("NFC", other)

@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from croftbench.data.scan import own
+from croftbench.data.scan import contradictions, own
 from croftbench.data.scan.around import Around
 from croftbench.data.scan.folders import flat, folders, listed, split_json
-from croftbench.data.scan.listing import Listing, Occurrence, judge
+from croftbench.data.scan.listing import Listing, Notes, Occurrence, judge
 from croftbench.data.scan.place import Absent, Fit, Place
 from croftbench.data.scan.shapes import Failed, Missing, search
 from croftbench.data.scan.shards import parquet, webdataset
@@ -75,7 +75,7 @@ def _closer(family: Family, met: list[Occurrence], failed: Mapping[str, Failed],
                 for one in met
             ]
         if (other := search(Missing(family, part, around, reasons, frozenset(taken), short), _scan)) is not None:
-            met.append(other)
+            met.append(_noted(other))
     return met
 
 
@@ -113,7 +113,17 @@ def _look(place: Place, failed: Mapping[str, Failed]) -> Occurrence:
     for name, why in lacks.items():
         failed[name].append((place, why))
         made = _said(made, name, why)
-    return made
+    return _noted(made)
+
+
+def _noted(one: Occurrence) -> Occurrence:
+    """The same, with what its parts share."""
+    notes = {name: Notes() for name in one.parts}
+    for name in one.parts:
+        contradictions.namesakes(one.family, one.family.part(name).members, notes[name])
+    contradictions.shared(one.layout, one.parts, notes)
+    parts = {name: replace(listing, notes=(*listing.notes, *notes[name])) for name, listing in one.parts.items()}
+    return replace(one, parts=parts)
 
 
 def _scan(place: Place, part: Part) -> Listing:

@@ -25,6 +25,11 @@ What = Literal[
     "missing-file",
     "excluded",
     "unlabelled",
+    "ambiguous",
+    "repeated",
+    "disagreeing",
+    "namesake",
+    "shared",
 ]
 
 SAYS: Mapping[What, str] = {
@@ -38,6 +43,11 @@ SAYS: Mapping[What, str] = {
     "missing-file": "images that the list names and that are not there",
     "excluded": "images that the part leaves out",
     "unlabelled": "images without a label, left out",
+    "ambiguous": "names that several classes fit, left out",
+    "repeated": "images that are listed twice, counted once",
+    "disagreeing": "images in folders called after another class than their label says",
+    "namesake": "classes that share their name, and so their prompt, with another",
+    "shared": "images that another part's list has too",
 }
 """What each kind of note counts."""
 

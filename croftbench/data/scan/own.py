@@ -14,6 +14,9 @@ from croftbench.suites.language import FORBID
 
 FILE = "croftbench.toml"
 
+LISTED = 50
+"""Class folders up to which each is written into the line that a user may copy."""
+
 
 @dataclass(frozen=True)
 class Own(Layout):
@@ -71,6 +74,8 @@ def confirm(family: Family, part: str, layout: Layout, at: str) -> str:
     words = {"family": family.name} | {
         name: value for name in plain if (value := getattr(said, name)) != plain[name] and not name.startswith("_")
     }
+    if len(said.aliases) > LISTED:
+        return f"declare a layout in {FILE} in the data root, with its class folders as 'aliases' of ids"
     return f"say so in {FILE} in the data root: layouts = [{_written(words)}]"
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from enum import IntEnum
 from fnmatch import fnmatchcase
+from pathlib import Path
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from croftbench.data.scan.class_names import Classes
 from croftbench.data.scan.listing import Listing, Notes
 from croftbench.data.scan.tree import Tree, is_clutter, join
 from croftbench.suites.families import SHIPPED, Family, Layout, Part
-from croftbench.suites.registry import lines_of
+from croftbench.suites.registry import rows_of
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm")
 """Endings, in any case, of files that are taken for images."""
@@ -106,21 +107,20 @@ class Place:
             raise Absent(f"there is no file {' or '.join(join(self.at, p) for p in patterns)}")
         return sorted(shards, key=_by_number)
 
-    def texts(self, part: Part) -> list[tuple[str, list[str]]]:
-        """The lists that say what is in a part: the name and the lines of each.
+    def lists(self, part: Part) -> list[tuple[str, Path]]:
+        """The lists that say what is in a part: what each is called, and where it is.
 
         Raises:
             Absent: one of them is not there.
         """
-        texts = []
+        lists = []
         for name in self.layout.files_of(part.name):
             if name.startswith(SHIPPED):
-                texts.append((name, lines_of(self.family.lists / name.removeprefix(SHIPPED))))
+                lists.append((name, self.family.lists / name.removeprefix(SHIPPED)))
             else:
                 path = self.file(name)
-                text = (self.tree.root / path).read_text(encoding="utf-8", errors="surrogateescape")
-                texts.append((path, [line for line in text.splitlines() if line.strip()]))
-        return texts
+                lists.append((path, self.tree.root / path))
+        return lists
 
     def file(self, name: str) -> str:
         """Where a file is that belongs to the layout: below `at`, or in one of the layout's further folders.
@@ -191,7 +191,7 @@ class Collection:
         labels = np.array(self.labels, dtype=np.int32)
         paths = self.paths
         if self.part.exclude:
-            listed = {line.split("\t")[0] for line in lines_of(self.place.family.lists / self.part.exclude)}
+            listed = {row.cells[0] for row in rows_of(self.place.family.lists / self.part.exclude)}
             skip = len(self.place.at) + 1 if self.place.at else 0
             out = [join(self.base, path)[skip:] in listed for path in paths]
             for path in (path for path, is_out in zip(paths, out, strict=True) if is_out):

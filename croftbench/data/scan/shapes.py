@@ -212,6 +212,22 @@ def _renamed(missing: Missing, _: Failed) -> Iterator[Place]:
             classes = missing.classes(other)
             if any(missing.around.matching(base, classes) >= SHARE for base in missing.bases(place)):
                 yield replace(place, layout=other)
+        joined = replace(place.layout, key="id", order="", first=0, aliases=_joined(missing, place))
+        if joined.aliases:
+            yield replace(place, layout=joined)
+
+
+def _joined(missing: Missing, place: Place) -> dict[str, str]:
+    """Folders called by a class's id, or a number, and its name -> the id: n02085620-Chihuahua, 007.Parakeet Auklet."""
+    family, known = missing.family, {}
+    classes = [missing.classes(one) for one in _plain(missing)]
+    for name in {name for base in missing.bases(place) for name in missing.around.inside(base)}:
+        first, _, rest = re.sub(r"[-_. ]+", " ", name, count=1).partition(" ")
+        meant = {position for one in classes for text in (first, rest) if (position := one.position(text)) >= 0}
+        if len(meant) == 1 and rest:
+            known[name] = family.ids[meant.pop()]
+    share = len(known) / max(1, sum(len(missing.around.inside(base)) for base in missing.bases(place)))
+    return known if share >= SHARE else {}
 
 
 def _plain(missing: Missing) -> list[Layout]:

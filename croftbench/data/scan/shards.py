@@ -10,6 +10,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from croftbench import texts
+from croftbench.data.scan.contradictions import names_and_list
 from croftbench.data.scan.listing import Listing
 from croftbench.data.scan.place import Absent, Collection, Place, is_image
 from croftbench.errors import DataError
@@ -70,19 +72,24 @@ def _samples(path: Path, column: str, labelled: bool) -> Iterator[tuple[str, str
                     continue
                 if is_image(name):
                     images.setdefault(key, member.name)
-                elif labelled and (ending == "cls" or (ending == "json" and key not in labels)):
+                elif labelled and ending in ("cls", "json"):
                     label = _label(shard.extractfile(member).read(), ending, column)  # type: ignore[union-attr]
-                    if label is not None:
+                    if label is None:
+                        continue
+                    if labels.get(key, label) != label and label.isdigit() and labels[key].isdigit():
+                        raise Absent(f"{path}: {key} has labels {labels[key]} (.cls, .json) and {label}", near=True)
+                    if ending == "cls" or key not in labels:
                         labels[key] = label
-    except (OSError, tarfile.TarError, ValueError, AttributeError) as error:
+    except (OSError, tarfile.TarError, ValueError, AttributeError, texts.TextError) as error:
         raise Absent(f"{path} cannot be read: {error}", near=True) from error
     return ((image, labels.get(key)) for key, image in images.items())
 
 
 def _label(data: bytes, ending: str, column: str) -> str | None:
+    text = texts.decoded(data, f"a sample's .{ending}")
     if ending == "cls":
-        return data.decode("utf-8").strip()
-    value = json.loads(data).get(column)
+        return text.strip()
+    value = json.loads(text).get(column)
     return None if value is None else str(value)
 
 
@@ -100,7 +107,12 @@ def parquet(place: Place, part: Part) -> Listing:
         labels = table.get(label, [None] * rows)
         parts = table.get(which, [wanted] * rows)
         inside = shard.removeprefix(place.at).lstrip("/")
-        spelt = _spelt(place.tree.root / shard, label) if place.layout.key != "index" else {}
+        spelt = _spelt(place.tree.root / shard, label)
+        if place.layout.key == "index":
+            numbered = {str(number): name for number, name in spelt.items()}
+            positions = {number: collection.classes.position(number) for number in numbered}
+            names_and_list(numbered, place.family, positions, shard)
+            spelt = {}
         part_names = _spelt(place.tree.root / shard, which)
         for row in range(rows):
             if part_names.get(parts[row], str(parts[row])) == wanted:
