@@ -117,7 +117,8 @@ def test_the_reason_is_that_of_the_layout_that_fits_best(pets):
     family, part = registry.split("oxford-pets/test", manifests)
     wanted = "split_zhou_OxfordPets.json names 5 images of test"
     said = verify(Roots(folder.parent, manifests), family, [part], Silent())
-    assert wanted in said.reports[0].failed[0]
+    (why,) = said.reports[0].failed
+    assert wanted in why
     assert said.fault is not None
     assert wanted in said.fault.message
     (status,) = (one for one in of_family(Roots(folder.parent, manifests), family) if one.split == "oxford-pets/test")

@@ -162,6 +162,31 @@ def test_class_folders_by_number_as_another_layout_counts_them(data, manifests, 
     assert "ids/photo, class folders by number" in guess_of(roots, "animals/photo")
 
 
+def test_names_that_two_classes_share_are_refused_where_they_are_met(data):
+    for name in ("tench", "goldfish", "great white shark"):
+        (data / "imagenet/val" / name).mkdir(parents=True)
+        (data / "imagenet/val" / name / "x.JPEG").write_bytes(b"x")
+    assert Roots(data).split("imagenet/val").listing.labels.tolist() == [1, 2, 0]
+    (data / "imagenet/val/missile").mkdir()
+    assert "two classes are called 'missile'" in refusal(data, None, "imagenet/val")
+
+
+def test_inside_a_folder_called_as_the_archive(data, small):
+    built = build(data, registry.family("dtd", small), "archive")
+    built.at.rename(data / "dtd-r1.0.1")
+    assert same_as_built(Roots(data, small), built, "dtd/all")
+
+
+def test_a_folder_of_a_flat_sets_name_is_taken_where_all_its_images_are_there(data, small):
+    built = build(data / "x", registry.family("places", small), "mcm")
+    for image in list((built.at / "images").iterdir()):
+        image.rename(built.at / image.name)
+    (built.at / "images").rmdir()
+    assert same_as_built(Roots(data, small), built, "places")
+    next(built.at.iterdir()).unlink()
+    assert Roots(data, small).locate("places") is None
+
+
 def test_class_folders_by_id_and_name_or_number_and_name(data, manifests, animals):
     built = called(data, animals, "ids", {"n10": "n10-aardvark", "n2": "002.Lion", "n33": "n33_sea_horse"})
     roots = Roots(data, manifests)

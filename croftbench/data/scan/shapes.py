@@ -13,6 +13,7 @@ so are numbers that no layout of the data set explains. A refusal says what to w
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
@@ -21,7 +22,7 @@ from croftbench.data.scan.class_names import Classes
 from croftbench.data.scan.listing import Listing, Note, Notes, Occurrence, judge
 from croftbench.data.scan.own import confirm
 from croftbench.data.scan.place import Absent, Fit, Place
-from croftbench.data.scan.tree import join
+from croftbench.data.scan.tree import join, letters
 from croftbench.suites.families import SHIPPED, Family, Layout, Part
 
 SHARE = 0.3
@@ -55,15 +56,17 @@ class Missing:
         return [one for one in self.family.layouts if one.has(self.part.name) and one.kind != "package"]
 
     def places(self, layout: Layout) -> list[Place]:
-        """Wherever a layout may be, by the name of its own folder."""
-        return [Place(self.family, layout, at, self.around.tree) for at in self.around.ats(layout.at)]
+        """Wherever a layout may be, by the name of its own folder or of the set's archive."""
+        archives = tuple(one.file.partition(".tar")[0].removesuffix(".zip") for one in self.family.archives)
+        ats = dict.fromkeys([*self.around.ats(layout.at), *self.around.ats(archives)])
+        return [Place(self.family, layout, at, self.around.tree) for at in ats]
 
     def with_folder(self, layout: Layout) -> list[Place]:
         """The same, and wherever the part's folder is for those that lie in the data root; only where it is."""
         first = {folder.partition("/")[0] for folder in layout.folders_of(self.part.name)} - {"."}
         anywhere = [at for step in first for at in self.around.holding(step)] if "." in layout.at else []
-        ats = dict.fromkeys([*self.around.ats(layout.at), *anywhere])
-        return [p for at in ats if self.bases(p := Place(self.family, layout, at, self.around.tree))]
+        more = [Place(self.family, layout, at, self.around.tree) for at in dict.fromkeys(anywhere)]
+        return [place for place in (*self.places(layout), *more) if self.bases(place)]
 
     def bases(self, place: Place) -> list[str]:
         """The folders, or shards, of the part's images."""
@@ -89,7 +92,7 @@ def search(missing: Missing, look: Callable[[Place, Part], Listing]) -> Occurren
             tried.add(identity)
             try:
                 listing = look(place, part)
-                if not missing.short or judge(missing.family, part, listing).usable:
+                if judge(missing.family, part, listing).usable or not (missing.short or _only_named(missing, place)):
                     found.append((place, listing))
             except Absent as absent:
                 failed.append((place, absent.at_a_closer_look()))
@@ -189,25 +192,26 @@ def _shorter(missing: Missing, failed: Failed) -> Iterator[Place]:
         if not (lists or (alone and layout.kind in ("folders", "flat"))):
             continue
         for place in missing.places(layout):
-            bare = _moved(place, place.at)
-            if not missing.bases(place) and _has_list(missing, place) and _likely(missing, bare):
-                yield bare
+            if missing.bases(place) or not _has_list(missing, place):
+                continue
+            by_class = layout.kind == "folders" and missing.part.members
+            if not by_class or missing.around.matching(place.at, missing.classes(layout)) >= SHARE:
+                yield _moved(place, place.at)
     for place, absent in failed:  # which grows meanwhile
         if absent.instead is not None and f"{absent.instead}/".startswith(f"{place.at}/".lstrip("/")):
             yield _moved(place, absent.instead)
 
 
-def _likely(missing: Missing, bare: Place) -> bool:
-    """Whether a folder is the part's by more than its name: by classes, or a list; or where a manifest has it."""
-    if bare.layout.kind == "folders" and missing.part.members:
-        return missing.around.matching(bare.at, missing.classes(bare.layout)) >= SHARE
-    return bare.layout.kind != "flat" or missing.around.is_declared(bare)
+def _only_named(missing: Missing, place: Place) -> bool:
+    """Whether all that speaks for a folder is its name, which others use too; then all images must be there."""
+    bare = place.layout.kind == "flat" and place.layout.folders_of(missing.part.name) == (".",)
+    return bare and not missing.around.is_declared(place)
 
 
 def _renamed(missing: Missing, _: Failed) -> Iterator[Place]:
     """Step 3: class folders by other words."""
     for place in _class_folders(missing):
-        for like in (*(one for one in missing.layouts if one.kind == "folders"), *_plain(missing)):
+        for like in (*(one for one in missing.layouts if one.kind == "folders"), *_plain(missing, place)):
             other = replace(place.layout, key=like.key, order=like.order, first=like.first, aliases=like.aliases)
             classes = missing.classes(other)
             if any(missing.around.matching(base, classes) >= SHARE for base in missing.bases(place)):
@@ -220,7 +224,7 @@ def _renamed(missing: Missing, _: Failed) -> Iterator[Place]:
 def _joined(missing: Missing, place: Place) -> dict[str, str]:
     """Folders called by a class's id, or a number, and its name -> the id: n02085620-Chihuahua, 007.Parakeet Auklet."""
     family, known = missing.family, {}
-    classes = [missing.classes(one) for one in _plain(missing)]
+    classes = [missing.classes(one) for one in _plain(missing, place)]
     for name in {name for base in missing.bases(place) for name in missing.around.inside(base)}:
         first, _, rest = re.sub(r"[-_. ]+", " ", name, count=1).partition(" ")
         meant = {position for one in classes for text in (first, rest) if (position := one.position(text)) >= 0}
@@ -230,11 +234,17 @@ def _joined(missing: Missing, place: Place) -> dict[str, str]:
     return known if share >= SHARE else {}
 
 
-def _plain(missing: Missing) -> list[Layout]:
-    """The classes' ids and, where they tell the classes apart, their names."""
-    names = [missing.family.classnames[member] for member in missing.part.members]
-    apart = len(set(names)) == len(names)
-    return [Layout("", "folders", key="id"), *([Layout("", "folders", key="name")] if apart else [])]
+def _plain(missing: Missing, place: Place) -> list[Layout]:
+    """The classes' ids and, where they tell a place's classes apart, their names."""
+    by_name = [] if _shared(missing, place) else [Layout("", "folders", key="name")]
+    return [Layout("", "folders", key="id"), *by_name]
+
+
+def _shared(missing: Missing, place: Place) -> str:
+    """A class folder whose name two classes have; "" where there is none."""
+    names = Counter(letters(missing.family.classnames[member]) for member in missing.part.members)
+    folders = (name for base in missing.bases(place) for name in missing.around.inside(base))
+    return next((name for name in folders if names[letters(name)] > 1), "")
 
 
 # -------------------------------------------------------------------------------- what is only said
@@ -258,12 +268,11 @@ def _unexplained(missing: Missing) -> Failed:
                     why += f"; if they count the {count} classes in the order of {order} from {first}, {say}"
                 else:
                     why += f"; {part.name} has {count} classes, call the folders by their ids, see {order}"
-            elif len(_plain(missing)) == 1:
+            elif twin := _shared(missing, place):
                 by_name = missing.classes(replace(place.layout, key="name", aliases={}))
                 if missing.around.matching(base, by_name) >= SHARE:
-                    why = (
-                        f"the class folders of {base} are names, which two classes share; call them by ids, see {order}"
-                    )
+                    why = f"the class folders of {base} are names, and two classes are called '{twin}'; "
+                    why += f"call them by ids, see {order}"
             if why:
                 said.append((place, Absent(why, near=True)))
     return said
