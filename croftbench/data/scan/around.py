@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from croftbench.data.scan.class_names import Classes
 from croftbench.data.scan.place import Absent, Place, is_image
-from croftbench.data.scan.tree import Tree, is_clutter, letters
+from croftbench.data.scan.tree import Tree, is_clutter, join, letters
 from croftbench.suites.families import Part
 
 DEPTH = 3
@@ -86,10 +86,13 @@ class Around:
         except OSError:
             return []
 
-    def holds_images(self, folder: str) -> bool:
-        """Whether there are images in a folder's first folders."""
-        first = [f"{folder}/{name}".lstrip("/") for name in self.inside(folder)[:SEEN]]
+    def has_images(self, folder: str) -> bool:
+        """Whether there are images in a folder."""
         try:
-            return any(any(map(is_image, self.tree.names(one).files)) for one in first)
+            return any(map(is_image, self.tree.names(folder).files))
         except OSError:
             return False
+
+    def holds_images(self, folder: str) -> bool:
+        """Whether there are images in a folder's first folders."""
+        return any(self.has_images(join(folder, name)) for name in self.inside(folder)[:SEEN])

@@ -10,8 +10,9 @@ from croftbench.data.scan import contradictions, own
 from croftbench.data.scan.around import Around
 from croftbench.data.scan.folders import flat, folders, listed, split_json
 from croftbench.data.scan.listing import Listing, Notes, Occurrence, judge
+from croftbench.data.scan.missing import Failed, Missing
 from croftbench.data.scan.place import Absent, Fit, Place
-from croftbench.data.scan.shapes import Failed, Missing, search
+from croftbench.data.scan.shapes import search
 from croftbench.data.scan.shards import parquet, webdataset
 from croftbench.data.scan.shipped import package
 from croftbench.data.scan.tree import Tree

@@ -12,10 +12,10 @@ from croftbench.data.scan.tree import Tree, is_clutter, join
 from croftbench.suites.families import SHIPPED
 from croftbench.suites.registry import lines_of
 
-TRIED = 20
+TRIED = 6
 """Names of a list that are looked for, the first three among them."""
 
-LOOKED = 500
+LOOKED = 300
 """Folders that are looked into for them."""
 
 

@@ -13,71 +13,15 @@ so are numbers that no layout of the data set explains. A refusal says what to w
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from croftbench.data.scan.around import Around
-from croftbench.data.scan.class_names import Classes
-from croftbench.data.scan.listing import Listing, Note, Notes, Occurrence, judge
-from croftbench.data.scan.own import confirm
+from croftbench.data.scan.listing import Listing, Note, Occurrence, judge
+from croftbench.data.scan.missing import SHARE, Failed, Missing, class_folders, has_list, moved, plain
 from croftbench.data.scan.place import Absent, Fit, Place
-from croftbench.data.scan.tree import join, letters
-from croftbench.suites.families import SHIPPED, Family, Layout, Part
-
-SHARE = 0.3
-"""The share of folders that must be classes for a guess: ObjectNet's 113 of 313 are, one chair in VLCS is not."""
-
-Failed = list[tuple[Place, Absent]]
-
-
-@dataclass(frozen=True)
-class Missing:
-    """A part that is nowhere.
-
-    Attributes:
-        family, part: what it is.
-        around: the data root.
-        failed: the places of its layouts, and why it is not there.
-        taken: folders that other parts' images were found in.
-        short: whether some of it was found, so that only all of it is worth a guess.
-    """
-
-    family: Family
-    part: Part
-    around: Around
-    failed: Failed
-    taken: frozenset[str]
-    short: bool = False
-
-    @property
-    def layouts(self) -> list[Layout]:
-        """Those that have the part."""
-        return [one for one in self.family.layouts if one.has(self.part.name) and one.kind != "package"]
-
-    def places(self, layout: Layout) -> list[Place]:
-        """Wherever a layout may be, by the name of its own folder or of the set's archive."""
-        archives = tuple(one.file.partition(".tar")[0].removesuffix(".zip") for one in self.family.archives)
-        ats = dict.fromkeys([*self.around.ats(layout.at), *self.around.ats(archives)])
-        return [Place(self.family, layout, at, self.around.tree) for at in ats]
-
-    def with_folder(self, layout: Layout) -> list[Place]:
-        """The same, and wherever the part's folder is for those that lie in the data root; only where it is."""
-        first = {folder.partition("/")[0] for folder in layout.folders_of(self.part.name)} - {"."}
-        anywhere = [at for step in first for at in self.around.holding(step)] if "." in layout.at else []
-        more = [Place(self.family, layout, at, self.around.tree) for at in dict.fromkeys(anywhere)]
-        return [place for place in (*self.places(layout), *more) if self.bases(place)]
-
-    def bases(self, place: Place) -> list[str]:
-        """The folders, or shards, of the part's images."""
-        return self.around.bases(place, self.part)
-
-    def classes(self, layout: Layout) -> Classes:
-        return Classes(self.family, self.part, layout, Notes())
-
-    def confirm(self, place: Place, layout: Layout | None = None) -> str:
-        """What a user would write to have that place read, in its own or another layout."""
-        return confirm(self.family, self.part.name, layout or place.layout, place.at)
+from croftbench.data.scan.tree import join
+from croftbench.data.scan.unclear import unexplained, unnamed
+from croftbench.suites.families import SHIPPED, Part
 
 
 def search(missing: Missing, look: Callable[[Place, Part], Listing]) -> Occurrence | None:
@@ -102,7 +46,7 @@ def search(missing: Missing, look: Callable[[Place, Part], Listing]) -> Occurren
             return _chosen(missing, found)
     if missing.short:
         return None
-    new = [*failed[len(missing.failed) :], *_unexplained(missing), *_unnamed(missing)]
+    new = [*failed[len(missing.failed) :], *unexplained(missing), *unnamed(missing)]
     near = [(place, absent) for place, absent in new if absent.fit >= Fit.IMAGES]
     return _refused(missing, *max(near, key=lambda one: one[1].fit)) if near else None
 
@@ -151,15 +95,9 @@ def _elsewhere(missing: Missing, _: Failed) -> Iterator[Place]:
             yield place
             yield from _below(missing, place)
         for place in missing.places(layout):
-            if not (missing.bases(place) and _has_list(missing, place)):
+            if not (missing.bases(place) and has_list(missing, place)):
                 lower = (replace(place, at=at) for at in missing.around.within(place, place.at))
-                yield from (one for one in lower if missing.bases(one) and _has_list(missing, one))
-
-
-def _has_list(missing: Missing, place: Place) -> bool:
-    """Whether the lists of a layout that has some are there."""
-    names = [name for name in place.layout.files_of(missing.part.name) if not name.startswith(SHIPPED)]
-    return all(place.tree.match_files(name, place.at) for name in names)
+                yield from (one for one in lower if missing.bases(one) and has_list(missing, one))
 
 
 def _below(missing: Missing, place: Place) -> Iterator[Place]:
@@ -174,14 +112,7 @@ def _below(missing: Missing, place: Place) -> Iterator[Place]:
         for base in missing.bases(place)
     ]
     for folders in zip(*lower, strict=True) if len({*map(len, lower)}) == 1 else ():
-        yield _moved(place, *folders)
-
-
-def _moved(place: Place, *folders: str) -> Place:
-    """The same layout, its images in those folders, which lie below `at` or are it."""
-    inside = tuple(folder.removeprefix(place.at).lstrip("/") or "." for folder in folders)
-    several = {part.name: inside for part in place.family.parts} if len(inside) > 1 else {}
-    return replace(place, layout=replace(place.layout, folder=inside[0], folders=several))
+        yield moved(place, *folders)
 
 
 def _shorter(missing: Missing, failed: Failed) -> Iterator[Place]:
@@ -192,26 +123,35 @@ def _shorter(missing: Missing, failed: Failed) -> Iterator[Place]:
         if not (lists or (alone and layout.kind in ("folders", "flat"))):
             continue
         for place in missing.places(layout):
-            if missing.bases(place) or not _has_list(missing, place):
+            if missing.bases(place) or not has_list(missing, place):
                 continue
-            by_class = layout.kind == "folders" and missing.part.members
-            if not by_class or missing.around.matching(place.at, missing.classes(layout)) >= SHARE:
-                yield _moved(place, place.at)
+            if layout.kind == "folders" and missing.part.members:
+                likely = missing.around.matching(place.at, missing.classes(layout)) >= SHARE
+            else:  # what ships is there for anyone: look for images before all of it is read
+                below = [join(place.at, name) for name in missing.around.inside(place.at)]
+                free = [folder for folder in (place.at, *below) if folder not in missing.taken]
+                ships = any(name.startswith(SHIPPED) for name in layout.files_of(missing.part.name))
+                likely = not ships or any(map(missing.around.has_images, free))
+            if likely:
+                yield moved(place, place.at)
     for place, absent in failed:  # which grows meanwhile
         if absent.instead is not None and f"{absent.instead}/".startswith(f"{place.at}/".lstrip("/")):
-            yield _moved(place, absent.instead)
+            yield moved(place, absent.instead)
 
 
 def _only_named(missing: Missing, place: Place) -> bool:
-    """Whether all that speaks for a folder is its name, which others use too; then all images must be there."""
-    bare = place.layout.kind == "flat" and place.layout.folders_of(missing.part.name) == (".",)
-    return bare and not missing.around.is_declared(place)
+    """Whether a folder has but the name of a set, which others use too: then all images must be there."""
+    inside, name = place.layout.folders_of(missing.part.name), place.layout.name
+    dropped = inside == (".",) and all(
+        one.folders_of(missing.part.name) != inside for one in missing.layouts if one.name == name
+    )
+    return dropped and place.layout.kind in ("folders", "flat") and not missing.around.is_declared(place)
 
 
 def _renamed(missing: Missing, _: Failed) -> Iterator[Place]:
     """Step 3: class folders by other words."""
-    for place in _class_folders(missing):
-        for like in (*(one for one in missing.layouts if one.kind == "folders"), *_plain(missing, place)):
+    for place in class_folders(missing):
+        for like in (*(one for one in missing.layouts if one.kind == "folders"), *plain(missing, place)):
             other = replace(place.layout, key=like.key, order=like.order, first=like.first, aliases=like.aliases)
             classes = missing.classes(other)
             if any(missing.around.matching(base, classes) >= SHARE for base in missing.bases(place)):
@@ -224,7 +164,7 @@ def _renamed(missing: Missing, _: Failed) -> Iterator[Place]:
 def _joined(missing: Missing, place: Place) -> dict[str, str]:
     """Folders called by a class's id, or a number, and its name -> the id: n02085620-Chihuahua, 007.Parakeet Auklet."""
     family, known = missing.family, {}
-    classes = [missing.classes(one) for one in _plain(missing, place)]
+    classes = [missing.classes(one) for one in plain(missing, place)]
     for name in {name for base in missing.bases(place) for name in missing.around.inside(base)}:
         first, _, rest = re.sub(r"[-_. ]+", " ", name, count=1).partition(" ")
         meant = {position for one in classes for text in (first, rest) if (position := one.position(text)) >= 0}
@@ -232,77 +172,3 @@ def _joined(missing: Missing, place: Place) -> dict[str, str]:
             known[name] = family.ids[meant.pop()]
     share = len(known) / max(1, sum(len(missing.around.inside(base)) for base in missing.bases(place)))
     return known if share >= SHARE else {}
-
-
-def _plain(missing: Missing, place: Place) -> list[Layout]:
-    """The classes' ids and, where they tell a place's classes apart, their names."""
-    by_name = [] if _shared(missing, place) else [Layout("", "folders", key="name")]
-    return [Layout("", "folders", key="id"), *by_name]
-
-
-def _shared(missing: Missing, place: Place) -> str:
-    """A class folder whose name two classes have; "" where there is none."""
-    names = Counter(letters(missing.family.classnames[member]) for member in missing.part.members)
-    folders = (name for base in missing.bases(place) for name in missing.around.inside(base))
-    return next((name for name in folders if names[letters(name)] > 1), "")
-
-
-# -------------------------------------------------------------------------------- what is only said
-
-
-def _unexplained(missing: Missing) -> Failed:
-    """Class folders that are numbers of nobody knows which classes, or names that two classes share."""
-    part, said = missing.part, []
-    order = f"`croftbench data describe {missing.family.split_id(part.name)}`"
-    for place in _class_folders(missing):
-        for base in missing.bases(place):
-            names = missing.around.inside(base)
-            numbers = sorted(int(name) for name in names if re.fullmatch(r"[0-9]+", name))
-            why = ""
-            if len(numbers) == len(names) and len(numbers) > 1:
-                first, count = min(numbers[0], 1), len(part.members)
-                why = f"the class folders of {base} are numbers, {numbers[0]} to {numbers[-1]}"
-                why += ", and nothing says of which classes"
-                if numbers[-1] - first < count:
-                    say = missing.confirm(place, replace(place.layout, key="index", order="", first=first))
-                    why += f"; if they count the {count} classes in the order of {order} from {first}, {say}"
-                else:
-                    why += f"; {part.name} has {count} classes, call the folders by their ids, see {order}"
-            elif twin := _shared(missing, place):
-                by_name = missing.classes(replace(place.layout, key="name", aliases={}))
-                if missing.around.matching(base, by_name) >= SHARE:
-                    why = f"the class folders of {base} are names, and two classes are called '{twin}'; "
-                    why += f"call them by ids, see {order}"
-            if why:
-                said.append((place, Absent(why, near=True)))
-    return said
-
-
-def _unnamed(missing: Missing) -> Failed:
-    """Class folders in a folder of another name, where it is not known which part they are."""
-    said: Failed = []
-    for layout in missing.layouts if missing.part.members else ():
-        places = [place for place in missing.places(layout) if layout.kind == "folders" and not missing.bases(place)]
-        if not places:
-            continue  # before what takes longer
-        classes = missing.classes(layout)
-        for place in places:
-            for folder in (place.at, *missing.around.within(place, place.at)):
-                if missing.around.matching(folder, classes) >= SHARE and not _used(folder, missing.taken):
-                    meant = join(place.at, layout.folders_of(missing.part.name)[0])
-                    say = missing.confirm(_moved(place, folder))
-                    why = f"{folder} holds class folders, and nothing says that they are {missing.part.name}"
-                    said.append((place, Absent(f"{why}; if so, call it {meant}, or {say}", fit=Fit.IMAGES)))
-    return said
-
-
-def _class_folders(missing: Missing) -> Iterator[Place]:
-    """Layouts of class folders at places that have the part's folder, with folders of images in it."""
-    for layout in missing.layouts if missing.part.members else ():
-        for place in missing.with_folder(layout) if layout.kind == "folders" else ():
-            if any(map(missing.around.holds_images, missing.bases(place))):
-                yield place
-
-
-def _used(folder: str, others: frozenset[str]) -> bool:
-    return any(f"{folder}/".startswith(f"{other}/") or f"{other}/".startswith(f"{folder}/") for other in others)
