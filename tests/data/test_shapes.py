@@ -130,6 +130,16 @@ def test_images_of_the_validation_set_in_a_folder_of_its_archives_name(data, sma
     assert same_as_built(Roots(data, small), built, "imagenet/val")
 
 
+def test_lists_in_a_folder_of_their_own_beside_the_images_below_another_folder(data, small):
+    family = registry.family("imagenet", small)
+    built = build(data / "sets", family, "openood")
+    for file in built.at.glob("*.txt"):
+        target = data / "sets/benchmark_imglist/imagenet" / file.name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        file.rename(target)
+    assert same_as_built(Roots(data, small), built, "imagenet/openood-test")
+
+
 def test_class_folders_one_level_deeper(data, manifests, animals):
     built = build(data, animals, "numbers")
     for folder in ("PHOTO/train", "PHOTO/test", "ART"):

@@ -12,7 +12,7 @@ from croftbench.data.scan.listing import Notes
 from croftbench.data.scan.own import confirm
 from croftbench.data.scan.place import Absent, Place
 from croftbench.data.scan.tree import letters
-from croftbench.suites.families import SHIPPED, Family, Layout, Part
+from croftbench.suites.families import Family, Layout, Part
 
 SHARE = 0.3
 """The share of folders that must be classes for a guess: ObjectNet's 113 of 313 are, one chair in VLCS is not."""
@@ -78,8 +78,10 @@ def moved(place: Place, *folders: str) -> Place:
 
 def has_list(missing: Missing, place: Place) -> bool:
     """Whether the lists of a layout that has some are there."""
-    names = [name for name in place.layout.files_of(missing.part.name) if not name.startswith(SHIPPED)]
-    return all(place.tree.match_files(name, place.at) for name in names)
+    try:
+        return place.lists(missing.part) is not None
+    except Absent:
+        return False
 
 
 def plain(missing: Missing, place: Place) -> list[Layout]:

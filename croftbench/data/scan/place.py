@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from enum import IntEnum
 from fnmatch import fnmatchcase
+from itertools import accumulate
 from pathlib import Path
 
 import numpy as np
@@ -128,7 +129,8 @@ class Place:
         Raises:
             Absent: in none of them.
         """
-        others = [folder for pattern in self.layout.file_in for folder in self.tree.match(pattern)]
+        around = ["", *accumulate(self.at.split("/")[:-1], join)]  # the data root, or a folder that holds both
+        others = [folder for up in around for pattern in self.layout.file_in for folder in self.tree.match(pattern, up)]
         for folder in (self.at, *others):
             if matches := self.tree.match_files(name, folder):
                 return matches[0]
