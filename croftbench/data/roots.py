@@ -92,9 +92,12 @@ class Roots:
         if self.data is None:
             raise DataError(f"{split_id} is not shipped.", "Say where your datasets are: --data-root, CROFTBENCH_DATA.")
         missing = [one for one in self.occurrences(family.name) if part.name in one.absent]
-        why = [one.absent[part.name] for one in sorted(missing, key=lambda one: part.name not in one.near)]
-        reason = f": {why[0]}" if why else ""
-        raise DataError(f"{split_id} is not in {self.data}{reason}.", f"`croftbench data get {split_id}`")
+        best = max(missing, key=lambda one: one.near.get(part.name, 0), default=None)
+        if best is None or part.name not in best.near:
+            reason = "" if best is None else f": {best.absent[part.name]}"
+            raise DataError(f"{split_id} is not in {self.data}{reason}.", f"`croftbench data get {split_id}`")
+        why = f"{split_id} is not usable in {self.data}: {best.absent[part.name]}."
+        raise DataError(why, f"`croftbench data verify {split_id}`, or `croftbench data get {split_id}`")
 
     def rows(self, family: str) -> tuple[Row, ...]:
         """All pictures of a family, part by part.

@@ -26,6 +26,7 @@ class SplitStatus:
         message: one line for people.
         elsewhere: "layout in folder" of every other place where it was found.
         shipped: whether the package holds it.
+        guess: what no manifest says of the place or its class folders; "" where all is as one says.
     """
 
     split: str
@@ -38,6 +39,7 @@ class SplitStatus:
     message: str
     elsewhere: tuple[str, ...] = ()
     shipped: bool = False
+    guess: str = ""
 
     @property
     def usable(self) -> bool:
@@ -114,14 +116,16 @@ def _status(roots: Roots, family: Family, part: str) -> SplitStatus:
     occurrences = roots.occurrences(family.name)
     located = roots.locate(split)
     if located is None:
-        why = [one.absent[part] for one in occurrences if part in one.near]
+        near = sorted((one for one in occurrences if part in one.near), key=lambda one: -one.near[part])
+        why = [one.absent[part] for one in near]
         state: Literal["absent", "partial"] = "partial" if why else "absent"
         return SplitStatus(split, family.name, state, 0, expected, "", "", why[0] if why else "not found")
     best = located.occurrence
     others = tuple(f"{o.layout.name} in {o.at or '.'}" for o in occurrences if o is not best and part in o.parts)
+    guess = next((note.examples[0] for note in located.listing.notes if note.what == "guess"), "")
     return SplitStatus(
         split, family.name, located.verdict.state, len(located.listing), expected, best.layout.name, best.at,
-        located.verdict.message, others,
+        located.verdict.message, others, guess=guess,
     )  # fmt: skip
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from croftbench.data.decoding import PictureError, decode, quiet
 from croftbench.data.roots import Roots
 from croftbench.data.scan.listing import Listing, Note, Verdict, judge
+from croftbench.data.scan.place import Fit
 from croftbench.errors import DataError
 from croftbench.progress import Progress
 from croftbench.suites.families import Family, Part
@@ -71,7 +72,8 @@ class Report:
     """A split in all places where it was found, the one that runs take first.
 
     Attributes:
-        failed: "layout in folder: why" of places that seem to hold it and where something is missing.
+        failed: "layout in folder: why" of places that seem to hold it and where something is missing, of the
+            layouts that fit best.
     """
 
     split: str
@@ -183,8 +185,12 @@ def _report(roots: Roots, family: Family, part: Part, progress: Progress, deep: 
         bad, remarks = _decoded(read, best.paths, split, progress)
         remarks = {} if family.shipped else remarks
         places[0] = replace(places[0], decoded=len(best.paths), unreadable=bad, remarks=remarks)
+    near = {one.near[part.name] for one in scanned if part.name in one.near}
+    fit = max(near, default=Fit.NOTHING)
     failed = tuple(
-        f"{one.layout.name} in {one.at or '.'}: {one.absent[part.name]}" for one in scanned if part.name in one.near
+        f"{one.layout.name} in {one.at or '.'}: {one.absent[part.name]}"
+        for one in scanned
+        if one.near.get(part.name) == fit and (fit >= Fit.IMAGES or not places)
     )
     return Report(split, family, part, tuple(places), failed)
 

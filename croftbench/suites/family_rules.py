@@ -52,7 +52,7 @@ def _faults(made: Family, lists: Path, keys: Collection[str]) -> Faults:
     if not made.layouts:
         yield "a family needs at least one layout", ()
     for i, layout in enumerate(made.layouts):
-        for message, last in _layout_faults(made, layout, lists):
+        for message, last in layout_faults(made, layout, lists):
             yield message, ("layouts", i, *last)
 
 
@@ -81,7 +81,10 @@ def _part_faults(part: Part, lists: Path) -> Iterator[tuple[str, str]]:
         yield f"there is no list {part.exclude}", "exclude"
 
 
-def _layout_faults(made: Family, layout: Layout, lists: Path) -> Iterator[tuple[str, tuple[str, ...]]]:
+def layout_faults(
+    made: Family, layout: Layout, lists: Path, *, own_root: bool = False
+) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """What is wrong with a layout, and at which of its keys; only in its `own_root` may a data set have no folder."""
     names = {part.name for part in made.parts}
     named: Mapping[str, Sequence[str] | Mapping[str, object]] = {
         "parts": layout.parts, "folders": layout.folders, "files": layout.files, "take": layout.take,
@@ -113,7 +116,7 @@ def _layout_faults(made: Family, layout: Layout, lists: Path) -> Iterator[tuple[
         if PurePosixPath(where).is_absolute() or ".." in PurePosixPath(where).parts:
             yield f"'{where}' leads out of the data root", (where,)
     bare = any(set(layout.folders_of(part.name)) & {".", ""} for part in mine)
-    if layout.kind in ("folders", "flat") and bare and "." in layout.at:
+    if layout.kind in ("folders", "flat") and bare and "." in layout.at and not own_root:
         yield "the whole data root is no layout: 'at' or 'folder' must name something", ("at",)
     if layout.kind == "package" and not layout.sha256:
         yield "what ships needs its sha256", ("name",)

@@ -45,8 +45,8 @@ def manifest_path(kind: Folder, name: str, folder: Path | None) -> Path:
     return (folder or root()) / kind / f"{name}.toml"
 
 
-def parse(path: Path, into: type[T]) -> T:
-    """Read a manifest into a dataclass.
+def parse(path: Path, into: type[T], *, named: bool = True) -> T:
+    """Read a manifest into a dataclass; one that is not `named` has no name in it.
 
     Raises:
         ManifestError: the first broken rule, with its line.
@@ -55,7 +55,7 @@ def parse(path: Path, into: type[T]) -> T:
         data = texts.toml(path, path.name)
     except texts.TextError as error:
         raise ManifestError(error.message, f"{error.hint} {NEXT}".strip()) from error
-    if data.get("name") != path.stem:
+    if named and data.get("name") != path.stem:
         raise fault(path, "the name must be the file's, " + repr(path.stem), "name")
     try:
         return _adapter(into).validate_python(data)  # type: ignore[no-any-return]

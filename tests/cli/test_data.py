@@ -445,3 +445,18 @@ def test_a_killed_download_leaves_nothing_that_looks_whole(published, manifests,
     )
     assert done.returncode == 0, done.stderr
     assert [p.name for p in root.iterdir()] == ["pacs"]
+
+
+def test_a_guess_is_marked_and_the_line_that_confirms_it_can_be_copied(croftbench, root, lay):
+    lay("dtd", "archive")
+    (root / "dtd").rename(root / "dtd-r1.0.1")
+    code, out, err = croftbench("status")
+    assert code == 0
+    assert out.count("(a guess)") == 2, "textures are taken out of the same images"
+    assert "`croftbench data verify dtd/all` says of what" in err
+    _, out, _ = croftbench("verify", "dtd/all", "--json")
+    (note,) = (one for one in json.loads(out)[0]["places"][0]["notes"] if one["what"] == "guess")
+    line = note["examples"][0].partition("in the data root: ")[2]
+    (root / "croftbench.toml").write_text(line)
+    assert croftbench("status")[1].count("(a guess)") == 1
+    assert '"dtd-r1.0.1"' in line

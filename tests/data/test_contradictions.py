@@ -153,7 +153,7 @@ def test_labels_in_another_order_than_the_folders_are_refused(listed):
 
 
 def test_labels_that_count_from_another_number_are_refused(listed):
-    with pytest.raises(DataError, match="counted from another number than the layout's 'first' says"):
+    with pytest.raises(DataError, match="labels run from 2 to 4, lists counts classes from 1 to 3"):
         listed([2, 3, 4])
 
 

@@ -76,6 +76,14 @@ def test_a_list_of_another_length_than_its_folder_is_refused(data, manifests, an
         Roots(data, manifests).split("animals/photo")
 
 
+def test_labels_by_position_need_one_order_of_the_images(data, manifests, animals):
+    build(data, animals, "positions")
+    for image in (data / "positions/photo/flat").iterdir():
+        image.rename(image.with_name(f"{int(image.stem[-5:])}.jpg"))
+    with pytest.raises(DataError, match=r"10.jpg comes before 2.jpg|19.jpg comes before 2.jpg"):
+        Roots(data, manifests).split("animals/photo")
+
+
 @pytest.mark.parametrize(("layout", "file"), [("shards", "0.tar"), ("hub-split", "*.parquet")])
 def test_a_damaged_shard_is_said_and_stops_nothing_else(data, manifests, animals, layout, file):
     build(data, animals, layout)

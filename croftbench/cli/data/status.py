@@ -68,6 +68,7 @@ def _row(name: str, alike: Sequence[SplitStatus]) -> Iterable[str]:
     whole = first.state in ("complete", "variant", "uncounted")
     count = f"{images:,}" if whole else f"{images:,} of {expected:,}" if expected else f"{images:,}"
     where = "shipped" if first.shipped else first.message if first.state == "partial" else first.at
+    where += " (a guess)" if first.guess else ""
     style = "green" if whole else "dim" if first.state == "absent" else "yellow"
     cells = (name, first.state, count if images else "", first.layout, where)
     return (f"[{style}]{escape(cell)}[/]" for cell in cells)
@@ -96,6 +97,9 @@ def _say(known: Sequence[SplitStatus], able: Sequence[SuiteStatus], root: Path |
     note(f"{whole} of {len(known)} splits can be used ({where}); {ready} of {len(able)} suites can run.")
     if root is None:
         note("No data folder is known: say --data-root FOLDER, or set CROFTBENCH_DATA.")
+    guessed = next((one for one in known if one.guess), None)
+    if guessed is not None:
+        note(f"Where it says 'a guess', `croftbench data verify {guessed.split}` says of what, and how to confirm it.")
     broken = next((one for one in known if one.state in ("incomplete", "partial")), None)
     if broken is not None:
         note(f"`croftbench data verify {broken.split}` says what is missing.")

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from croftbench.data.scan import near_misses
 from croftbench.data.scan.contradictions import Taken, folders_and_labels, names_and_list, numbers_and_names
 from croftbench.data.scan.entries import Entry, Source, labels_of, of_json, of_list, shown
 from croftbench.data.scan.listing import Listing
 from croftbench.data.scan.place import Absent, Collection, Place, is_image
-from croftbench.data.scan.tree import Names, join
+from croftbench.data.scan.tree import Names, is_clutter, join
 from croftbench.suites.families import Part
 
 
@@ -28,6 +30,8 @@ def flat(place: Place, part: Part) -> Listing:
 
 def _everything(place: Place, part: Part, labelled: bool) -> Listing:
     collection = _collection(place, part)
+    if labelled and (fault := near_misses.other_folders(collection)):
+        raise fault
     for base in place.bases(part):
         prefix = "" if base == collection.base else base.removeprefix(collection.base).lstrip("/")
         _descend(collection, base, prefix, "", -1 if labelled else None)
@@ -52,7 +56,7 @@ def _descend(collection: Collection, folder: str, prefix: str, inside: str, labe
             collection.paths += [f"{prefix}/{name}" for name in own] if prefix else own
             collection.labels += [-1 if label is None else label] * len(own)
     for name in names.folders:
-        if collection.place.ignores(name) or name.startswith("."):
+        if collection.place.ignores(name) or is_clutter(name):
             collection.notes.add("ignored", f"{name}/")
             continue
         deeper = join(inside, name)
@@ -88,11 +92,11 @@ def listed(place: Place, part: Part) -> Listing:
     if "path" not in place.layout.line.split():
         for name, file in place.lists(part):
             _by_position(collection, name, file)
-        return collection.listing()
+        return _checked(collection)
     index = _Index(place, place.bases(part), collection.base)
     sources = [of_list(name, file, place, part, index.has) for name, file in place.lists(part)]
     _take(collection, index, sources)
-    return collection.listing()
+    return _checked(collection)
 
 
 def split_json(place: Place, part: Part) -> Listing:
@@ -114,6 +118,17 @@ def split_json(place: Place, part: Part) -> Listing:
         kept = [[e._replace(label=e.name if labelled else None) for e in source.entries] for source in sources]
         sources = [replace(source, entries=entries) for source, entries in zip(sources, kept, strict=True)]
     _take(collection, _Index(place, place.bases(part), collection.base), sources)
+    return _checked(collection)
+
+
+def _checked(collection: Collection) -> Listing:
+    """What lists gave.
+
+    Raises:
+        Absent: nothing, and why.
+    """
+    if not collection.paths:
+        raise near_misses.none(collection)
     return collection.listing()
 
 
@@ -121,6 +136,10 @@ def _by_position(collection: Collection, name: str, file: Path) -> None:
     """Line N is the label of the folder's Nth image by name."""
     (base,) = collection.place.bases(collection.part)
     images = [image for image in collection.place.tree.names(base).files if is_image(image)]
+    for one, after in itertools.pairwise(images):
+        if _by_number(after) < _by_number(one):
+            why = f"{name} labels the images of {base} in their order, and {one} comes before {after} by name, after it"
+            raise Absent(f"{why} by number: write the numbers with leading zeros, or paths into the list", near=True)
     labels = labels_of(name, file, len(images))
     if len(images) != len(labels):
         raise Absent(f"{name} labels {len(labels):,} images, {base} holds {len(images):,}", near=True)
@@ -128,9 +147,16 @@ def _by_position(collection: Collection, name: str, file: Path) -> None:
     _take(collection, _Index(collection.place, [base], collection.base), [Source(name, entries)])
 
 
+def _by_number(name: str) -> str:
+    return re.sub(r"[0-9]+", lambda number: number[0].zfill(20), name)
+
+
 def _take(collection: Collection, index: _Index, sources: Sequence[Source]) -> None:
     """Add the entries that are there and whose class is one of the part's."""
     classes, taken = collection.classes, Taken(collection.notes)
+    collection.named += [(one.file, entry.path, entry.label) for one in sources for entry in one.entries]
+    if fault := near_misses.other_labels(collection):
+        raise fault
     for source, entry in ((one, entry) for one in sources for entry in one.entries):
         path, label = index.path_of(entry.path), entry.label
         if path is None and shown(entry.path) != entry.path:

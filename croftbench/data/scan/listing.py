@@ -15,6 +15,7 @@ from croftbench.data.scan.tree import join
 from croftbench.suites.families import Family, Layout, Part, State
 
 What = Literal[
+    "guess",
     "stray",
     "ignored",
     "unknown-class",
@@ -32,6 +33,7 @@ What = Literal[
 ]
 
 SAYS: Mapping[What, str] = {
+    "guess": "guess of what no manifest says",
     "stray": "files that are no images, left out",
     "ignored": "known not to belong, left out",
     "unknown-class": "images or folders of no class of the part, left out",
@@ -134,7 +136,7 @@ class Occurrence:
         at: the layout's folder below the data root; "" is the root.
         parts: what is there.
         absent: part -> why it was not read, one line.
-        near: those of the absent whose images seem to be here all the same.
+        near: those of the absent whose images seem to be here all the same, and how much of the layout is, see `Fit`.
     """
 
     family: Family
@@ -142,7 +144,7 @@ class Occurrence:
     at: str
     parts: Mapping[str, Listing]
     absent: Mapping[str, str]
-    near: frozenset[str] = frozenset()
+    near: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

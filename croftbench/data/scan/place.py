@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from difflib import get_close_matches
+from enum import IntEnum
 from fnmatch import fnmatchcase
+from itertools import accumulate
 from pathlib import Path
 
 import numpy as np
 
 from croftbench.data.scan.class_names import Classes
 from croftbench.data.scan.listing import Listing, Notes
-from croftbench.data.scan.tree import Tree, join
+from croftbench.data.scan.tree import Tree, is_clutter, join
 from croftbench.suites.families import SHIPPED, Family, Layout, Part
 from croftbench.suites.registry import rows_of
 
@@ -18,17 +22,52 @@ SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", "
 """Endings, in any case, of files that are taken for images."""
 
 
+NAMESAKES = 50
+"""Folders that are looked into for a list that is not where it belongs."""
+
+
+class Fit(IntEnum):
+    """How much of a layout is there when a part cannot be read in it; of several, the best fitting says why."""
+
+    NOTHING = 0
+    FOLDER = 1
+    """A folder of that name, with nothing of the part in it."""
+    OTHERS = 2
+    """The folder, with images of other classes. From here on a user wants to know what is missing."""
+    IMAGES = 3
+    """The folder, but not the file that says what is in it."""
+    BESIDE = 4
+    """The same, and the folder that the file belongs into."""
+    LIST = 5
+    """All but what the file names, or shards that cannot be read."""
+    SAID = 6
+    """The user says that it is here."""
+
+
 class Absent(Exception):  # noqa: N818  # not an error: most layouts are not on most disks
     """A part is not here.
 
     Attributes:
         why: one line.
-        near: whether its images seem to be here, so that a user wants to know what is missing.
+        fit: how much of the layout is here all the same.
+        closer: what a closer look says, which takes longer.
+        instead: the folder below the data root in which the images that a list names do lie; None where in none.
     """
 
-    def __init__(self, why: str, near: bool = False) -> None:
+    def __init__(
+        self, why: str, near: bool = False, fit: Fit | None = None, closer: Callable[[], Absent] | None = None,
+        instead: str | None = None,
+    ) -> None:  # fmt: skip
         super().__init__(why)
-        self.why, self.near = why, near
+        self.why, self.closer, self.instead = why, closer, instead
+        self.fit = fit if fit is not None else Fit.LIST if near else Fit.NOTHING
+
+    def at_a_closer_look(self) -> Absent:
+        """The same, or what a closer look says."""
+        try:
+            return self if self.closer is None else self.closer()
+        except OSError:
+            return self
 
 
 @dataclass(frozen=True)
@@ -63,7 +102,8 @@ class Place:
         for pattern in patterns:
             folders = [] if pattern.endswith(suffix) else self.tree.match(pattern, self.at)
             inside = [join(folder, name) for folder in folders for name in self.tree.names(folder).files]
-            shards += [name for name in inside or self.tree.match_files(pattern, self.at) if name.endswith(suffix)]
+            found = inside or self.tree.match_files(pattern, self.at)
+            shards += [f for f in found if f.endswith(suffix) and not is_clutter(f.rpartition("/")[2])]
         if not shards:
             raise Absent(f"there is no file {' or '.join(join(self.at, p) for p in patterns)}")
         return sorted(shards, key=_by_number)
@@ -89,11 +129,25 @@ class Place:
         Raises:
             Absent: in none of them.
         """
-        others = [folder for pattern in self.layout.file_in for folder in self.tree.match(pattern)]
+        around = ["", *accumulate(self.at.split("/")[:-1], join)]  # the data root, or a folder that holds both
+        others = [folder for up in around for pattern in self.layout.file_in for folder in self.tree.match(pattern, up)]
         for folder in (self.at, *others):
             if matches := self.tree.match_files(name, folder):
                 return matches[0]
-        raise Absent(f"{join(self.at, name)} is missing", near=True)
+        *steps, last = name.split("/")
+        beside = len(steps) > 0 and self.tree.match("/".join(steps), self.at) != [] and ".." not in steps
+        fit = Fit.BESIDE if beside else Fit.IMAGES
+        raise Absent(f"{join(self.at, name)} is missing{self._namesake(last)}", fit=fit)
+
+    def _namesake(self, name: str) -> str:
+        """Where a file lies that is missing where it belongs, or one that is almost called so."""
+        like = ""
+        for folder, names in self.tree.shallow(self.at, NAMESAKES):
+            if name in names.files:
+                return f"; there is {join(folder, name)}"
+            close = get_close_matches(name, [one for one in names.files if not is_clutter(one)], n=1, cutoff=0.85)
+            like = like or (f"; there is {join(folder, close[0])}" if close else "")
+        return like
 
     def ignores(self, name: str) -> bool:
         return any(fnmatchcase(name, pattern) for pattern in self.layout.ignore)
@@ -109,9 +163,26 @@ class Collection:
     notes: Notes = field(default_factory=Notes)
     paths: list[str] = field(default_factory=list)
     labels: list[int] = field(default_factory=list)
+    named: list[tuple[str, str, str | None]] = field(default_factory=list)
+    """File, path and label of each image that a list names, as it has them."""
 
     def __post_init__(self) -> None:
         self.classes = Classes(self.place.family, self.part, self.place.layout, self.notes)
+
+    def nothing(self) -> Absent:
+        """Why the collection is empty."""
+        where = self.base or "the data root"
+        for note in self.notes:
+            some = ", ".join(note.examples[:3])
+            if note.what == "excluded":
+                return Absent(f"all {note.count:,} images in {where} are left out of {self.part.name}, {some} first")
+            if note.what == "unknown-class":
+                known = set(self.place.family.ids)
+                others = not any(name.rpartition("/")[2] in known for name in note.examples)
+                classes = ", ".join(self.place.family.ids[member] for member in self.part.members[:3])
+                why = f"{where} holds {some}, which are no classes of {self.part.name} (as {classes} are)"
+                return Absent(why, fit=Fit.OTHERS if others and self.place.at else Fit.FOLDER)
+        return Absent(f"there are no images of {self.part.name} in {where}", fit=Fit.FOLDER)
 
     def listing(self) -> Listing:
         """What was collected, less what the part leaves out.
@@ -130,7 +201,7 @@ class Collection:
             paths = [path for path, is_out in zip(paths, out, strict=True) if not is_out]
             labels = labels[~np.array(out, dtype=bool)]
         if not paths:
-            raise Absent(f"there are no images of {self.part.name} in {self.base or 'the data root'}")
+            raise self.nothing()
         if self.classes:
             has = set(labels.tolist())
             for member in self.part.members:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
@@ -21,6 +24,26 @@ class DirEntry(Protocol):
 
     def is_symlink(self) -> bool: ...
 
+
+CLUTTER = frozenset(
+    [
+        "__macosx",
+        "@eadir",
+        "#recycle",
+        "#snapshot",
+        "$recycle.bin",
+        "system volume information",
+        "lost+found",
+        "__pycache__",
+    ]
+)
+"""Folders that archivers, file systems and tools leave behind, in lower case; hidden names are such too."""
+
+LOOKED = 3000
+"""Folders that are looked into for a data set that is not where its manifest says."""
+
+FEW = 20
+"""Files that may lie beside folders which lead to images: readmes, lists, annotations."""
 
 Scan = Callable[[str], AbstractContextManager[Iterator[DirEntry]]]
 
@@ -67,11 +90,21 @@ class Tree:
                 for entry in entries:
                     if not entry.is_dir():
                         files.append(entry.name)
-                    elif not entry.is_symlink() or not _climbs(path, entry.name):
+                    elif not entry.is_symlink() or not self._climbs(path, entry.name):
                         folders.append(entry.name)
         except (FileNotFoundError, NotADirectoryError):
             return NOTHING
         return Names(tuple(sorted(folders, key=_numerically)), tuple(sorted(files)))
+
+    def _climbs(self, folder: str, name: str) -> bool:
+        """Whether a link leads to a folder that it was reached through, so that following it would never end."""
+        target = os.path.realpath(f"{folder}/{name}").rstrip("/") + "/"
+        while True:  # each step on the way here, as two links may lead to each other
+            if (os.path.realpath(folder) + "/").startswith(target):
+                return True
+            if len(folder) <= len(str(self.root)):
+                return False
+            folder = folder.rpartition("/")[0]
 
     def is_folder(self, folder: str) -> bool:
         parent, _, name = folder.rpartition("/")
@@ -99,11 +132,46 @@ class Tree:
         return [join(folder, name) for folder in folders for name in _fitting(self.names(folder).files, last)]
 
     def walk(self, folder: str) -> Iterator[tuple[str, Names]]:
-        """A folder and all below it, in order, with what is in each."""
+        """A folder and all below it, in order, with what is in each; clutter is left out."""
         names = self.names(folder)
         yield folder, names
         for name in names.folders:
-            yield from self.walk(join(folder, name))
+            if not is_clutter(name):
+                yield from self.walk(join(folder, name))
+
+    def shallow(self, folder: str = "", limit: int = LOOKED) -> Iterator[tuple[str, Names]]:
+        """A folder and what is below it, nearest first: so many folders at most, without clutter.
+
+        Folders that cannot be read are passed over, and what is below a folder of images is not looked at.
+        """
+        waiting = deque([folder])
+        while waiting and limit:
+            folder, limit = waiting.popleft(), limit - 1
+            try:
+                names = self.names(folder)
+            except OSError:
+                continue
+            yield folder, names
+            if len(names.files) <= len(names.folders) + FEW:
+                waiting.extend(join(folder, name) for name in names.folders if not is_clutter(name))
+
+    @cached_property
+    def near_top(self) -> dict[str, list[str]]:
+        """The folders that `shallow` leads to from the root, by the last step of their path, see `letters`."""
+        named: dict[str, list[str]] = {}
+        for folder, _ in self.shallow():
+            named.setdefault(letters(folder.rpartition("/")[2]), []).append(folder)
+        return named
+
+
+def is_clutter(name: str) -> bool:
+    """Whether no data set means a folder or file of that name: hidden ones, and what tools leave behind."""
+    return name.startswith(".") or name.casefold() in CLUTTER
+
+
+def letters(name: str) -> str:
+    """A name without case and punctuation: Oxford_Pets and oxford-pets are one."""
+    return re.sub(r"[\W_]+", "", name.casefold())
 
 
 def join(folder: str, name: str) -> str:
@@ -127,9 +195,3 @@ def _fitting(names: tuple[str, ...], pattern: str) -> list[str]:
 def _numerically(name: str) -> tuple[int, str]:
     """Whole numbers first, by value: folder 10 comes after folder 9."""
     return (int(name), name) if name.isascii() and name.isdigit() else (1 << 62, name)
-
-
-def _climbs(folder: str, name: str) -> bool:
-    """Whether a link leads to a folder that holds it, so that following it would never end."""
-    inside, target = os.path.realpath(folder), os.path.realpath(f"{folder}/{name}")
-    return inside == target or inside.startswith(target.rstrip("/") + "/")
