@@ -20,6 +20,7 @@ from croftbench.plugins.parameters import Value
 from croftbench.progress import Bars, Progress, Silent
 from croftbench.runs import outputs, pending, planning
 from croftbench.runs.planning import Job
+from croftbench.runs.spec import RunSpec
 from croftbench.scorers import Asked
 from croftbench.suites import manifest
 from croftbench.suites.language import Suite
@@ -104,7 +105,7 @@ def run(
             one.file_digests()  # a word list that cannot be read is an error now, not after hours
         make = partial(workbench, plan.suite, encoder, folders, device, sink, allow_incomplete, str(preprocess))
         failures = _complete(plan, asked, folders, sink, make)
-    board = _board(plan, asked, folders.results)
+    board = _board(plan, asked, folders)
     if failures:
         raise FailedRunsError(failures, board, folders.results)
     assert board is not None  # every job is finished
@@ -147,6 +148,11 @@ class Plan:
 
     suite: Suite
     jobs: tuple[Job, ...]
+
+    @property
+    def specs(self) -> tuple[RunSpec, ...]:
+        """What is run."""
+        return tuple(job.spec for job in self.jobs)
 
     @property
     def seeds(self) -> tuple[int, ...]:
@@ -248,13 +254,12 @@ def _complete(
     return failures
 
 
-def _board(plan: Plan, asked: Sequence[Asked], results: Path) -> Leaderboard | None:
+def _board(plan: Plan, asked: Sequence[Asked], folders: Folders) -> Leaderboard | None:
     """The leaderboard of the plan's seeds; None where no job is finished."""
-    if not any(job.finished(results) for job in plan.jobs):
+    if not any(job.finished(folders.results) for job in plan.jobs):
         return None
     from croftbench.report import score_table, tables
 
-    board = tables.leaderboard(results, plan.suite, plan.seeds)
-    if not (asked and plan.suite.semantic):
-        return Leaderboard(board)
-    return Leaderboard(board, score_table.board(board, only=[job.spec for job in plan.jobs]))
+    board, specs = tables.leaderboard(folders.results, plan.suite, plan.seeds, folders.cache), plan.specs
+    by_score = score_table.board(board, only=specs) if asked and plan.suite.semantic else None
+    return Leaderboard(board, by_score, specs)

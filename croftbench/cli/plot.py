@@ -9,7 +9,7 @@ import typer
 
 from croftbench.api import reading
 from croftbench.cli.console import note
-from croftbench.cli.options import Manifests, MethodFilter, OneSuite, Results, names_of
+from croftbench.cli.options import Manifests, MethodFilter, OneSuite, Results, methods_of
 
 EXAMPLES = """
 croftbench plot pareto
@@ -32,6 +32,6 @@ def plot(
 ) -> None:
     """Draw a picture of a suite's runs: score densities, ROC, accuracy against detection, shots, calibration."""
     path = output or Path(f"{Path(suite).stem if suite.endswith('.toml') else suite}-{kind}.svg")
-    picture = reading.plot(kind, suite, names_of(method), output=path, results=results, manifests=manifests)
+    picture = reading.plot(kind, suite, methods_of(method), output=path, results=results, manifests=manifests)
     typer.echo(path)
     note(picture.caption)

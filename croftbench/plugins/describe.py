@@ -99,10 +99,10 @@ class MethodInfo:
         return {name: value for name, value in values.items() if name not in same}
 
 
-def describe(method: str | type[Method] | Method, cache: Path) -> MethodInfo:
+def describe(method: str | type[Method] | Method, cache: Path | None) -> MethodInfo:
     """Look a method up by registered name or "file.py:Class", either wrapped or not; or take a class or an object.
 
-    An object's own values become its hyper-parameters: no recipe changes them.
+    Without a cache it is imported. An object's own values become its hyper-parameters: no recipe changes them.
 
     Raises:
         UsageError: there is no such method, or it does not meet the contract.
@@ -110,7 +110,7 @@ def describe(method: str | type[Method] | Method, cache: Path) -> MethodInfo:
     return _by_name(method, cache) if isinstance(method, str) else _handed_over(method)
 
 
-def _by_name(name: str, cache: Path) -> MethodInfo:
+def _by_name(name: str, cache: Path | None) -> MethodInfo:
     methods = registered()
     wrapper, inside = unwrap(name)
     if inside not in methods and ".py:" not in inside:
@@ -122,8 +122,8 @@ def _by_name(name: str, cache: Path) -> MethodInfo:
     files = defining_files(target)
     sources = {*files, *(path for file in files for path in imported_files(file))}
     key = digest([__version__, target, *map(file_digest, sorted(sources))])
-    kept = cache / "methods" / f"{key[:16]}.json"
-    if kept.is_file():
+    kept = cache / "methods" / f"{key[:16]}.json" if cache else None
+    if kept and kept.is_file():
         data = json.loads(kept.read_text(encoding="utf-8"))
         params = {k: Parameter(**v | {"choices": tuple(v["choices"])}) for k, v in data.pop("params").items()}
         return MethodInfo(**data, params=params)
@@ -131,7 +131,8 @@ def _by_name(name: str, cache: Path) -> MethodInfo:
     source = "" if inside in BUILT_IN else file_digest(files[-1])[:12]
     info = _described(load(target), shown, target, source, summary(target))
     fields = {name: value for name, value in asdict(info).items() if name not in ("cls", "fixed")}
-    write_atomically(kept, json.dumps(fields), "--cache")
+    if kept:
+        write_atomically(kept, json.dumps(fields), "--cache")
     return info
 
 

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from croftbench.errors import unknown
 from croftbench.report.rows import Row, SuiteRuns, marked
 from croftbench.report.tables import Board
 from croftbench.runs.per_image import SplitTable
@@ -71,19 +70,6 @@ def collect(board: Board) -> list[BoardRow]:
         parts.append(f"{of.spec.shots} shots" if several["shots"] else "")
         rows.append(BoardRow(", ".join(filter(None, parts)), {str(k): v for k, v in values.items()}, of, board.source))
     return rows
-
-
-def choose(rows: Sequence[BoardRow], methods: Iterable[str]) -> list[BoardRow]:
-    """Rows of these methods, by registered name or by name as shown; all where none is named.
-
-    Raises:
-        UsageError: a method without a row.
-    """
-    wanted = list(methods)
-    for name in wanted:
-        if not any(name in (row.name, row.spec.method) for row in rows):
-            raise unknown("method in the results", name, {row.spec.method for row in rows})
-    return [row for row in rows if not wanted or row.name in wanted or row.spec.method in wanted]
 
 
 def pooled(

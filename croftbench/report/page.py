@@ -92,18 +92,18 @@ class Card:
     scores: tuple[tuple[str, tuple[str, ...]], ...]
 
 
-def write(results_dir: Path, suites: Sequence[Suite], folder: Path) -> Path:
+def write(results_dir: Path, suites: Sequence[Suite], folder: Path, cache: Path | None = None) -> Path:
     """Write `index.html` into the folder, replacing an older one.
 
     Raises:
         DataError: see `tables.leaderboard`; or the folder cannot be written to.
     """
     path = folder / "index.html"
-    write_atomically(path, render(results_dir, suites))
+    write_atomically(path, render(results_dir, suites, cache))
     return path
 
 
-def render(results_dir: Path, suites: Sequence[Suite]) -> str:
+def render(results_dir: Path, suites: Sequence[Suite], cache: Path | None = None) -> str:
     """The page's HTML.
 
     Raises:
@@ -111,7 +111,7 @@ def render(results_dir: Path, suites: Sequence[Suite]) -> str:
     """
     script = templates.source("page.js")
     elsewhere = [row for row in published.read_all(results_dir) if not row.head.weights_digest]  # ours stand above
-    boards = (tables.leaderboard(results_dir, suite) for suite in suites)
+    boards = (tables.leaderboard(results_dir, suite, cache=cache) for suite in suites)
     return templates.render(
         "page.html",
         sections=[_section(board, elsewhere, number) for number, board in enumerate(boards)],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
@@ -49,6 +49,7 @@ class Board:
         reported: published rows to show below, never ranked.
         rows: with the runs behind each row of the table, in its order.
         source: everything that was read; None for a board of runs that were handed over.
+        places: of the rows in the whole table, from 0, where `only` has left rows out; else empty.
     """
 
     suite: Suite
@@ -61,6 +62,7 @@ class Board:
     reported: tuple[PublishedRow, ...] = ()
     rows: tuple[Row, ...] = ()
     source: SuiteRuns | None = None
+    places: tuple[int, ...] = ()
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -91,9 +93,11 @@ class Board:
         return " ".join(parts)
 
 
-def leaderboard(results_dir: Path, suite: Suite, seeds: tuple[int, ...] | None = None) -> Board:
-    """The suite's table from the runs on disk; see `board`."""
-    return board(read(results_dir, suite), seeds)
+def leaderboard(
+    results_dir: Path, suite: Suite, seeds: tuple[int, ...] | None = None, cache: Path | None = None
+) -> Board:
+    """The suite's table from the runs on disk; see `board` and, for the cache, `rows.read`."""
+    return board(read(results_dir, suite, cache), seeds)
 
 
 def board(source: SuiteRuns, seeds: tuple[int, ...] | None = None) -> Board:
@@ -116,17 +120,20 @@ def board(source: SuiteRuns, seeds: tuple[int, ...] | None = None) -> Board:
             f"{source.folder} has no finished run of {suite.name} for seeds {', '.join(map(str, wanted))}{others}.",
             f"Run: croftbench run --suite {suite.name}",
         )
-    return replace(of_runs(chosen, suite, wanted), stale=stale, extra=extra, source=source)
+    return replace(of_runs(chosen, suite, wanted, source), stale=stale, extra=extra, source=source)
 
 
-def of_runs(runs: Sequence[RunResult], suite: Suite, seeds: tuple[int, ...]) -> Board:
+def of_runs(runs: Sequence[RunResult], suite: Suite, seeds: tuple[int, ...], source: SuiteRuns | None = None) -> Board:
     """The table of the given runs, at least one: each configuration's mean over seeds, folds averaged first.
+
+    `source` says what their names tell them from: all that was read with them.
 
     Raises:
         DataError: runs that must not share a table.
     """
     check_comparable([run.spec for run in runs])
-    rows, of_suite = grouped(runs), columns.columns(suite)
+    among, usual = (source.runs, source.usual) if source else ((), None)
+    rows, of_suite = grouped(runs, suite, usual, among), columns.columns(suite)
     scores, kinds = _shown_scores(rows, suite)
     about = pd.DataFrame([_about(row, suite, seeds) for row in rows])
     table = pd.concat([about, _numbers(scores, kinds, suite, of_suite), _populations(scores, kinds, suite)], axis=1)
@@ -134,6 +141,28 @@ def of_runs(runs: Sequence[RunResult], suite: Suite, seeds: tuple[int, ...]) -> 
     order = _order(table)
     ordered = table.loc[order].reset_index(drop=True)
     return Board(suite, seeds, ordered, of_suite, runs[0].spec.precision, rows=tuple(rows[i] for i in order))
+
+
+def only(board: Board, rows: Iterable[Row]) -> Board:
+    """The table of some of its rows: their places stay, the Pareto front is of those shown."""
+    wanted = {id(row) for row in rows}
+    kept = [place for place, row in enumerate(board.rows) if id(row) in wanted]
+    table = board.table.iloc[kept].reset_index(drop=True)
+    table = table.assign(pareto=_pareto(table))
+    places = tuple(board.places[place] if board.places else place for place in kept)
+    return replace(board, table=table, rows=tuple(board.rows[place] for place in kept), places=places)
+
+
+def latest(board: Board) -> list[Row]:
+    """Of rows that differ only in the version of their code, or in the images on disk, the one that ran last."""
+    newest: dict[str, Row] = {}
+    for row in board.rows:
+        spec = row.spec
+        key = canonical([spec.method, spec.params, row.encoder, spec.shots, spec.views, spec.recipe])
+        other = newest.setdefault(key, row)
+        if max(run.created for run in row.runs) > max(run.created for run in other.runs):
+            newest[key] = row
+    return list(newest.values())
 
 
 # ------------------------------------------------------------------------------------- runs to rows

@@ -1,4 +1,4 @@
-"""The table of methods by scores as text: Markdown, CSV, and for a terminal of 100 columns."""
+"""The table of methods by scores as text: Markdown, CSV, and for a terminal."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
 
-from rich import box
-from rich.table import Table
 from rich.text import Text
 from tabulate import tabulate
 
 from croftbench.report.cells import TIE, TIED, TRANSDUCTIVE, Cell, column, images, is_tied, settings_differ, tied
 from croftbench.report.columns import DETECTION, FPR_MEAN, LEVELS, Column
 from croftbench.report.formats import markdown, terminal
+from croftbench.report.formats.grid import GridColumn, grid, width_of
+from croftbench.report.formats.terminal import FITS, Fit
 from croftbench.report.rows import marked
 from croftbench.report.score_table import ScoreBoard
 
@@ -50,24 +50,27 @@ def to_markdown(board: ScoreBoard) -> str:
     return "\n\n".join(part for part in [title, *map(markdown.escape, caption(board)), body, notes] if part) + "\n"
 
 
-def to_rich(board: ScoreBoard) -> Table:
+def to_text(board: ScoreBoard, width: int | None = None) -> Text:
     """The table for a terminal; what is missing of the runs stands behind the score's name."""
     lines, reasons = _lines(board)
+    heads = {name: _column(board, name) for name in shown(board)}
+
+    def columns(fit: Fit) -> list[GridColumn]:
+        method = [Text(line.method if line.first else "") for line in lines]
+        scorer = [Text(f"{line.scorer} ({line.runs} runs)" if line.lacks else line.scorer) for line in lines]
+        cells = zip(*([terminal.cell_text(cell, fit) for cell in line.cells] for line in lines), strict=True)
+        return [GridColumn("method", method, right=False), GridColumn("score", scorer, right=False)] + [
+            GridColumn("mean" if name in (DETECTION, FPR_MEAN) else of.title, its, of.measure)
+            for (name, of), its in zip(heads.items(), cells, strict=True)
+        ]
+
+    fit = next((fit for fit in FITS if width is None or width_of(columns(fit), fit.gap) <= width), FITS[-1])
+    ends = [i for i, line in enumerate(lines[1:]) if line.first]
     notes = [*caption(board), *(f"[{number}] {reason}" for reason, number in reasons.items())]
-    small_print = Text("\n".join(notes), justify="left")
-    table = Table(
-        title=Text(_title(board)), caption=small_print, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False
+    small_print = [Text(line) for note in notes for line in terminal.folded(note, width)]
+    return Text("\n").join(
+        [Text(_title(board), style="bold"), Text(), *grid(columns(fit), fit.gap, ends), Text(), *small_print]
     )
-    table.add_column("method", overflow="fold")
-    table.add_column("score", overflow="fold", min_width=20)
-    for name in shown(board):
-        table.add_column(Text(_short(board, name)), justify="right")
-    for line, following in zip(lines, [*lines[1:], None], strict=True):
-        scorer = f"{line.scorer} ({line.runs} runs)" if line.lacks else line.scorer
-        cells = map(terminal.cell_text, line.cells)
-        last = following is not None and following.first
-        table.add_row(Text(line.method if line.first else ""), Text(scorer), *cells, end_section=last)
-    return table
 
 
 def shown(board: ScoreBoard) -> tuple[str, ...]:
