@@ -110,7 +110,7 @@ def leaderboard(
     """
     from dataclasses import replace
 
-    from croftbench.report import agreement, names, tables
+    from croftbench.report import agreement, tables, typed
     from croftbench.report import published as rows
 
     folders = Folders.of(results, manifests=manifests)
@@ -118,7 +118,7 @@ def leaderboard(
     if latest:
         board = tables.only(board, tables.latest(board))
     if methods:
-        board = tables.only(board, names.choose(board.rows, methods))
+        board = tables.only(board, typed.choose(board.rows, methods))
     if published:
         board = replace(board, reported=agreement.matching(rows.read_all(folders.results), board))
     return Leaderboard(board)
@@ -183,14 +183,14 @@ def plot(
         UsageError: a kind or a method that is not there, another ending.
         DataError: no runs, or none with what the picture needs.
     """
-    from croftbench.report import board_rows, names, plots, style, tables
+    from croftbench.report import board_rows, plots, style, tables, typed
 
     folders = Folders.of(results, manifests=manifests)
     path = None if output is None else Path(output)
     if path is not None and path.suffix.lower() not in (".png", ".svg"):
         raise UsageError(f"a picture cannot be written as '{path.name}'.", "End its name in .png or .svg.")
     board = _board(suite, folders)
-    board = tables.only(board, names.choose(board.rows, methods)) if methods else board
+    board = tables.only(board, typed.choose(board.rows, methods)) if methods else board
     picture = plots.draw(kind, board, board_rows.collect(board))
     if path is not None:
         style.save(picture, path)

@@ -18,7 +18,7 @@ import numpy as np
 
 from croftbench.data.roots import Roots
 from croftbench.errors import CroftbenchError, UsageError, unknown
-from croftbench.report import names, pairs, rows
+from croftbench.report import pairs, rows, typed
 from croftbench.report.pairs import PairedSplit
 from croftbench.report.rows import Row, SeedFold
 from croftbench.stats import paired
@@ -102,7 +102,7 @@ def compare(
     Args:
         folder: the results folder.
         suites: at least one; runs of other digests of them are left out and noted.
-        a: a name, see `names.meant`.
+        a: a name, see `typed.meant`.
         b: another.
         scorer: of the detection tests; each suite's headline where None.
         roots: where the suites' images are; what ships when None.
@@ -137,7 +137,7 @@ def compare(
     corrected = paired.holm(test.p for test in tests)
     shown = [
         f"{name} (transductive)" if row.transductive else name
-        for name, row in zip(names.labels(chosen), chosen, strict=True)
+        for name, row in zip(typed.labels(chosen), chosen, strict=True)
     ]
     done = tuple(replace(test, p_holm=p) for test, p in zip(tests, corrected, strict=True))
     return Comparison(shown[0], shown[1], chosen[0].spec.encoder, done, tuple(notes))

@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from croftbench.errors import UsageError
-from croftbench.report import names, rows
+from croftbench.report import names, rows, typed
 from croftbench.report.rows import Row
 from croftbench.runs.results import RunResult
 from croftbench.suites import manifest
 
 
 def named(runs: Sequence[RunResult], asked: Sequence[str], manifests: Path | None, cache: Path) -> list[RunResult]:
-    """The runs behind the rows of these names, in their order, of whatever suite and digest of it; see `names.meant`.
+    """The runs behind the rows of these names, in their order, of whatever suite and digest of it; see `typed.meant`.
 
     Raises:
         UsageError: a name without a row anywhere.
@@ -25,8 +25,8 @@ def named(runs: Sequence[RunResult], asked: Sequence[str], manifests: Path | Non
         fitting: list[Row] = []
         for group in groups:
             with contextlib.suppress(UsageError):  # fine as long as another suite has it
-                fitting += names.meant(group, name)
-        found = fitting or names.meant([row for group in groups for row in group], name)
+                fitting += typed.meant(group, name)
+        found = fitting or typed.meant([row for group in groups for row in group], name)
         chosen |= {run.spec.run_id for row in found for run in row.runs}
     return [run for run in runs if run.spec.run_id in chosen]
 

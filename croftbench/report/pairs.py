@@ -13,7 +13,7 @@ from croftbench import draw
 from croftbench.data.roots import Roots
 from croftbench.draw.splits import Fold, Split
 from croftbench.errors import DataError, UsageError
-from croftbench.report import names
+from croftbench.report import typed
 from croftbench.report.rows import Row, SeedFold
 from croftbench.runs import per_image, results
 from croftbench.runs.per_image import SplitTable
@@ -38,12 +38,12 @@ class PairedSplit:
 
 
 def choose(contenders: Sequence[Row], a: str, b: str) -> tuple[Row, Row]:
-    """The two configurations that the names mean, with one encoder between them; see `names.meant`.
+    """The two configurations that the names mean, with one encoder between them; see `typed.meant`.
 
     Raises:
         UsageError: a name fits nothing, or several configurations; both mean the same; or they share no encoder.
     """
-    first, second = names.meant(contenders, a), names.meant(contenders, b)
+    first, second = typed.meant(contenders, a), typed.meant(contenders, b)
     fitting = [(x, y) for x in first for y in second if x is not y and _setting(x.spec) == _setting(y.spec)]
     if len(fitting) == 1:
         return fitting[0]
@@ -54,7 +54,7 @@ def choose(contenders: Sequence[Row], a: str, b: str) -> tuple[Row, Row]:
     sides = [list({id(pair[side]): pair[side] for pair in fitting}.values()) for side in (0, 1)]
     name, several = (a, sides[0]) if len(sides[0]) > 1 else (b, sides[1])
     raise AmbiguousError(
-        f"'{name}' names {len(several)} configurations: {'; '.join(names.labels(several))}.",
+        f"'{name}' names {len(several)} configurations: {'; '.join(typed.labels(several))}.",
         "Give one of these in quotes, or the identifier of one of its runs.",
     )
 
@@ -71,7 +71,7 @@ def paired(folder: Path, suite: Suite, a: Row, b: Row, roots: Roots | None = Non
     keys = sorted(set(a.by_seed_and_fold) & set(b.by_seed_and_fold))
     if not keys:
         raise UsageError(
-            f"{' and '.join(names.labels([a, b]))} have no seed and fold of {suite.name} in common.",
+            f"{' and '.join(typed.labels([a, b]))} have no seed and fold of {suite.name} in common.",
             "Run both with the same --seeds.",
         )
     _check_tables(folder, [one.by_seed_and_fold[key].spec for key in keys for one in (a, b)])

@@ -198,7 +198,7 @@ def test_labels_say_what_differs(add, tiny, tmp_path):
     add(suite, 1, 0.54, method="mine", source="123456f", encoder="other/one")
     add(suite, 1, 0.55, method="zero", weights_digest="x" * 64)
     table = leaderboard(tmp_path, suite).table
-    shown = ["zero", "mine source=123456", "mine source=abcdef", "coop", "croft lambda2=5", "croft lambda2=0.03"]
+    shown = ["zero", "mine, source=123456", "mine, source=abcdef", "coop", "croft, lambda2=5", "croft, lambda2=0.03"]
     assert table["method"].tolist() == shown
     ours = "emoji-clip/croftbench"
     assert table["encoder"].tolist() == [f"{ours} (xxxxxx)", "other/one"] + [f"{ours} (wwwwww)"] * 4
