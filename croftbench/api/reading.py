@@ -170,6 +170,7 @@ def plot(
     methods: Sequence[str] = (),
     *,
     output: str | Path | None = None,
+    columns: int = 0,
     results: Folder = None,
     manifests: Folder = None,
 ) -> Picture:
@@ -177,7 +178,8 @@ def plot(
 
     Args:
         methods: names as tables print them; all with runs where empty.
-        output: a file to write it to, ending in .png or .svg.
+        output: a file to write it to, ending in .pdf, .png or .svg.
+        columns: of a paper in two columns that it is drawn for, 1 or 2, without its caption; 0 for a screen.
 
     Raises:
         UsageError: a kind or a method that is not there, another ending.
@@ -187,13 +189,15 @@ def plot(
 
     folders = Folders.of(results, manifests=manifests)
     path = None if output is None else Path(output)
-    if path is not None and path.suffix.lower() not in (".png", ".svg"):
-        raise UsageError(f"a picture cannot be written as '{path.name}'.", "End its name in .png or .svg.")
+    if path is not None and path.suffix.lower() not in (".pdf", ".png", ".svg"):
+        raise UsageError(f"a picture cannot be written as '{path.name}'.", "End its name in .pdf, .png or .svg.")
+    if columns not in (0, *style.PAPERS):
+        raise UsageError(f"a picture cannot be {columns} columns wide.", "1 or 2, as in a paper; left out, a screen.")
     board = _board(suite, folders)
     board = tables.only(board, typed.choose(board.rows, methods)) if methods else board
-    picture = plots.draw(kind, board, board_rows.collect(board))
+    picture = plots.draw(kind, board, board_rows.collect(board), style.PAPERS.get(columns, style.SCREEN))
     if path is not None:
-        style.save(picture, path)
+        style.save(picture, path, caption=not columns)
     return picture
 
 

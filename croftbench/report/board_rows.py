@@ -34,6 +34,12 @@ class BoardRow:
     source: SuiteRuns | None
 
     @property
+    def label(self) -> str:
+        """The name with how many runs there are, where some are missing."""
+        done, expected = self.values["runs"], self.values["runs_expected"]
+        return self.name if done == expected else f"{self.name} ({done}/{expected} runs)"
+
+    @property
     def runs(self) -> tuple[RunResult, ...]:
         """By seed and fold."""
         return self.of.runs

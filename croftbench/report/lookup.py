@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from croftbench.errors import UsageError
-from croftbench.report import names, rows, typed
+from croftbench.report import naming, rows, typed
 from croftbench.report.rows import Row
 from croftbench.runs.results import RunResult
 from croftbench.suites import manifest
@@ -38,5 +38,5 @@ def _rows(runs: Sequence[RunResult], manifests: Path | None, cache: Path) -> lis
         by_suite.setdefault((run.spec.suite, run.spec.suite_digest), []).append(run)
     known = set(manifest.names("suites", manifests))
     suites = {name: manifest.suite(name, manifests) if name in known else None for name, _ in by_suite}
-    usual = {name: names.usual(suite, cache) if suite else None for name, suite in suites.items()}
+    usual = {name: naming.usual(suite, cache) if suite else None for name, suite in suites.items()}
     return [rows.grouped(of, suites[name], usual[name]) for (name, _), of in by_suite.items()]

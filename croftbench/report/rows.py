@@ -12,8 +12,8 @@ from typing import Any
 
 from croftbench.errors import DataError
 from croftbench.files import canonical
-from croftbench.report import names, populations
-from croftbench.report.names import Usual
+from croftbench.report import naming, populations
+from croftbench.report.naming import Usual
 from croftbench.runs import bundle, per_image, posthoc, results
 from croftbench.runs.per_image import SplitTable
 from croftbench.runs.posthoc import Posthoc
@@ -45,7 +45,7 @@ class SuiteRuns:
         suite: as it is now.
         runs: on this digest of the suite, in the order of their paths.
         stale: how many are on another digest.
-        usual: what their names are told apart from, see `names.usual`.
+        usual: what their names are told apart from, see `naming.usual`.
     """
 
     folder: Path
@@ -90,7 +90,7 @@ def read(folder: Path, suite: Suite, cache: Path | None = None) -> SuiteRuns:
     with _no_garbage():
         every = list(results.read_all(folder, suite.name))
     current = tuple(run for run in every if run.spec.suite_digest == suite.digest)
-    return SuiteRuns(folder, suite, current, len(every) - len(current), names.usual(suite, cache))
+    return SuiteRuns(folder, suite, current, len(every) - len(current), naming.usual(suite, cache))
 
 
 @contextmanager
@@ -247,5 +247,5 @@ def _names(
         f"{spec.encoder} ({spec.weights_digest[:6]})" if len(weights[spec.encoder]) > 1 else spec.encoder
         for spec in specs
     ]
-    shown = names.named([*specs, *others], suite, usual or (lambda spec: None))
+    shown = naming.named([*specs, *others], suite, usual or (lambda spec: None))
     return list(zip(shown[: len(specs)], encoders, strict=True))

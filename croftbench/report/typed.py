@@ -11,7 +11,7 @@ from fnmatch import fnmatchcase
 
 from croftbench.errors import UsageError, unknown
 from croftbench.report import populations
-from croftbench.report.names import Settings, settings
+from croftbench.report.naming import Settings, settings
 from croftbench.report.rows import Row
 
 ELSEWHERE = ("shots", "encoder", "weights", "transform", "precision")
