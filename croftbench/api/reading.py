@@ -44,12 +44,16 @@ def load_run(run_id: str, *, results: Folder = None) -> RunResult:
     folder = Folders.of(results).results
     paths = sorted((folder / "runs").glob(f"*/*/{run_id}*.json"))
     if len(paths) != 1:
-        what = "several runs begin" if paths else "no run begins"
-        there = next(iter(sorted(paths or (folder / "runs").glob("*/*/*.json"))), None)
+        if len(paths) > 1:
+            found = ", ".join(path.stem for path in paths[:5]) + (", ..." if len(paths) > 5 else "")
+            raise UsageError(
+                f"{len(paths)} runs begin with '{run_id}': {found}.", f"`croftbench show {paths[0].stem}` shows one."
+            )
+        there = next(iter(sorted((folder / "runs").glob("*/*/*.json"))), None)
         if there is None:
             raise no_runs(folder)
         raise UsageError(
-            f"{what} with '{run_id}' in {folder / 'runs'}.", f"`croftbench show {there.parent.name}` lists some."
+            f"no run begins with '{run_id}' in {folder / 'runs'}.", f"`croftbench show {there.parent.name}` lists some."
         )
     return run_files.read(paths[0])
 
@@ -295,4 +299,6 @@ def suites_of(suites: SuiteLike | Sequence[SuiteLike], folders: Folders) -> list
 
 def no_runs(results: Path) -> UsageError:
     """There is nothing to read, and what to do."""
-    return UsageError(f"there are no runs in {results / 'runs'}.", "`croftbench run --method croft` makes some.")
+    return UsageError(
+        f"there are no runs in {results / 'runs'}.", "`croftbench run --method zero-shot,croft` makes some."
+    )

@@ -194,7 +194,8 @@ def _plan(
 def _each(methods: MethodLike | Iterable[MethodLike]) -> list[MethodLike]:
     if isinstance(methods, str):
         names = [name.strip() for name in methods.split(",") if name.strip()]
-        return list(plugins.BUILT_IN) if names == ["all"] else list(dict.fromkeys(names))
+        every = (one for name in names for one in (plugins.BUILT_IN if name == "all" else [name]))
+        return list(dict.fromkeys(every))
     if isinstance(methods, type) or hasattr(methods, "fit"):
         return [cast("MethodLike", methods)]
     return [one for given in methods for one in (_each(given) if isinstance(given, str) else [given])]

@@ -143,6 +143,6 @@ def names_of(texts: list[str] | str | None) -> list[str]:
     for text in [texts] if isinstance(texts, str) else texts or []:
         parts = [part.strip() for part in text.split(",") if part.strip()]
         if not parts:
-            raise UsageError("an empty list of names was given.", "`croftbench list` shows what there is.")
+            raise UsageError("an empty list of names was given.", "`croftbench list methods` shows what there is.")
         names |= dict.fromkeys(parts)
     return list(names)

@@ -55,7 +55,7 @@ def _several(runs: list[RunResult]) -> None:
 
 def _whole(run: RunResult) -> None:
     spec = run.spec
-    out.print(f"{spec.run_id}  {spec.method} on {spec.suite}, fold {spec.fold}, seed {spec.seed}", style="bold")
+    out.print(Text(f"{spec.run_id}  {spec.method} on {spec.suite}, fold {spec.fold}, seed {spec.seed}", style="bold"))
     for title, values in (("spec", asdict(spec)), ("environment", run.env), ("seconds", run.timings)):
         out.print(f"{title}: " + ", ".join(f"{k}={v}" for k, v in values.items()), markup=False)
     table = Table(
@@ -64,5 +64,5 @@ def _whole(run: RunResult) -> None:
     for s in run.scores:
         interval = f"{100 * s.low:.2f} to {100 * s.high:.2f}"
         row = (s.split, s.shift, s.metric, s.scorer, s.reference, f"{100 * s.value:.2f}", interval, s.n_id, s.n_ood)
-        table.add_row(*map(str, row))
+        table.add_row(*(Text(str(cell)) for cell in row))
     out.print(table)

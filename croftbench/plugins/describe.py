@@ -116,6 +116,8 @@ def _by_name(name: str, cache: Path | None) -> MethodInfo:
     if inside not in methods and ".py:" not in inside:
         if inside.rstrip("+") in WRAPPERS:
             raise UsageError(f"{inside} wraps another method.", f"Name it: {inside.rstrip('+')}+croft, for example.")
+        if inside.endswith(".py"):
+            raise _no_class(inside)
         raise unknown("method", inside, methods)
     prefix = f"{wrapper}+" if wrapper else ""
     target = prefix + methods.get(inside, inside)
@@ -134,6 +136,21 @@ def _by_name(name: str, cache: Path | None) -> MethodInfo:
     if kept:
         write_atomically(kept, json.dumps(fields), "--cache")
     return info
+
+
+def _no_class(file: str) -> UsageError:
+    """A file was named and not its class: which there are, without importing it."""
+    try:
+        tree = ast.parse(Path(file).read_bytes())
+    except OSError:
+        return UsageError(f"there is no file {file}.", "Give --method path/to/file.py:Class.")
+    except SyntaxError as error:
+        return UsageError(f"{file} is no Python, line {error.lineno}: {error.msg}.", "Mend it, and name its class.")
+    classes = [node for node in tree.body if isinstance(node, ast.ClassDef)]
+    fitting = [node.name for node in classes if any(getattr(one, "name", "") == "fit" for one in node.body)]
+    if not fitting:
+        return UsageError(f"{file} holds no class with `fit`.", "See README, 'Your own method'.")
+    return UsageError(f"{file} names no class.", f"Give: --method {' or '.join(f'{file}:{name}' for name in fitting)}")
 
 
 def _handed_over(method: type[Method] | Method) -> MethodInfo:

@@ -270,7 +270,7 @@ def remarks(board: Board) -> list[str]:
         copies = "; ".join(populations.shortfalls(row.runs for row in board.rows))
         small_print.append(
             f"Not ranked: rows of an incomplete copy of the data ({populations.INCOMPLETE}), or of other images than "
-            f"most rows ({populations.OTHER}). {copies}. `croftbench data verify` says what is missing."
+            f"most rows ({populations.OTHER}). {copies}. `croftbench data status` says what is missing."
         )
     small_print += tied([(marked(str(row["method"]), row), row) for row in board.table.to_dict("records")])
     if board.reported:

@@ -133,7 +133,9 @@ def compare(
         notes.append(f"{suite.name}: {_coverage(splits, one, two)}")
         tests += _tests(suite, splits, scorer or suite.protocol.headline)
     if chosen is None:
-        raise failure or UsageError(f"{folder} has no runs to compare.", "`croftbench run` makes some.")
+        raise failure or UsageError(
+            f"{folder} has no runs to compare.", "`croftbench run --method zero-shot,croft` makes some."
+        )
     corrected = paired.holm(test.p for test in tests)
     shown = [
         f"{name} (transductive)" if row.transductive else name

@@ -164,8 +164,7 @@ def _shots(board: Board, rows: Sequence[BoardRow], paper: Paper) -> Picture:
         method = next((name for name in ("croft", *(row.spec.method for row in rows)) if name != "zero-shot"), "croft")
         raise UsageError(
             f"no method has runs of several shots on {board.suite.name}.",
-            f"Run: croftbench run --suite {board.suite.name} --method {method} "
-            f"--shots {2 * board.suite.protocol.shots} --seeds {','.join(map(str, board.seeds))}",
+            f"`croftbench run --suite {board.suite.name} --method {method} --shots {2 * board.suite.protocol.shots}`",
         )
     several = len({encoder for _, encoder in lines}) > 1
     names = labels([f"{method}, {encoder}" if several else method for method, encoder in lines])
@@ -254,7 +253,7 @@ def _with_images(board: Board, rows: Sequence[BoardRow], also: str = "") -> tupl
     if not shown:
         raise DataError(
             f"no run of {board.suite.name} has a per-image table with the scores {', '.join(sorted(wanted))}.",
-            f"Delete its runs, then: croftbench run --method all --suite {board.suite.name}",
+            f"Delete its runs, then: `croftbench run --method all --suite {board.suite.name}`",
         )
     return shown, f" Left out, for want of per-image tables: {'; '.join(absent)}." if absent else ""
 

@@ -118,7 +118,9 @@ def board(source: SuiteRuns, seeds: tuple[int, ...] | None = None) -> Board:
         others = f" ({stale} on another digest, {extra} with other seeds)" if stale or extra else ""
         raise DataError(
             f"{source.folder} has no finished run of {suite.name} for seeds {', '.join(map(str, wanted))}{others}.",
-            f"Run: croftbench run --suite {suite.name}",
+            f"`croftbench leaderboard {suite.name} --all-seeds`"
+            if extra
+            else f"`croftbench run --method zero-shot,croft --suite {suite.name}` makes some.",
         )
     return replace(of_runs(chosen, suite, wanted, source), stale=stale, extra=extra, source=source)
 

@@ -106,7 +106,7 @@ def _printed(row: Row) -> Iterator[str]:
 def _by_settings(rows: Sequence[Row], asked: str, method: str, given: Sequence[str]) -> list[Row]:
     fitting = [row for row in rows if row.spec.method == method]
     if not rows:
-        raise UsageError("there are no runs to compare.", "`croftbench run --method croft,zero-shot` makes some.")
+        raise UsageError("there are no runs to compare.", "`croftbench run --method zero-shot,croft` makes some.")
     if not fitting:
         known = {row.spec.method for row in rows} | ({bare(row.method) for row in rows} if given else set())
         raise unknown("method with runs here", method if method not in known else asked, known)
