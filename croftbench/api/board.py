@@ -55,13 +55,13 @@ class Leaderboard:
     @property
     def focus(self) -> Board:
         """The rows of what was run, with zero-shot of the same encoder and shots as the reference; all otherwise."""
-        from croftbench.report import rows, tables
+        from croftbench.report import rows, subset
 
         if not self.asked:
             return self.board
         wanted = {rows.configuration(spec) for spec in self.asked}
         settings = {(spec.encoder, spec.weights_digest, spec.shots) for spec in self.asked}
-        return tables.only(
+        return subset.only(
             self.board,
             [
                 row

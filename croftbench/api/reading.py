@@ -76,13 +76,11 @@ def find_runs(
     """
     folders = Folders.of(results, manifests=manifests)
     chosen = {suite_of(one, folders).name for one in ([suites] if isinstance(suites, str | Path | Suite) else suites)}
-    if re.fullmatch("[0-9a-f]+", name) and list((folders.results / "runs").glob(f"*/*/{name}*.json")):
+    if re.fullmatch("[0-9a-f]+", name):
         return [load_run(name, results=results)]
     runs = [run for run in load_runs(results=results) if not chosen or run.spec.suite in chosen]
     if not runs:
         raise no_runs(folders.results)
-    if re.fullmatch("[0-9a-f]+", name):
-        return [load_run(name, results=results)]  # which says that there is none
     from croftbench.report import lookup
 
     return lookup.named(runs, [name], folders.manifests, folders.cache)
@@ -114,15 +112,15 @@ def leaderboard(
     """
     from dataclasses import replace
 
-    from croftbench.report import agreement, tables, typed
+    from croftbench.report import agreement, subset, typed
     from croftbench.report import published as rows
 
     folders = Folders.of(results, manifests=manifests)
     board = _board(suite, folders, seeds)
     if latest:
-        board = tables.only(board, tables.latest(board))
+        board = subset.only(board, subset.latest(board))
     if methods:
-        board = tables.only(board, typed.choose(board.rows, methods))
+        board = subset.only(board, typed.choose(board.rows, methods))
     if published:
         board = replace(board, reported=agreement.matching(rows.read_all(folders.results), board))
     return Leaderboard(board)
@@ -189,7 +187,7 @@ def plot(
         UsageError: a kind or a method that is not there, another ending.
         DataError: no runs, or none with what the picture needs.
     """
-    from croftbench.report import board_rows, plots, style, tables, typed
+    from croftbench.report import board_rows, plots, style, subset, typed
 
     folders = Folders.of(results, manifests=manifests)
     path = None if output is None else Path(output)
@@ -198,7 +196,7 @@ def plot(
     if columns not in (0, *style.PAPERS):
         raise UsageError(f"a picture cannot be {columns} columns wide.", "1 or 2, as in a paper; left out, a screen.")
     board = _board(suite, folders)
-    board = tables.only(board, typed.choose(board.rows, methods)) if methods else board
+    board = subset.only(board, typed.choose(board.rows, methods)) if methods else board
     picture = plots.draw(kind, board, board_rows.collect(board), style.PAPERS.get(columns, style.SCREEN))
     if path is not None:
         style.save(picture, path, caption=not columns)

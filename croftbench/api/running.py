@@ -232,7 +232,7 @@ def _complete(
         progress.note(f"{suite.name}: {len(jobs) - len(todo)} of {len(jobs)} runs are finished already, in {results}.")
     if not todo and not pending.unscored(suite, jobs, asked, results):
         return []
-    from croftbench.runs import engine, rescore  # torch, only when there is something to run
+    from croftbench.runs import engine, preflight, rescore  # torch, only when there is something to run
 
     for job in todo:
         plugins.build(job.info, job.spec.params)  # values that a method refuses are an error now, not one a run
@@ -242,7 +242,9 @@ def _complete(
         failures.append((job, error))
         progress.complain(f"{job.spec.method}, seed {job.spec.seed}, fold {job.spec.fold}: {error.message}", error.hint)
 
+    preflight.folders(results, cache)
     bench = make()  # with torch, which nothing needs that is finished
+    todo = preflight.ready(bench, todo, lambda *failure: failures.append(failure), progress.complain)
     engine.run_all(bench, todo, results, failed)
     lacking = pending.unscored(suite, jobs, asked, results)
     gone = sum(not outputs.kept(cache, job.spec.run_id) for job, _ in lacking)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
@@ -75,6 +75,12 @@ class Board:
         return tuple(column for column in self.columns if column.text)
 
     @property
+    def as_read(self) -> tuple[Column, ...]:
+        """The same, those first that a reader looks at first."""
+        first = [column for column in columns.headline(self.suite) if column in self.shown]
+        return (*first, *(column for column in self.shown if column not in first))
+
+    @property
     def runs(self) -> tuple[RunResult, ...]:
         """Every run behind the table, in the order of its rows."""
         return tuple(run for row in self.rows for run in row.runs)
@@ -139,32 +145,10 @@ def of_runs(runs: Sequence[RunResult], suite: Suite, seeds: tuple[int, ...], sou
     scores, kinds = _shown_scores(rows, suite)
     about = pd.DataFrame([_about(row, suite, seeds) for row in rows])
     table = pd.concat([about, _numbers(scores, kinds, suite, of_suite), _populations(scores, kinds, suite)], axis=1)
-    table = table.assign(pareto=_pareto(table))[_order_of_columns(suite, of_suite)]
+    table = table.assign(pareto=pareto(table))[_order_of_columns(suite, of_suite)]
     order = _order(table)
     ordered = table.loc[order].reset_index(drop=True)
     return Board(suite, seeds, ordered, of_suite, runs[0].spec.precision, rows=tuple(rows[i] for i in order))
-
-
-def only(board: Board, rows: Iterable[Row]) -> Board:
-    """The table of some of its rows: their places stay, the Pareto front is of those shown."""
-    wanted = {id(row) for row in rows}
-    kept = [place for place, row in enumerate(board.rows) if id(row) in wanted]
-    table = board.table.iloc[kept].reset_index(drop=True)
-    table = table.assign(pareto=_pareto(table))
-    places = tuple(board.places[place] if board.places else place for place in kept)
-    return replace(board, table=table, rows=tuple(board.rows[place] for place in kept), places=places)
-
-
-def latest(board: Board) -> list[Row]:
-    """Of rows that differ only in the version of their code, or in the images on disk, the one that ran last."""
-    newest: dict[str, Row] = {}
-    for row in board.rows:
-        spec = row.spec
-        key = canonical([spec.method, spec.params, row.encoder, spec.shots, spec.views, spec.recipe])
-        other = newest.setdefault(key, row)
-        if max(run.created for run in row.runs) > max(run.created for run in other.runs):
-            newest[key] = row
-    return list(newest.values())
 
 
 # ------------------------------------------------------------------------------------- runs to rows
@@ -284,7 +268,7 @@ def _order_of_columns(suite: Suite, of_suite: Sequence[Column]) -> list[str]:
     ]
 
 
-def _pareto(table: pd.DataFrame) -> list[bool]:
+def pareto(table: pd.DataFrame) -> list[bool]:
     """Ranked rows that no other ranked row beats: at least as good in `MEAN` and `DETECTION`, better in one.
 
     In the order of falling `MEAN`: a row is in the front if its `DETECTION` is the best of its own `MEAN`, and better

@@ -15,7 +15,8 @@ from croftbench.errors import DataError
 from croftbench.report import cells, committed
 from croftbench.report.cells import lines
 from croftbench.report.formats import html, markdown, terminal
-from croftbench.report.tables import leaderboard, only
+from croftbench.report.subset import only
+from croftbench.report.tables import leaderboard
 
 FILES = ["tiny.csv", "tiny.md", "tiny-scores.csv", "tiny-scores.md"]
 

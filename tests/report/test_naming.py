@@ -9,7 +9,7 @@ import pytest
 
 from croftbench import plugins
 from croftbench.errors import UsageError
-from croftbench.report import board_rows, cells, lookup, plots, tables, typed
+from croftbench.report import board_rows, cells, lookup, plots, subset, tables, typed
 from croftbench.report.formats import terminal
 from croftbench.runs import planning, results
 from croftbench.suites import manifest
@@ -103,7 +103,7 @@ def test_the_latest_of_a_method_s_code(several, tmp_path, cache):
     results.path_of(tmp_path, run.spec).unlink()
     results.write(tmp_path, replace(run, created="2026-02-02T00:00:00Z"))
     board = board_of(tmp_path, cache)
-    shown = tables.only(board, tables.latest(board))
+    shown = subset.only(board, subset.latest(board))
     assert len(shown.rows) == len(board.rows) - 1
     assert "Mine, source=bbbbbb" in {row.method for row in shown.rows}, "with the name that it has in every table"
 
@@ -123,7 +123,7 @@ def test_runs_are_found_by_the_names_of_their_rows_in_any_suite(croft, tmp_path,
 def test_the_front_of_a_picture_is_of_the_rows_shown(several, tmp_path, cache):
     board = board_of(tmp_path, cache)
     worst = [row for row, front in zip(board.rows, board.table["pareto"], strict=True) if not front][:1]
-    shown = tables.only(board, worst)
+    shown = subset.only(board, worst)
     drawn = plots.draw("pareto", shown, board_rows.collect(shown))
     names = [text.get_text() for text in drawn.figure.legends[0].get_texts()]
     assert ("Pareto front" in names) == bool(shown.table["ranked"].any())

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from croftbench.errors import DataError, UsageError
-from croftbench.report import board_rows, plots, style, tables, typed
+from croftbench.report import board_rows, plots, style, subset, typed
 from croftbench.report.tables import leaderboard
 from croftbench.runs import per_image
 from croftbench.stats import calibration, metrics
@@ -33,7 +33,7 @@ def filled(measure, tiny, tmp_path):
 def picture(folder, suite, kind, *methods):
     board = leaderboard(folder, suite)
     rows = board_rows.collect(board)
-    shown = tables.only(board, typed.choose(board.rows, methods))
+    shown = subset.only(board, typed.choose(board.rows, methods))
     return plots.draw(kind, shown, board_rows.collect(shown)), board, rows
 
 

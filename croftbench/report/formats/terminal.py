@@ -76,16 +76,17 @@ def cell_text(cell: Cell, fit: Fit = FITS[0]) -> Text:
 
 def _fitting(board: Board, lines: Sequence[Line], width: int | None) -> tuple[list[Column], Fit]:
     """The columns that there is room for, and how much of their cells."""
-    first = [column for column in headline(board.suite) if column.name in board.metrics]
+    every = board.as_read
     if width is None:
-        return [*first, *(column for column in board.shown if column not in first)], FITS[0]
+        return list(every), FITS[0]
+    first = list(every[: len(headline(board.suite))])
 
     def fits(shown: Sequence[Column], fit: Fit) -> bool:
         return width_of(_columns(board, lines, shown, fit), fit.gap) <= width
 
     fit = next((fit for fit in FITS if fits(first, fit)), FITS[-1])
     if fits(first, fit):
-        for column in (column for column in board.shown if column not in first):  # as long as there is room
+        for column in every[len(first) :]:  # as long as there is room
             if not fits([*first, column], fit):
                 break
             first.append(column)
@@ -98,15 +99,12 @@ def _columns(
     board: Board, lines: Sequence[Line], shown: Sequence[Column], fit: Fit, counts: bool = False
 ) -> list[GridColumn]:
     place = {column.name: i for i, column in enumerate(board.shown)}
-    extra = {column.name: cells.column(board.table.to_dict("records"), column.name) for column in shown
-             if column.name not in place}  # fmt: skip
     several = cells.settings_differ(board)
     columns = [GridColumn("#", [Text(line.rank) for line in lines])] if fit.rank else []
     columns.append(GridColumn("method", [Text(name(line, several)) for line in lines], right=False))
     for column in shown:
         measure, title, images = cells.label(board, column)
-        its = [line.cells[place[column.name]] for line in lines] if column.name in place else extra[column.name]
-        its = [*its, *[Cell("")] * (len(lines) - len(its))]
+        its = [line.cells[place[column.name]] for line in lines]
         head = SHORT.get(title, title) + (f" n={images}" if counts and images else "")
         columns.append(GridColumn(head, [cell_text(cell, fit) for cell in its], measure))
     return columns
