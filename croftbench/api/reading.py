@@ -297,6 +297,4 @@ def suites_of(suites: SuiteLike | Sequence[SuiteLike], folders: Folders) -> list
 
 def no_runs(results: Path) -> UsageError:
     """There is nothing to read, and what to do."""
-    return UsageError(
-        f"there are no runs in {results / 'runs'}.", "`croftbench run --method zero-shot,croft` makes some."
-    )
+    return UsageError(f"there are no runs in {results / 'runs'}.", "`croftbench run --method croft` makes some.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -55,7 +55,7 @@ def leaderboard(
     chosen = suites_of(suites or (), Folders.of(results, manifests=manifests))
     if seeds and all_seeds:
         raise UsageError("--seeds and --all-seeds are two answers to one question.", "Give one of them.")
-    asked = "all" if all_seeds else seeds_of(seeds)
+    asked: list[int] | Literal["all"] | None = "all" if all_seeds else seeds_of(seeds)
     partly = bool(method or latest or asked)
     _check_options(len(chosen), form, wide=wide, only_print=reported or partly, check=check)
     if check:

@@ -156,7 +156,7 @@ def handle(position: int, *, line: bool = True, marker: bool = True, hollow: boo
     """How a legend shows a row: by hue, line and marker, so that it can be told in grey."""
     from matplotlib.lines import Line2D
 
-    look = {"ls": dash(position) if line else "", "marker": mark(position) if marker else ""}
+    look: dict[str, Any] = {"ls": dash(position) if line else "", "marker": mark(position) if marker else ""}
     return Line2D([], [], color=hue(position), lw=1.5, ms=6, mfc="white" if hollow else hue(position), **look)
 
 
