@@ -156,9 +156,7 @@ def test_stale_digests_and_other_seeds_are_left_out_and_counted(add, tiny, tmp_p
 
 def test_nothing_to_show_is_an_error_with_the_next_command(add, tiny, tmp_path):
     suite = tiny()
-    with pytest.raises(
-        DataError, match=r"no finished run of tiny.*run --method zero-shot,croft --suite tiny"
-    ):
+    with pytest.raises(DataError, match=r"no finished run of tiny.*run --method zero-shot,croft --suite tiny"):
         leaderboard(tmp_path, suite)
     add(tiny(version=2), 1, 0.5)
     with pytest.raises(DataError, match="1 on another digest"):
