@@ -88,6 +88,23 @@ def replacing(path: Path, option: str = "") -> Iterator[Path]:
                 temporary.unlink(missing_ok=True)
 
 
+def check_writable(folder: Path, option: str, room: int = 0) -> None:
+    """Fail unless files can be made in a folder, which is made if need be, and so many bytes are free there.
+
+    Raises:
+        DataError: they cannot; the message names the folder, the hint the option that chooses another.
+    """
+    with replacing(folder / "writable", option) as probe, contextlib.suppress(FileNotFoundError):
+        probe.write_bytes(b"")
+    (folder / "writable").unlink(missing_ok=True)
+    free = shutil.disk_usage(folder).free
+    if free < room:
+        raise DataError(
+            f"{folder} has {free / 1e6:,.0f} MB free, and {room / 1e6:,.0f} MB are needed for what is planned.",
+            f"Free some space, or choose another folder with {option}.",
+        )
+
+
 @contextlib.contextmanager
 def replacing_folder(path: Path, option: str = "") -> Iterator[Path]:
     """As `replacing`, for a folder of files: it appears complete, instead of an older one, or not at all.

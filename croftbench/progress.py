@@ -9,12 +9,19 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Protocol
 
+EVERY = 30
+"""Seconds between two lines on one stage in a file."""
+
 
 class Progress(Protocol):
     """Where progress is shown; nothing below it prints."""
 
+    def begin(self, what: str) -> None:
+        """What the stages from here on belong to, such as "run 2 of 6"; "" for nothing."""
+        ...
+
     def stage(self, name: str, total: int) -> None:
-        """A new stage of `total` steps begins."""
+        """A new stage of `total` steps begins; it is shown once a step of it is done, as what is cached takes none."""
         ...
 
     def advance(self, steps: int = 1) -> None:
@@ -33,6 +40,8 @@ class Progress(Protocol):
 class Silent:
     """Progress that is not shown."""
 
+    def begin(self, what: str) -> None: ...
+
     def stage(self, name: str, total: int) -> None: ...
 
     def advance(self, steps: int = 1) -> None: ...
@@ -43,18 +52,22 @@ class Silent:
 
 
 class Bars:
-    """One bar a stage on stderr, as a context; notes and complaints as lines of their own."""
+    """One bar a stage on stderr, as a context; in a file a line now and then. Notes and complaints are lines."""
 
     def __init__(self) -> None:
         from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
         from rich.progress import Progress as RichProgress
 
         self.console = Console(stderr=True, soft_wrap=True, highlight=False)
         self.bars = RichProgress(
-            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
-            console=self.console,
+            TextColumn("{task.description}", markup=False), BarColumn(bar_width=20), MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}"), TimeElapsedColumn(), TextColumn("left"),
+            TimeRemainingColumn(elapsed_when_finished=True), console=self.console, transient=True,
         )  # fmt: skip
+        self.of = self.name = ""
+        self.total = self.done = 0
+        self.began = self.told = time.monotonic()
 
     def __enter__(self) -> Bars:
         return self
@@ -65,18 +78,39 @@ class Bars:
         if self.bars.live.is_started:
             self.bars.stop()
 
+    def begin(self, what: str) -> None:
+        """Say it before the name of every stage from here on."""
+        self.of = what
+
     def stage(self, name: str, total: int) -> None:
-        """Show a new bar in place of the last stage's."""
-        if not self.bars.live.is_started:  # a command with nothing to do draws nothing
-            self.bars.start()
+        """Take the last stage's bar away. The new one's comes with its first step, or at once if it has only one."""
         for task in self.bars.task_ids:
             self.bars.remove_task(task)
-        self.bars.add_task(name, total=total)
+        self.name, self.total, self.done, self.began = name, total, 0, time.monotonic()
+        if total == 1:
+            self._show()
 
     def advance(self, steps: int = 1) -> None:
-        """Move the current bar."""
-        for task in self.bars.task_ids:
-            self.bars.advance(task, steps)
+        """Move the current bar; in a file, say how far it is twice a minute."""
+        self.done += steps
+        self._show()
+
+    def _show(self) -> None:
+        now = time.monotonic()
+        rate = self.done / max(now - self.began, 1e-3)
+        speed = f"{rate:,.1f}/s" if rate >= 1 or not rate else f"{1 / rate:,.1f} s each"
+        title = ": ".join(part for part in (self.of, self.name) if part)
+        if self.console.is_terminal:
+            if not self.bars.live.is_started:  # a command with nothing to do draws nothing
+                self.bars.start()
+            if not self.bars.task_ids:
+                self.bars.add_task(title, total=self.total, rate="")
+            for task in self.bars.task_ids:
+                self.bars.update(task, completed=self.done, rate=speed if self.done else "")
+        elif now - self.told >= EVERY and rate:
+            self.told = now
+            left = max(self.total - self.done, 0) / rate
+            self.note(f"{title}: {self.done:,} of {self.total:,}, {speed}, {left:,.0f} s left")
 
     def note(self, message: str) -> None:
         """A dim line."""

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from croftbench.report.score_table import ScoreBoard
     from croftbench.report.tables import Board
     from croftbench.runs.results import RunResult
+    from croftbench.runs.spec import RunSpec
     from croftbench.suites.language import Suite
 
 
@@ -22,10 +23,12 @@ class Leaderboard:
     Attributes:
         board: the table with its seeds, its suite and what was left out of it.
         by_score: methods by detection score, where other scores than the suite's own were asked for.
+        asked: what was run, of a table that a run returns.
     """
 
     board: Board
     by_score: ScoreBoard | None = None
+    asked: tuple[RunSpec, ...] = ()
 
     @property
     def suite(self) -> Suite:
@@ -48,6 +51,26 @@ class Leaderboard:
     def runs(self) -> tuple[RunResult, ...]:
         """Every run behind the table, in the order of its rows, then of seeds and folds."""
         return self.board.runs
+
+    @property
+    def focus(self) -> Board:
+        """The rows of what was run, with zero-shot of the same encoder and shots as the reference; all otherwise."""
+        from croftbench.report import rows, subset
+
+        if not self.asked:
+            return self.board
+        wanted = {rows.configuration(spec) for spec in self.asked}
+        settings = {(spec.encoder, spec.weights_digest, spec.shots) for spec in self.asked}
+        return subset.only(
+            self.board,
+            [
+                row
+                for row in self.board.rows
+                if row.configuration in wanted
+                or (row.method, row.spec.encoder, row.spec.weights_digest, row.spec.shots)
+                in {("zero-shot", *setting) for setting in settings}
+            ],
+        )
 
     def write_tables(self) -> list[Path]:
         """Write the suite's committed tables, of its own seeds, into the results folder; their paths.

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from croftbench.api.board import Leaderboard
 from croftbench.errors import UsageError, unknown
@@ -16,6 +17,7 @@ from croftbench.suites.language import Suite
 if TYPE_CHECKING:
     from croftbench.report.compare import Comparison
     from croftbench.report.style import Picture
+    from croftbench.report.tables import Board
     from croftbench.runs.bundle import Imported
     from croftbench.runs.results import RunResult
     from croftbench.runs.spec import RunSpec
@@ -42,17 +44,54 @@ def load_run(run_id: str, *, results: Folder = None) -> RunResult:
     folder = Folders.of(results).results
     paths = sorted((folder / "runs").glob(f"*/*/{run_id}*.json"))
     if len(paths) != 1:
-        what = "several runs begin" if paths else "no run begins"
+        if len(paths) > 1:
+            found = ", ".join(path.stem for path in paths[:5]) + (", ..." if len(paths) > 5 else "")
+            raise UsageError(
+                f"{len(paths)} runs begin with '{run_id}': {found}.", f"`croftbench show {paths[0].stem}` shows one."
+            )
+        there = next(iter(sorted((folder / "runs").glob("*/*/*.json"))), None)
+        if there is None:
+            raise no_runs(folder)
         raise UsageError(
-            f"{what} with '{run_id}' in {folder / 'runs'}.", "`croftbench leaderboard` shows what is there."
+            f"no run begins with '{run_id}' in {folder / 'runs'}.", f"`croftbench show {there.parent.name}` lists some."
         )
     return run_files.read(paths[0])
+
+
+def find_runs(
+    name: str,
+    suites: SuiteLike | Sequence[SuiteLike] = (),
+    *,
+    results: Folder = None,
+    manifests: Folder = None,
+) -> list[RunResult]:
+    """The run of an identifier or its first digits; else every run of the rows that tables give this name.
+
+    Args:
+        name: "1f6a", or "croft, lambda2=0".
+        suites: only runs of these; all where empty.
+
+    Raises:
+        UsageError: there is none.
+    """
+    folders = Folders.of(results, manifests=manifests)
+    chosen = {suite_of(one, folders).name for one in ([suites] if isinstance(suites, str | Path | Suite) else suites)}
+    if re.fullmatch("[0-9a-f]+", name):
+        return [load_run(name, results=results)]
+    runs = [run for run in load_runs(results=results) if not chosen or run.spec.suite in chosen]
+    if not runs:
+        raise no_runs(folders.results)
+    from croftbench.report import lookup
+
+    return lookup.named(runs, [name], folders.manifests, folders.cache)
 
 
 def leaderboard(
     suite: SuiteLike = "emoji-open",
     *,
-    seeds: Sequence[int] | None = None,
+    seeds: Sequence[int] | Literal["all"] | None = None,
+    methods: Sequence[str] = (),
+    latest: bool = False,
     published: bool = False,
     results: Folder = None,
     manifests: Folder = None,
@@ -61,20 +100,27 @@ def leaderboard(
 
     Args:
         suite: runs on any other digest of it are left out and counted.
-        seeds: to average over; the suite's own where None.
+        seeds: to average over; the suite's own where None, and "all" that there are.
+        methods: only the rows of these names, as tables print them; all where empty.
+        latest: of rows that differ only in the version of their code or in the images, only the one that ran last.
         published: put the published rows that measure the same below it.
         results, manifests: folders, see `croftbench.api`.
 
     Raises:
+        UsageError: a name without a row.
         DataError: no run to show, or runs that must not share a table.
     """
     from dataclasses import replace
 
-    from croftbench.report import agreement, tables
+    from croftbench.report import agreement, subset, typed
     from croftbench.report import published as rows
 
     folders = Folders.of(results, manifests=manifests)
-    board = tables.leaderboard(folders.results, suite_of(suite, folders), None if seeds is None else tuple(seeds))
+    board = _board(suite, folders, seeds)
+    if latest:
+        board = subset.only(board, subset.latest(board))
+    if methods:
+        board = subset.only(board, typed.choose(board.rows, methods))
     if published:
         board = replace(board, reported=agreement.matching(rows.read_all(folders.results), board))
     return Leaderboard(board)
@@ -86,10 +132,10 @@ def stale_tables(suite: SuiteLike, *, results: Folder = None, manifests: Folder 
     Raises:
         DataError: see `leaderboard`.
     """
-    from croftbench.report import committed, tables
+    from croftbench.report import committed
 
     folders = Folders.of(results, manifests=manifests)
-    return committed.stale_leaderboards(tables.leaderboard(folders.results, suite_of(suite, folders)))
+    return committed.stale_leaderboards(_board(suite, folders))
 
 
 def compare(
@@ -105,7 +151,7 @@ def compare(
     """Two methods on the same images: paired tests of accuracy and detection, corrected for their number.
 
     Args:
-        a, b: a method, 'method name=value', or the identifier of one of its runs.
+        a, b: a name as tables print it, 'method name=value', or the identifier of one of its runs.
         suites: all with runs where empty.
         scorer: of the detection tests; each suite's headline where None.
         results, data_root, manifests: folders, see `croftbench.api`.
@@ -117,7 +163,7 @@ def compare(
     from croftbench.report import compare as comparing
 
     folders = Folders.of(results, data_root=data_root, manifests=manifests)
-    return comparing.compare(folders.results, suites_of(suites, folders), a, b, scorer, folders.roots)
+    return comparing.compare(folders.results, suites_of(suites, folders), a, b, scorer, folders.roots, folders.cache)
 
 
 def plot(
@@ -126,29 +172,34 @@ def plot(
     methods: Sequence[str] = (),
     *,
     output: str | Path | None = None,
+    columns: int = 0,
     results: Folder = None,
     manifests: Folder = None,
 ) -> Picture:
     """A picture of a suite's runs: "energy", "roc", "pareto", "shots" or "calibration".
 
     Args:
-        methods: by registered name or as the table shows them; all with runs where empty.
-        output: a file to write it to, ending in .png or .svg.
+        methods: names as tables print them; all with runs where empty.
+        output: a file to write it to, ending in .pdf, .png or .svg.
+        columns: of a paper in two columns that it is drawn for, 1 or 2, without its caption; 0 for a screen.
 
     Raises:
         UsageError: a kind or a method that is not there, another ending.
         DataError: no runs, or none with what the picture needs.
     """
-    from croftbench.report import board_rows, plots, style, tables
+    from croftbench.report import board_rows, plots, style, subset, typed
 
     folders = Folders.of(results, manifests=manifests)
     path = None if output is None else Path(output)
-    if path is not None and path.suffix.lower() not in (".png", ".svg"):
-        raise UsageError(f"a picture cannot be written as '{path.name}'.", "End its name in .png or .svg.")
-    board = tables.leaderboard(folders.results, suite_of(suite, folders))
-    picture = plots.draw(kind, board, board_rows.choose(board_rows.collect(board), methods))
+    if path is not None and path.suffix.lower() not in (".pdf", ".png", ".svg"):
+        raise UsageError(f"a picture cannot be written as '{path.name}'.", "End its name in .pdf, .png or .svg.")
+    if columns not in (0, *style.PAPERS):
+        raise UsageError(f"a picture cannot be {columns} columns wide.", "1 or 2, as in a paper; left out, a screen.")
+    board = _board(suite, folders)
+    board = subset.only(board, typed.choose(board.rows, methods)) if methods else board
+    picture = plots.draw(kind, board, board_rows.collect(board), style.PAPERS.get(columns, style.SCREEN))
     if path is not None:
-        style.save(picture, path)
+        style.save(picture, path, caption=not columns)
     return picture
 
 
@@ -168,7 +219,7 @@ def write_page(
     from croftbench.report import page
 
     folders = Folders.of(results, manifests=manifests)
-    return page.write(folders.results, suites_of(suites, folders), Path(folder))
+    return page.write(folders.results, suites_of(suites, folders), Path(folder), folders.cache)
 
 
 def export_runs(
@@ -177,7 +228,7 @@ def export_runs(
     """Write runs, with what they said of every image, to one zip file that others can check and merge.
 
     Args:
-        suites, methods: only runs of these; all where empty.
+        suites, methods: only runs of these, methods by any name that a table prints; all where empty.
 
     Raises:
         UsageError: there are no runs, or none of a suite or method that is named.
@@ -188,15 +239,17 @@ def export_runs(
     runs = list(run_files.read_all(folder))
     if not runs:
         raise no_runs(folder)
-    for kind, asked, there in (
-        ("suite", suites, {run.spec.suite for run in runs}),
-        ("method", methods, {run.spec.method for run in runs}),
-    ):
-        for name in asked:
-            if name not in there:
-                raise unknown(f"{kind} with runs here", name, there)
+    there = {run.spec.suite for run in runs}
+    for name in suites:
+        if name not in there:
+            raise unknown("suite with runs here", name, there)
     runs = [run for run in runs if not suites or run.spec.suite in suites]
-    return bundle.export(folder, [run for run in runs if not methods or run.spec.method in methods], Path(file))
+    if methods:
+        from croftbench.report import lookup
+
+        folders = Folders.of(results)
+        runs = lookup.named(runs, methods, folders.manifests, folders.cache)
+    return bundle.export(folder, runs, Path(file))
 
 
 def import_runs(file: str | Path, *, results: Folder = None) -> Imported:
@@ -208,6 +261,15 @@ def import_runs(file: str | Path, *, results: Folder = None) -> Imported:
     from croftbench.runs import bundle
 
     return bundle.import_runs(Folders.of(results).results, Path(file))
+
+
+def _board(suite: SuiteLike, folders: Folders, seeds: Sequence[int] | Literal["all"] | None = None) -> Board:
+    from croftbench.report import rows, tables
+
+    source = rows.read(folders.results, suite_of(suite, folders), folders.cache)
+    if seeds == "all":
+        seeds = sorted({run.spec.seed for run in source.runs})
+    return tables.board(source, tuple(seeds) if seeds else None)
 
 
 # ------------------------------------------------------------------------------------------- suites

@@ -20,6 +20,7 @@ from croftbench.plugins.parameters import Value
 from croftbench.progress import Bars, Progress, Silent
 from croftbench.runs import outputs, pending, planning
 from croftbench.runs.planning import Job
+from croftbench.runs.spec import RunSpec
 from croftbench.scorers import Asked
 from croftbench.suites import manifest
 from croftbench.suites.language import Suite
@@ -104,7 +105,7 @@ def run(
             one.file_digests()  # a word list that cannot be read is an error now, not after hours
         make = partial(workbench, plan.suite, encoder, folders, device, sink, allow_incomplete, str(preprocess))
         failures = _complete(plan, asked, folders, sink, make)
-    board = _board(plan, asked, folders.results)
+    board = _board(plan, asked, folders)
     if failures:
         raise FailedRunsError(failures, board, folders.results)
     assert board is not None  # every job is finished
@@ -149,6 +150,11 @@ class Plan:
     jobs: tuple[Job, ...]
 
     @property
+    def specs(self) -> tuple[RunSpec, ...]:
+        """What is run."""
+        return tuple(job.spec for job in self.jobs)
+
+    @property
     def seeds(self) -> tuple[int, ...]:
         """Each once, in order."""
         return tuple(dict.fromkeys(job.spec.seed for job in self.jobs))
@@ -188,7 +194,8 @@ def _plan(
 def _each(methods: MethodLike | Iterable[MethodLike]) -> list[MethodLike]:
     if isinstance(methods, str):
         names = [name.strip() for name in methods.split(",") if name.strip()]
-        return list(plugins.BUILT_IN) if names == ["all"] else list(dict.fromkeys(names))
+        every = (one for name in names for one in (plugins.BUILT_IN if name == "all" else [name]))
+        return list(dict.fromkeys(every))
     if isinstance(methods, type) or hasattr(methods, "fit"):
         return [cast("MethodLike", methods)]
     return [one for given in methods for one in (_each(given) if isinstance(given, str) else [given])]
@@ -225,7 +232,7 @@ def _complete(
         progress.note(f"{suite.name}: {len(jobs) - len(todo)} of {len(jobs)} runs are finished already, in {results}.")
     if not todo and not pending.unscored(suite, jobs, asked, results):
         return []
-    from croftbench.runs import engine, rescore  # torch, only when there is something to run
+    from croftbench.runs import engine, preflight, rescore  # torch, only when there is something to run
 
     for job in todo:
         plugins.build(job.info, job.spec.params)  # values that a method refuses are an error now, not one a run
@@ -235,7 +242,9 @@ def _complete(
         failures.append((job, error))
         progress.complain(f"{job.spec.method}, seed {job.spec.seed}, fold {job.spec.fold}: {error.message}", error.hint)
 
+    preflight.folders(results, cache)
     bench = make()  # with torch, which nothing needs that is finished
+    todo = preflight.ready(bench, todo, lambda *failure: failures.append(failure), progress.complain)
     engine.run_all(bench, todo, results, failed)
     lacking = pending.unscored(suite, jobs, asked, results)
     gone = sum(not outputs.kept(cache, job.spec.run_id) for job, _ in lacking)
@@ -248,13 +257,12 @@ def _complete(
     return failures
 
 
-def _board(plan: Plan, asked: Sequence[Asked], results: Path) -> Leaderboard | None:
+def _board(plan: Plan, asked: Sequence[Asked], folders: Folders) -> Leaderboard | None:
     """The leaderboard of the plan's seeds; None where no job is finished."""
-    if not any(job.finished(results) for job in plan.jobs):
+    if not any(job.finished(folders.results) for job in plan.jobs):
         return None
     from croftbench.report import score_table, tables
 
-    board = tables.leaderboard(results, plan.suite, plan.seeds)
-    if not (asked and plan.suite.semantic):
-        return Leaderboard(board)
-    return Leaderboard(board, score_table.board(board, only=[job.spec for job in plan.jobs]))
+    board, specs = tables.leaderboard(folders.results, plan.suite, plan.seeds, folders.cache), plan.specs
+    by_score = score_table.board(board, only=specs) if asked and plan.suite.semantic else None
+    return Leaderboard(board, by_score, specs)

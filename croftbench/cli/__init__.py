@@ -91,6 +91,16 @@ def root(
     """Vision-language models under covariate and semantic shift, in one run."""
 
 
+def _next(error: Any) -> str:
+    """What to type after a usage error: an example of the command, and where all its options are."""
+    path = getattr(getattr(error, "ctx", None), "command_path", "croftbench")
+    name = path.removeprefix("croftbench").strip()
+    missing = "Missing" in type(error).__name__ and name in COMMANDS
+    home = import_module(f"croftbench.cli.{COMMANDS[name][0].partition(':')[0]}") if missing else None
+    example = f"Example: `{home.EXAMPLES.strip().splitlines()[0]}`. " if home else ""
+    return f"{example}See `{path} --help`."
+
+
 def main() -> None:
     """Entry point of the `croftbench` command."""
     trace = "--traceback" in sys.argv
@@ -113,8 +123,10 @@ def main() -> None:
     except Exception as error:
         usage = getattr(error, "format_message", None)  # Click's usage errors; Typer may carry its own copy of Click
         code = 2 if usage else 1
-        if usage:
-            complain(usage().replace("\n", " "), "See `croftbench --help`.")
+        if usage and type(error).__name__ == "NoArgsIsHelpError":
+            print(usage(), file=sys.stderr)
+        elif usage:
+            complain(" ".join(usage().split()), _next(error))
         else:
             complain(f"{type(error).__name__}: {error}".replace("\n", " "), "This is a bug; --traceback shows where.")
         if trace:

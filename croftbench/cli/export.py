@@ -9,7 +9,7 @@ import typer
 
 from croftbench.api import reading
 from croftbench.cli.console import note
-from croftbench.cli.options import MethodFilter, Results, SuiteFilter, names_of
+from croftbench.cli.options import MethodFilter, Results, SuiteFilter, methods_of, names_of
 
 EXAMPLES = """
 croftbench export mine.zip -m croft
@@ -23,6 +23,6 @@ def export(
     results: Results = None,
 ) -> None:
     """Write runs, with what they said of every image, to one file that others can check and merge."""
-    written = reading.export_runs(file, suites=names_of(suite), methods=names_of(method), results=results)
+    written = reading.export_runs(file, suites=names_of(suite), methods=methods_of(method), results=results)
     typer.echo(file)
     note(f"{len(written)} run(s), {file.stat().st_size / 1e6:.2f} MB.")

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from croftbench.api import reading
 from croftbench.api.board import Leaderboard
 from croftbench.api.reading import suites_of
-from croftbench.cli.console import note, out
-from croftbench.cli.options import Manifests, Results, SuiteNames
+from croftbench.cli.console import note, out, width
+from croftbench.cli.options import Manifests, MethodFilter, Results, Seeds, SuiteNames, methods_of, seeds_of
 from croftbench.errors import CroftbenchError, UsageError
 from croftbench.locations import Folders
 
 EXAMPLES = """
 croftbench leaderboard
+croftbench leaderboard emoji-open -m croft,zero-shot
 croftbench leaderboard emoji-open --format md
 croftbench leaderboard --format csv --reported > all.csv
 """
@@ -38,15 +39,25 @@ def leaderboard(
     form: Annotated[
         Format | None, typer.Option("--format", help="Print in this format and write no files.", show_default=False)
     ] = None,
-    wide: Annotated[bool, typer.Option("--wide", help="CSV with one line a row, as in the files.")] = False,
+    method: MethodFilter = None,
+    latest: Annotated[bool, typer.Option("--latest", help="Of each method's code only the version run last.")] = False,
+    seeds: Seeds = "",
+    all_seeds: Annotated[bool, typer.Option("--all-seeds", help="Average over every seed that was run.")] = False,
+    wide: Annotated[
+        bool, typer.Option("--wide", help="All columns; of a CSV, one line a row, as in the files.")
+    ] = False,
     reported: Annotated[bool, typer.Option("--reported", help="Published rows below the measured ones.")] = False,
     check: Annotated[bool, typer.Option("--check", help="Fail if the files differ from what the runs derive.")] = False,
     results: Results = None,
     manifests: Manifests = None,
 ) -> None:
-    """Rebuild and print the leaderboards; with --format, print them and leave the files alone."""
+    """Rebuild and print the leaderboards; with --format, or of chosen rows or seeds, leave the files alone."""
     chosen = suites_of(suites or (), Folders.of(results, manifests=manifests))
-    _check_options(len(chosen), form, wide=wide, reported=reported, check=check)
+    if seeds and all_seeds:
+        raise UsageError("--seeds and --all-seeds are two answers to one question.", "Give one of them.")
+    asked: list[int] | Literal["all"] | None = "all" if all_seeds else seeds_of(seeds)
+    partly = bool(method or latest or asked)
+    _check_options(len(chosen), form, wide=wide, only_print=reported or partly, check=check)
     if check:
         stale = [path for suite in chosen for path in reading.stale_tables(suite, results=results)]
         if stale:
@@ -55,14 +66,19 @@ def leaderboard(
                 f"{files} differ from what the runs derive.", "`croftbench leaderboard` rebuilds them."
             )
         return
-    boards = [reading.leaderboard(suite, published=reported, results=results) for suite in chosen]
+    boards = [
+        reading.leaderboard(
+            suite, seeds=asked, methods=methods_of(method), latest=latest, published=reported, results=results
+        )
+        for suite in chosen
+    ]
     for one in boards if reported else ():
         if not one.board.reported:
             note(f"No published row matches {one.suite.name}; `croftbench reproduce` lists all of them.")
     _show(boards, form, wide)
     for one in boards:
         # The files never hold published rows: they are what the runs derive.
-        paths = [] if form else one.write_tables()
+        paths = [] if form or partly else one.write_tables()
         written = f"Tables: {', '.join(map(str, paths))}. " if paths else ""
         if text := f"{written}{one.board.note}".rstrip():
             note(text)
@@ -81,15 +97,17 @@ def _show(leaderboards: list[Leaderboard], form: Format | None, wide: bool) -> N
         typer.echo("\n".join(map(write, boards)), nl=False)
     else:
         for board in boards:
-            out.print(terminal.to_rich(board))
+            out.print(terminal.to_text(board, width(), wide))
 
 
-def _check_options(suites: int, form: Format | None, *, wide: bool, reported: bool, check: bool) -> None:
-    if check and (form or reported):
-        raise UsageError("--check compares the committed files and prints no table.", "Leave --format and --reported.")
-    if wide and form != Format.csv:
-        raise UsageError("--wide is a shape of the CSV.", "Add --format csv.")
-    if wide and (reported or suites > 1):
+def _check_options(suites: int, form: Format | None, *, wide: bool, only_print: bool, check: bool) -> None:
+    if check and (form or only_print):
+        raise UsageError(
+            "--check compares the committed files and prints no table.", "Leave all options but --results."
+        )
+    if wide and form not in (None, Format.csv):
+        raise UsageError(f"--wide is a shape of the CSV and of the table, and {form} has one.", "Leave --wide.")
+    if wide and form == Format.csv and (only_print or suites > 1):
         raise UsageError(
             "a wide CSV holds the measured rows of one suite, as columns differ between suites.",
             "Leave --wide: the tidy one holds everything.",

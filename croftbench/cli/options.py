@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -36,7 +37,12 @@ Methods = Annotated[
 ]
 MethodFilter = Annotated[
     list[str] | None,
-    typer.Option("--method", "-m", help="Only these; separated by commas or repeated.", show_default=False),
+    typer.Option(
+        "--method",
+        "-m",
+        help="Only these rows, as tables name them; separated by commas, 'croft*' for all of a kind.",
+        show_default=False,
+    ),
 ]
 Suites = Annotated[
     str, typer.Option("--suite", "-s", help="Names separated by commas, 'all' with data, or path/to/suite.toml.")
@@ -112,6 +118,21 @@ def seeds_of(text: str) -> list[int] | None:
         raise UsageError(f"--seeds {text} is not a list of whole numbers.", "Example: --seeds 1,2,3") from None
 
 
+def methods_of(texts: list[str] | str | None) -> list[str]:
+    """Names of rows, each once, as `names_of`; a comma before a setting does not separate: "croft, lambda2=0".
+
+    Raises:
+        UsageError: a text without a name.
+    """
+    names: list[str] = []
+    for name in names_of(texts):
+        if names and re.match(r"[A-Za-z_][\w.]*=|\d+ shots$", name):
+            names[-1] += f", {name}"
+        else:
+            names.append(name)
+    return names
+
+
 def names_of(texts: list[str] | str | None) -> list[str]:
     """Names that commas separate, of one text or of several, each once.
 
@@ -122,6 +143,6 @@ def names_of(texts: list[str] | str | None) -> list[str]:
     for text in [texts] if isinstance(texts, str) else texts or []:
         parts = [part.strip() for part in text.split(",") if part.strip()]
         if not parts:
-            raise UsageError("an empty list of names was given.", "`croftbench list` shows what there is.")
+            raise UsageError("an empty list of names was given.", "`croftbench list methods` shows what there is.")
         names |= dict.fromkeys(parts)
     return list(names)

@@ -9,16 +9,17 @@ import typer
 
 from croftbench.api import reading
 from croftbench.cli.console import note
-from croftbench.cli.options import Manifests, MethodFilter, OneSuite, Results, names_of
+from croftbench.cli.options import Manifests, MethodFilter, OneSuite, Results, methods_of
 
 EXAMPLES = """
 croftbench plot pareto
 croftbench plot energy -s emoji-open -m croft,zero-shot -o energy.png
+croftbench plot roc -m "croft*,zero-shot" --columns 2 -o roc.pdf
 """
 
 Output = Annotated[
     Path | None,
-    typer.Option("--output", "-o", help="File ending in .png or .svg.", show_default="SUITE-KIND.svg"),
+    typer.Option("--output", "-o", help="File ending in .pdf, .png or .svg.", show_default="SUITE-KIND.svg"),
 ]
 
 
@@ -26,12 +27,18 @@ def plot(
     kind: Annotated[str, typer.Argument(help="energy, roc, pareto, shots or calibration.")],
     suite: OneSuite = "emoji-open",
     method: MethodFilter = None,
+    columns: Annotated[
+        int,
+        typer.Option("--columns", help="For a paper: 1 or 2 columns wide, no caption.", show_default=False),
+    ] = 0,
     output: Output = None,
     results: Results = None,
     manifests: Manifests = None,
 ) -> None:
     """Draw a picture of a suite's runs: score densities, ROC, accuracy against detection, shots, calibration."""
     path = output or Path(f"{Path(suite).stem if suite.endswith('.toml') else suite}-{kind}.svg")
-    picture = reading.plot(kind, suite, names_of(method), output=path, results=results, manifests=manifests)
+    picture = reading.plot(
+        kind, suite, methods_of(method), output=path, columns=columns, results=results, manifests=manifests
+    )
     typer.echo(path)
     note(picture.caption)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
+
 from croftbench.api import running
 from croftbench.api.board import Leaderboard
-from croftbench.cli.console import note, out
+from croftbench.cli.console import note, out, width
 from croftbench.cli.options import (
     AllowIncomplete,
     Cache,
@@ -63,7 +65,8 @@ def run(
     names = names_of(suite)
     suites = _runnable(folders) if names == ["all"] else [manifest.suite(name, folders.manifests) for name in names]
     drawn, failures = seeds_of(seeds), 0
-    for each in suites:
+    flags = _flags(folders, drawn)
+    for name, each in zip(names if names != ["all"] else [one.name for one in suites], suites, strict=True):
         with Bars() as bars:
             try:
                 board = running.run(
@@ -77,22 +80,38 @@ def run(
                 if error.leaderboard is None:
                     continue
                 board = error.leaderboard
-        _show(board, folders)
+        _show(board, folders, f"{name} {flags}".strip())
     if failures:
         raise CroftbenchError(f"{failures} run(s) failed.", "The finished ones are in the table.")
 
 
-def _show(leaderboard: Leaderboard, folders: Folders) -> None:
-    """Print the table of the seeds that were asked for, and rebuild the suite's files."""
+def _show(leaderboard: Leaderboard, folders: Folders, rest: str) -> None:
+    """Print the rows that were asked for, and rebuild the suite's files."""
     from croftbench.report.formats import scores, terminal
 
-    board = leaderboard.board
-    out.print(terminal.to_rich(board))
+    board, focus = leaderboard.board, leaderboard.focus
+    others = len(board.table) - len(focus.table)
+    more = f"And {others} other{'s' if others > 1 else ''}: `croftbench leaderboard {rest}`" if others else ""
+    out.print(terminal.to_text(focus, width(), more=more))
     if leaderboard.by_score is not None:
-        out.print(scores.to_rich(leaderboard.by_score))
+        out.print(scores.to_text(leaderboard.by_score, width()))
     note(f"Runs are in {folders.results / 'runs' / board.suite.name}. {board.note}".rstrip())
     if set(board.seeds) & set(board.suite.protocol.seeds):
         note(f"Tables: {', '.join(map(str, leaderboard.write_tables()))}.")
+
+
+def _flags(folders: Folders, seeds: list[int] | None) -> str:
+    """What `croftbench leaderboard` must be told to find the runs that this command made."""
+    elsewhere = [
+        (flag, folder)
+        for flag, folder, usual in (
+            ("--results", folders.results, Folders.of().results),
+            ("--manifests", folders.manifests, Folders.of().manifests),
+        )
+        if folder != usual and folder is not None
+    ]
+    words = [f"--seeds {','.join(map(str, seeds))}"] if seeds else []
+    return " ".join([*words, *(f"{flag} {shlex.quote(str(folder))}" for flag, folder in elsewhere)])
 
 
 def _runnable(folders: Folders) -> list[Suite]:

@@ -8,29 +8,54 @@ from typing import Annotated
 
 import typer
 from rich.table import Table
+from rich.text import Text
 
 from croftbench.api import reading
-from croftbench.cli.console import out
-from croftbench.cli.options import Json, Results
+from croftbench.cli.console import note, out
+from croftbench.cli.options import Json, Manifests, Results, SuiteFilter, names_of
+from croftbench.report.formats.grid import GridColumn, grid
+from croftbench.runs.results import RunResult
 
 EXAMPLES = """
 croftbench show 1f6a
 croftbench show 1f6a --json
+croftbench show "croft, lambda2=0" -s emoji-open
 """
 
 
 def show(
-    run_id: Annotated[str, typer.Argument(help="A run's identifier, or its first digits.")],
+    name: Annotated[str, typer.Argument(help="A run's identifier or its first digits, or a row as tables name it.")],
+    suite: SuiteFilter = None,
     as_json: Json = False,
     results: Results = None,
+    manifests: Manifests = None,
 ) -> None:
-    """Show a run: what was asked, its numbers, and the world that it ran in."""
-    run = reading.load_run(run_id, results=results)
+    """Show a run: what was asked, its numbers, and the world that it ran in. Of a row, its runs."""
+    runs = reading.find_runs(name, suites=names_of(suite), results=results, manifests=manifests)
     if as_json:
-        typer.echo(json.dumps(asdict(run), indent=1, ensure_ascii=False))
-        return
+        shown = [asdict(run) for run in runs]
+        typer.echo(json.dumps(shown[0] if len(shown) == 1 else shown, indent=1, ensure_ascii=False))
+    elif len(runs) == 1:
+        _whole(runs[0])
+    else:
+        _several(runs)
+
+
+def _several(runs: list[RunResult]) -> None:
+    """One line a run, with its identifier: `croftbench show` of that shows it whole."""
+    rows = [
+        [run.spec.run_id, run.spec.suite, run.spec.method, str(run.spec.seed), run.spec.fold, run.created]
+        for run in runs
+    ]
+    heads = ("run", "suite", "method", "seed", "fold", "created")
+    columns = [GridColumn(head, [Text(row[i]) for row in rows], right=False) for i, head in enumerate(heads)]
+    out.print(Text("\n").join(grid(columns, 2)))
+    note(f"One of them, whole: croftbench show {runs[0].spec.run_id}")
+
+
+def _whole(run: RunResult) -> None:
     spec = run.spec
-    out.print(f"{spec.run_id}  {spec.method} on {spec.suite}, fold {spec.fold}, seed {spec.seed}", style="bold")
+    out.print(Text(f"{spec.run_id}  {spec.method} on {spec.suite}, fold {spec.fold}, seed {spec.seed}", style="bold"))
     for title, values in (("spec", asdict(spec)), ("environment", run.env), ("seconds", run.timings)):
         out.print(f"{title}: " + ", ".join(f"{k}={v}" for k, v in values.items()), markup=False)
     table = Table(
@@ -39,5 +64,5 @@ def show(
     for s in run.scores:
         interval = f"{100 * s.low:.2f} to {100 * s.high:.2f}"
         row = (s.split, s.shift, s.metric, s.scorer, s.reference, f"{100 * s.value:.2f}", interval, s.n_id, s.n_ood)
-        table.add_row(*map(str, row))
+        table.add_row(*(Text(str(cell)) for cell in row))
     out.print(table)

@@ -183,4 +183,4 @@ def _rows(of: Located) -> list[Row]:
 
 
 def _unreadable(path: str, error: OSError) -> DataError:
-    return DataError(f"cannot read image {path}: {error.strerror}.", "`croftbench data verify` shows what is there.")
+    return DataError(f"cannot read image {path}: {error.strerror}.", "`croftbench data status` shows what is there.")

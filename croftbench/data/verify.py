@@ -151,7 +151,7 @@ class Verified:
             )
         return DataError(
             f"{first.split} is incomplete{more}: {best.verdict.message}.",
-            f"Add what is missing from {family.homepage}, or `croftbench run --allow-incomplete`, which is recorded.",
+            f"Add what is missing from {family.homepage}, or run with --allow-incomplete, which is recorded.",
         )
 
 

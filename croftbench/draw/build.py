@@ -297,4 +297,4 @@ class _Builder:
     def _advice(self) -> str:
         if self.labels.family.shipped:
             return "Check the suite's classes and shares."
-        return "`croftbench data verify` says what the splits hold."
+        return "`croftbench data status` says what the splits hold."

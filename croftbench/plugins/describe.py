@@ -99,10 +99,10 @@ class MethodInfo:
         return {name: value for name, value in values.items() if name not in same}
 
 
-def describe(method: str | type[Method] | Method, cache: Path) -> MethodInfo:
+def describe(method: str | type[Method] | Method, cache: Path | None) -> MethodInfo:
     """Look a method up by registered name or "file.py:Class", either wrapped or not; or take a class or an object.
 
-    An object's own values become its hyper-parameters: no recipe changes them.
+    Without a cache it is imported. An object's own values become its hyper-parameters: no recipe changes them.
 
     Raises:
         UsageError: there is no such method, or it does not meet the contract.
@@ -110,20 +110,22 @@ def describe(method: str | type[Method] | Method, cache: Path) -> MethodInfo:
     return _by_name(method, cache) if isinstance(method, str) else _handed_over(method)
 
 
-def _by_name(name: str, cache: Path) -> MethodInfo:
+def _by_name(name: str, cache: Path | None) -> MethodInfo:
     methods = registered()
     wrapper, inside = unwrap(name)
     if inside not in methods and ".py:" not in inside:
         if inside.rstrip("+") in WRAPPERS:
             raise UsageError(f"{inside} wraps another method.", f"Name it: {inside.rstrip('+')}+croft, for example.")
+        if inside.endswith(".py"):
+            raise _no_class(inside)
         raise unknown("method", inside, methods)
     prefix = f"{wrapper}+" if wrapper else ""
     target = prefix + methods.get(inside, inside)
     files = defining_files(target)
     sources = {*files, *(path for file in files for path in imported_files(file))}
     key = digest([__version__, target, *map(file_digest, sorted(sources))])
-    kept = cache / "methods" / f"{key[:16]}.json"
-    if kept.is_file():
+    kept = cache / "methods" / f"{key[:16]}.json" if cache else None
+    if kept and kept.is_file():
         data = json.loads(kept.read_text(encoding="utf-8"))
         params = {k: Parameter(**v | {"choices": tuple(v["choices"])}) for k, v in data.pop("params").items()}
         return MethodInfo(**data, params=params)
@@ -131,8 +133,24 @@ def _by_name(name: str, cache: Path) -> MethodInfo:
     source = "" if inside in BUILT_IN else file_digest(files[-1])[:12]
     info = _described(load(target), shown, target, source, summary(target))
     fields = {name: value for name, value in asdict(info).items() if name not in ("cls", "fixed")}
-    write_atomically(kept, json.dumps(fields), "--cache")
+    if kept:
+        write_atomically(kept, json.dumps(fields), "--cache")
     return info
+
+
+def _no_class(file: str) -> UsageError:
+    """A file was named and not its class: which there are, without importing it."""
+    try:
+        tree = ast.parse(Path(file).read_bytes())
+    except OSError:
+        return UsageError(f"there is no file {file}.", "Give --method path/to/file.py:Class.")
+    except SyntaxError as error:
+        return UsageError(f"{file} is no Python, line {error.lineno}: {error.msg}.", "Mend it, and name its class.")
+    classes = [node for node in tree.body if isinstance(node, ast.ClassDef)]
+    fitting = [node.name for node in classes if any(getattr(one, "name", "") == "fit" for one in node.body)]
+    if not fitting:
+        return UsageError(f"{file} holds no class with `fit`.", "See README, 'Your own method'.")
+    return UsageError(f"{file} names no class.", f"Give: --method {' or '.join(f'{file}:{name}' for name in fitting)}")
 
 
 def _handed_over(method: type[Method] | Method) -> MethodInfo:

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from croftbench.errors import unknown
 from croftbench.report.rows import Row, SuiteRuns, marked
 from croftbench.report.tables import Board
 from croftbench.runs.per_image import SplitTable
@@ -33,6 +32,12 @@ class BoardRow:
     values: Mapping[str, Any]
     of: Row
     source: SuiteRuns | None
+
+    @property
+    def label(self) -> str:
+        """The name with how many runs there are, where some are missing."""
+        done, expected = self.values["runs"], self.values["runs_expected"]
+        return self.name if done == expected else f"{self.name} ({done}/{expected} runs)"
 
     @property
     def runs(self) -> tuple[RunResult, ...]:
@@ -71,19 +76,6 @@ def collect(board: Board) -> list[BoardRow]:
         parts.append(f"{of.spec.shots} shots" if several["shots"] else "")
         rows.append(BoardRow(", ".join(filter(None, parts)), {str(k): v for k, v in values.items()}, of, board.source))
     return rows
-
-
-def choose(rows: Sequence[BoardRow], methods: Iterable[str]) -> list[BoardRow]:
-    """Rows of these methods, by registered name or by name as shown; all where none is named.
-
-    Raises:
-        UsageError: a method without a row.
-    """
-    wanted = list(methods)
-    for name in wanted:
-        if not any(name in (row.name, row.spec.method) for row in rows):
-            raise unknown("method in the results", name, {row.spec.method for row in rows})
-    return [row for row in rows if not wanted or row.name in wanted or row.spec.method in wanted]
 
 
 def pooled(

@@ -68,14 +68,14 @@ class Line:
         return ", ".join(part for part in (self.encoder, f"{self.shots} shots" if self.shots else "") if part)
 
 
-def lines(board: Board, most: int | None = None) -> list[Line]:
-    """Measured rows in the table's order, then published ones; at most so many of each, marked among all."""
+def lines(board: Board) -> list[Line]:
+    """Measured rows in the table's order, then published ones."""
     rows = board.table.to_dict("records")
-    by_column = [column(rows, one.name, most=most) for one in board.shown]
+    by_column = [column(rows, one.name) for one in board.shown]
     several = sum(bool(row["ranked"]) for row in rows) > 1  # a front of one says nothing
     measured = [
         Line(
-            rank=str(i + 1) if row["ranked"] else "–",
+            rank=str((board.places[i] if board.places else i) + 1) if row["ranked"] else "–",
             method=marked(str(row["method"]), row),
             encoder=str(row["encoder"]),
             shots=str(row["shots"]),
@@ -85,9 +85,9 @@ def lines(board: Board, most: int | None = None) -> list[Line]:
             tied=is_tied(row),
             cells=tuple(cells),
         )
-        for i, (row, cells) in enumerate(zip(rows[:most], zip(*by_column, strict=True), strict=True))
+        for i, (row, cells) in enumerate(zip(rows, zip(*by_column, strict=True), strict=True))
     ]
-    return measured + [published_line(board, row) for row in board.reported[:most]]
+    return measured + [published_line(board, row) for row in board.reported]
 
 
 def published_line(board: Board, row: PublishedRow) -> Line:
@@ -101,10 +101,8 @@ def published_line(board: Board, row: PublishedRow) -> Line:
     )  # fmt: skip
 
 
-def column(
-    rows: Sequence[Mapping[Any, Any]], name: str, *, most: int | None = None, details: bool = True
-) -> list[Cell]:
-    """One metric's cells, of the first rows or of all, marked among all.
+def column(rows: Sequence[Mapping[Any, Any]], name: str, *, details: bool = True) -> list[Cell]:
+    """One metric's cells.
 
     Values are compared as they are shown, so that rows that look equal are marked alike.
     """
@@ -113,7 +111,7 @@ def column(
     distinct = list(dict.fromkeys(map(percent, ranked)))
     best = ranked[0] if len(ranked) > 1 else None
     cells = []
-    for row in rows[:most]:
+    for row in rows:
         shown = percent(row[name])
         mark: Literal["best", "second", ""] = ""
         tie = False
@@ -228,41 +226,57 @@ def title(board: Board) -> str:
 
 def caption(board: Board) -> list[str]:
     """What the numbers are, one paragraph each: the suite, the populations and n, the conventions, what is missing."""
-    suite, protocol = board.suite, board.suite.protocol
+    return [*about(board), *_conventions(board), *remarks(board)]
+
+
+def about(board: Board) -> list[str]:
+    """The suite, the encoder and the seeds; the populations and their images."""
+    suite = board.suite
     encoders = ", ".join(dict.fromkeys(board.table["encoder"]))
     seeds = ", ".join(map(str, board.seeds))
     shots = ", ".join(map(str, sorted(set(board.table["shots"]))))
     folds = f", {len(suite.folds)} folds averaged within each seed" if len(suite.folds) > 1 else ""
-    covariate = dict.fromkeys(name for fold in suite.folds for name in fold.covariate)
-    shifts = ", ".join(f"{name} (n = {images(board, name)})" for name in covariate) or "none"
+    shifts = ", ".join(f"{name} (n = {images(board, name)})" for name in columns.covariate(suite)) or "none"
     semantic = ", ".join(f"{split.name} (n = {images(board, split.name)})" for split in suite.semantic) or "none"
     named = "".join(f"; own names given: {name} (n = {images(board, name)})" for name in suite.named)
-    small_print = [
+    return [
         f"Suite {suite.name} version {suite.version}, digest {suite.digest[:12]}; encoder {encoders}; {shots} shots; "
         f"seeds {seeds}{folds}; {board.precision}.",
         f"Populations, images a seed: ID (n = {images(board, 'id')}); covariate shift: {shifts}; semantic shift: "
         f"{semantic}{named}.",
+    ]
+
+
+def _conventions(board: Board) -> list[str]:
+    """How the numbers are made, and what their marks and their order mean."""
+    suite, protocol = board.suite, board.suite.protocol
+    order = "mean accuracy under covariate shift" if columns.covariate(suite) else "ID accuracy"
+    return [
         f"All in percent, mean ± standard deviation over seeds. Acc: top-1 accuracy. FPR95 and AUROC: score "
         f"{protocol.headline}, positives = {_positives(suite)}, negatives = the named semantic shift; FPR95 is the "
         f"share of negatives accepted when at least 95% of ID is accepted (ID positive).{_summaries(board)}",
-        f"Ordered by {'mean accuracy under covariate shift' if covariate else 'ID accuracy'}. Best in bold; of three "
-        f"or more, second underlined. {TIE} "
+        f"Ordered by {order}. Best in bold; of three or more, second underlined. {TIE} "
         f"ties with the best: the best lies within this value's own 95% interval over images, averaged over seeds "
         f"(croftbench compare tests such pairs on the same images). "
         f"{PARETO} no other row is at least as good in both mean accuracy under covariate shift and mean AUROC of the "
         f"semantic shifts, and better in one. Rows that lack seeds or folds (Runs) come last and are not ranked.",
     ]
+
+
+def remarks(board: Board) -> list[str]:
+    """What must be said of some of the rows, and what was left out."""
+    small_print = []
     if (board.table["caveat"] != populations.NONE).any():
         copies = "; ".join(populations.shortfalls(row.runs for row in board.rows))
         small_print.append(
             f"Not ranked: rows of an incomplete copy of the data ({populations.INCOMPLETE}), or of other images than "
-            f"most rows ({populations.OTHER}). {copies}. `croftbench data verify` says what is missing."
+            f"most rows ({populations.OTHER}). {copies}. `croftbench data status` says what is missing."
         )
     if alike := populations.namesakes(run for row in board.rows for run in row.runs):
         small_print.append(f"Namesakes, a fold and seed: {'; '.join(alike)}. Names do not tell them apart.")
     small_print += tied([(marked(str(row["method"]), row), row) for row in board.table.to_dict("records")])
     if board.reported:
-        sources = "; ".join(_source(row, protocol.headline) for row in board.reported)
+        sources = "; ".join(_source(row, board.suite.protocol.headline) for row in board.reported)
         small_print.append(f"Published elsewhere, shown as printed and never ranked: {sources}.")
     if board.table["transductive"].any():
         small_print.append(TRANSDUCTIVE)

@@ -120,6 +120,25 @@ def columns(suite: Suite) -> tuple[Column, ...]:
     return tuple(every)
 
 
+def headline(suite: Suite) -> list[Column]:
+    """The columns that a reader looks at first: ID, covariate mean, then AUROC and FPR95 of near and far.
+
+    Without both levels: of the only open set, or of near, if any, and the mean over all.
+    """
+    by_name = {column.name: column for column in columns(suite)}
+    names = [ID, *([MEAN] if covariate(suite) else []), *([H] if suite.named else [])]
+    near = [one.name for one in suite.semantic if one.source == "unknown-classes"][:1]
+    for metric in ("auroc", "fpr95"):
+        means = [f"{metric}/{level}-mean" for level in LEVELS if _of_level(suite, level)]
+        if len(suite.semantic) == 1:
+            names.append(f"{metric}/{suite.semantic[0].name}")
+        elif len(means) == len(LEVELS):
+            names += means
+        elif suite.semantic:
+            names += [*(f"{metric}/{name}" for name in near), f"{metric}/semantic-mean"]
+    return [by_name[name] for name in names]
+
+
 def covariate(suite: Suite) -> list[str]:
     """Names of the covariate splits, each once, in the order of the folds."""
     return list(dict.fromkeys(name for fold in suite.folds for name in fold.covariate))

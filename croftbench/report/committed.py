@@ -44,7 +44,8 @@ def _files(board: Board) -> dict[Path, str]:
             f"this leaderboard of {suite.name} was not read from a results folder, so there are no files of it.",
             "Print it instead.",
         )
-    own = replace(board, reported=()) if board.seeds == suite.protocol.seeds else tables.board(board.source)
+    whole = board.seeds == suite.protocol.seeds and not board.places
+    own = replace(board, reported=()) if whole else tables.board(board.source)
     base = board.source.folder / "leaderboards"
     files = {base / f"{suite.name}.csv": data.to_wide(own), base / f"{suite.name}.md": markdown.to_markdown(own)}
     if suite.semantic:

@@ -18,7 +18,7 @@ import numpy as np
 
 from croftbench.data.roots import Roots
 from croftbench.errors import CroftbenchError, UsageError, unknown
-from croftbench.report import pairs, rows
+from croftbench.report import pairs, rows, typed
 from croftbench.report.pairs import PairedSplit
 from croftbench.report.rows import Row, SeedFold
 from croftbench.stats import paired
@@ -89,17 +89,24 @@ class Comparison:
 
 
 def compare(
-    folder: Path, suites: Sequence[Suite], a: str, b: str, scorer: str | None = None, roots: Roots | None = None
+    folder: Path,
+    suites: Sequence[Suite],
+    a: str,
+    b: str,
+    scorer: str | None = None,
+    roots: Roots | None = None,
+    cache: Path | None = None,
 ) -> Comparison:
     """Compare A and B on every suite where both have runs.
 
     Args:
         folder: the results folder.
         suites: at least one; runs of other digests of them are left out and noted.
-        a: a name, see `pairs.choose`.
+        a: a name, see `typed.meant`.
         b: another.
         scorer: of the detection tests; each suite's headline where None.
         roots: where the suites' images are; what ships when None.
+        cache: as in `rows.read`.
 
     Raises:
         UsageError: a name that fits nothing or several configurations; no suite that has both; an unknown scorer.
@@ -110,11 +117,11 @@ def compare(
     failure: CroftbenchError | None = None
     chosen: tuple[Row, Row] | None = None
     for suite in suites:
-        there = rows.read(folder, suite)
+        there = rows.read(folder, suite, cache)
         if there.stale:
             notes.append(f"{there.stale} run(s) on another digest of {suite.name} left out.")
         try:
-            one, two = pairs.choose(there.runs, a, b)
+            one, two = pairs.choose(rows.grouped(there.runs, suite, there.usual), a, b)
         except pairs.AmbiguousError:
             raise
         except UsageError as error:  # fine as long as another suite has both
@@ -126,14 +133,16 @@ def compare(
         notes.append(f"{suite.name}: {_coverage(splits, one, two)}")
         tests += _tests(suite, splits, scorer or suite.protocol.headline)
     if chosen is None:
-        raise failure or UsageError(f"{folder} has no runs to compare.", "`croftbench run` makes some.")
+        raise failure or UsageError(
+            f"{folder} has no runs to compare.", "`croftbench run --method zero-shot,croft` makes some."
+        )
     corrected = paired.holm(test.p for test in tests)
-    names = [
+    shown = [
         f"{name} (transductive)" if row.transductive else name
-        for name, row in zip(pairs.labels([row.spec for row in chosen]), chosen, strict=True)
+        for name, row in zip(typed.labels(chosen), chosen, strict=True)
     ]
     done = tuple(replace(test, p_holm=p) for test, p in zip(tests, corrected, strict=True))
-    return Comparison(names[0], names[1], chosen[0].spec.encoder, done, tuple(notes))
+    return Comparison(shown[0], shown[1], chosen[0].spec.encoder, done, tuple(notes))
 
 
 def sentences(comparison: Comparison) -> list[str]:

@@ -24,6 +24,7 @@ from croftbench.report import agreement, board_rows, cells, plots, published, st
 from croftbench.report.board_rows import BoardRow, pooled
 from croftbench.report.cells import Cell, Line
 from croftbench.report.columns import LOWER, MEAN, Column, H
+from croftbench.report.formats import scores
 from croftbench.report.published import PublishedRow
 from croftbench.report.tables import Board
 from croftbench.runs.per_image import SplitTable
@@ -92,18 +93,18 @@ class Card:
     scores: tuple[tuple[str, tuple[str, ...]], ...]
 
 
-def write(results_dir: Path, suites: Sequence[Suite], folder: Path) -> Path:
+def write(results_dir: Path, suites: Sequence[Suite], folder: Path, cache: Path | None = None) -> Path:
     """Write `index.html` into the folder, replacing an older one.
 
     Raises:
         DataError: see `tables.leaderboard`; or the folder cannot be written to.
     """
     path = folder / "index.html"
-    write_atomically(path, render(results_dir, suites))
+    write_atomically(path, render(results_dir, suites, cache))
     return path
 
 
-def render(results_dir: Path, suites: Sequence[Suite]) -> str:
+def render(results_dir: Path, suites: Sequence[Suite], cache: Path | None = None) -> str:
     """The page's HTML.
 
     Raises:
@@ -111,7 +112,7 @@ def render(results_dir: Path, suites: Sequence[Suite]) -> str:
     """
     script = templates.source("page.js")
     elsewhere = [row for row in published.read_all(results_dir) if not row.head.weights_digest]  # ours stand above
-    boards = (tables.leaderboard(results_dir, suite) for suite in suites)
+    boards = (tables.leaderboard(results_dir, suite, cache=cache) for suite in suites)
     return templates.render(
         "page.html",
         sections=[_section(board, elsewhere, number) for number, board in enumerate(boards)],
@@ -130,14 +131,20 @@ def _section(board: Board, elsewhere: list[PublishedRow], number: int) -> dict[s
     board = replace(board, reported=agreement.matching(elsewhere, board))
     lines = cells.lines(board)
     rows = [_row(board, lines[i], row, f"card-{number}-{i}") for i, row in enumerate(measured)]
-    rows += [TableRow(line, tuple((cell, cell.text) for cell in line.cells), "") for line in lines if line.published]
+    place = [board.shown.index(column) for column in board.as_read]
+    rows += [
+        TableRow(line, tuple((line.cells[i], line.cells[i].text) for i in place), "")
+        for line in lines
+        if line.published
+    ]
     return {
         "id": f"suite-{number}",
         "name": suite.name,
         "title": suite.title,
         "caption": cells.caption(board),
         "several_encoders": len({line.encoder for line in lines}) > 1,
-        "heads": [_head(board, column) for column in board.shown],
+        "heads": [_head(board, column) for column in board.as_read],
+        "by_score": scores.of_page(board),
         "bodies": [
             (label, body)
             for label, body in (
@@ -164,9 +171,10 @@ def _head(board: Board, column: Column) -> Head:
 
 
 def _row(board: Board, line: Line, row: BoardRow, card: str) -> TableRow:
-    values = [row.values[column.name] for column in board.shown]
+    values = [row.values[column.name] for column in board.as_read]
     keys = ["" if pd.isna(value) else repr(float(value)) for value in values]
-    return TableRow(line, tuple(zip(line.cells, keys, strict=True)), card)
+    own = [line.cells[board.shown.index(column)] for column in board.as_read]
+    return TableRow(line, tuple(zip(own, keys, strict=True)), card)
 
 
 def _figure(board: Board, rows: Sequence[BoardRow], kind: str, prefix: str) -> Figure:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,12 +12,11 @@ import numpy.typing as npt
 from croftbench import draw
 from croftbench.data.roots import Roots
 from croftbench.draw.splits import Fold, Split
-from croftbench.errors import DataError, UsageError, unknown
-from croftbench.report import rows
+from croftbench.errors import DataError, UsageError
+from croftbench.report import typed
 from croftbench.report.rows import Row, SeedFold
 from croftbench.runs import per_image, results
 from croftbench.runs.per_image import SplitTable
-from croftbench.runs.results import RunResult
 from croftbench.runs.spec import RunSpec
 from croftbench.suites.language import Suite
 
@@ -38,17 +37,13 @@ class PairedSplit:
     units: npt.NDArray[np.int64]
 
 
-def choose(runs: Iterable[RunResult], a: str, b: str) -> tuple[Row, Row]:
-    """The two configurations that the names mean, with one encoder between them.
-
-    A name is a method, narrowed down where it has several configurations ("croft lambda2=0.1 shots=3"), or the first
-    digits of any one of its runs' identifiers.
+def choose(contenders: Sequence[Row], a: str, b: str) -> tuple[Row, Row]:
+    """The two configurations that the names mean, with one encoder between them; see `typed.meant`.
 
     Raises:
         UsageError: a name fits nothing, or several configurations; both mean the same; or they share no encoder.
     """
-    contenders = rows.grouped(runs)
-    first, second = _named(contenders, a), _named(contenders, b)
+    first, second = typed.meant(contenders, a), typed.meant(contenders, b)
     fitting = [(x, y) for x in first for y in second if x is not y and _setting(x.spec) == _setting(y.spec)]
     if len(fitting) == 1:
         return fitting[0]
@@ -56,17 +51,12 @@ def choose(runs: Iterable[RunResult], a: str, b: str) -> tuple[Row, Row]:
         raise UsageError(
             f"'{a}' and '{b}' are no two configurations with the same encoder.", "`croftbench leaderboard`"
         )
-    sides = [list({id(pair[side]): pair[side].spec for pair in fitting}.values()) for side in (0, 1)]
+    sides = [list({id(pair[side]): pair[side] for pair in fitting}.values()) for side in (0, 1)]
     name, several = (a, sides[0]) if len(sides[0]) > 1 else (b, sides[1])
     raise AmbiguousError(
-        f"'{name}' names {len(several)} configurations: {'; '.join(labels(several))}.",
+        f"'{name}' names {len(several)} configurations: {'; '.join(typed.labels(several))}.",
         "Give one of these in quotes, or the identifier of one of its runs.",
     )
-
-
-def labels(specs: Sequence[RunSpec]) -> list[str]:
-    """Names that `choose` takes: the method, and whatever tells it from the other configurations of that method."""
-    return rows.named(specs, _described)
 
 
 def paired(folder: Path, suite: Suite, a: Row, b: Row, roots: Roots | None = None) -> dict[SeedFold, list[PairedSplit]]:
@@ -81,52 +71,19 @@ def paired(folder: Path, suite: Suite, a: Row, b: Row, roots: Roots | None = Non
     keys = sorted(set(a.by_seed_and_fold) & set(b.by_seed_and_fold))
     if not keys:
         raise UsageError(
-            f"{' and '.join(labels([a.spec, b.spec]))} have no seed and fold of {suite.name} in common.",
+            f"{' and '.join(typed.labels([a, b]))} have no seed and fold of {suite.name} in common.",
             "Run both with the same --seeds.",
         )
     _check_tables(folder, [one.by_seed_and_fold[key].spec for key in keys for one in (a, b)])
-    names: dict[tuple[str, str], int] = {}
+    numbers: dict[tuple[str, str], int] = {}
     splits, roots = {}, roots or Roots()
     for seed, fold_name in keys:
         spec = a.by_seed_and_fold[seed, fold_name].spec
         fold = draw.fold(suite, fold_name, seed, spec.shots, roots=roots, train=False, allow_incomplete=True)
         sides = [_read(folder, one.by_seed_and_fold[seed, fold_name].spec, fold) for one in (a, b)]
-        units = [_units(split, names, roots) for split in _splits(fold)]
+        units = [_units(split, numbers, roots) for split in _splits(fold)]
         splits[seed, fold_name] = [PairedSplit(*pair) for pair in zip(*sides, units, strict=True)]
     return splits
-
-
-# ------------------------------------------------------------------------------------- names
-
-
-def _named(contenders: Sequence[Row], name: str) -> list[Row]:
-    """Every configuration that a name may mean."""
-    method, *settings = name.split() or [""]
-    by_run = [row for row in contenders if any(run.spec.run_id.startswith(method) for run in row.runs)]
-    if len(method) >= 6 and len(by_run) == 1:
-        return by_run
-    fitting = [row for row in contenders if row.spec.method == method]
-    if not contenders:
-        raise UsageError("there are no runs to compare.", "`croftbench run --method croft,zero-shot` makes some.")
-    if not fitting:
-        raise unknown("method with runs here", name, {row.spec.method for row in contenders})
-    for setting in settings:
-        key, _, value = setting.partition("=")
-        choices = {choice for row in fitting for choice in _described(row.spec)}
-        if key not in choices:
-            raise unknown(f"setting of {method}", key, choices)
-        fitting, before = [row for row in fitting if _described(row.spec).get(key) == value], fitting
-        if not fitting:
-            raise unknown(f"{key} of {method}", value, {_described(row.spec).get(key, "") for row in before})
-    return fitting
-
-
-def _described(spec: RunSpec) -> dict[str, str]:
-    """All that may tell two configurations of a method apart, as text."""
-    return rows.settings(spec) | {
-        "shots": str(spec.shots), "encoder": spec.encoder, "weights": spec.weights_digest[:6],
-        "transform": spec.transform.replace(" ", "_"), "precision": spec.precision,
-    }  # fmt: skip
 
 
 def _setting(spec: RunSpec) -> list[str]:
@@ -169,7 +126,7 @@ def _splits(fold: Fold) -> list[Split]:
     return [split for _, split in fold.tests]
 
 
-def _units(split: Split, names: dict[tuple[str, str], int], roots: Roots) -> npt.NDArray[np.int64]:
+def _units(split: Split, numbers: dict[tuple[str, str], int], roots: Roots) -> npt.NDArray[np.int64]:
     """A number for what each image shows: the object, in tables that say so, else the image; everywhere the same."""
     table, paths = split.pool.table, split.pool.paths
     if split.pool.content:  # a table that ships
@@ -177,4 +134,4 @@ def _units(split: Split, names: dict[tuple[str, str], int], roots: Roots) -> npt
         shown = [glyphs[position].name or glyphs[position].path for position in split.rows]
     else:
         shown = [paths[position] for position in split.rows]
-    return np.array([names.setdefault((table, name), len(names)) for name in shown], dtype=np.int64)
+    return np.array([numbers.setdefault((table, name), len(numbers)) for name in shown], dtype=np.int64)

@@ -14,15 +14,18 @@ from croftbench.report.columns import DETECTION, MEAN
 from croftbench.report.rows import marked
 from croftbench.report.style import (
     HUES,
-    MARKERS,
+    SCREEN,
+    Paper,
     Picture,
     Vector,
     dash,
     density,
+    handle,
     hue,
-    legend_below,
+    labels,
+    legend_above,
+    mark,
     panels,
-    short,
     style,
 )
 from croftbench.report.tables import Board
@@ -38,7 +41,7 @@ SHIFTS = (
 )
 
 
-def draw(kind: str, board: Board, rows: Sequence[BoardRow]) -> Picture:
+def draw(kind: str, board: Board, rows: Sequence[BoardRow], paper: Paper = SCREEN) -> Picture:
     """Draw one kind of picture of these rows.
 
     Raises:
@@ -47,125 +50,137 @@ def draw(kind: str, board: Board, rows: Sequence[BoardRow]) -> Picture:
     """
     if kind not in KINDS:
         raise unknown("kind of plot", kind, KINDS)
-    with style():
-        return KINDS[kind](board, rows)
+    with style(paper):
+        return KINDS[kind](board, rows, paper)
 
 
-# ------------------------------------------------------------------------------------- the kinds
-
-
-def _energy(board: Board, rows: Sequence[BoardRow]) -> Picture:
+def _energy(board: Board, rows: Sequence[BoardRow], paper: Paper) -> Picture:
     shown, left_out = _with_images(board, rows)
     scorer = board.suite.protocol.headline
-    figure, plane = panels(len(shown), 3, (3.3, 2.4) if len(shown) > 1 else (5.5, 3.2))
-    for axes, row in zip(plane, shown, strict=True):
+    size = (3.3, 2.1) if len(shown) > 1 else (5.5, 2.7)
+    figure, plane = panels(len(shown), 3, size, paper, ["x" * 30] * (len(SHIFTS) + 1))
+    counts: dict[str, set[int]] = {}
+    for axes, row, name in zip(plane, shown, labels([row.label for row in shown]), strict=True):
         pooled = [row.scores(scorer, shift) for shift, *_ in SHIFTS]
         low, high = np.quantile(np.concatenate(pooled), [0.001, 0.999])
         grid = np.linspace(low - 0.05 * (high - low), high + 0.05 * (high - low), 121)
         for (_, label, line, hatch, colour), values in zip(SHIFTS, pooled, strict=True):
             if not len(values):  # a suite may lack a kind of shift
                 continue
+            counts.setdefault(label, set()).add(len(values))
             curve = density(values, grid)
-            axes.plot(grid, curve, line, color=colour, lw=1.6, label=f"{label} (n = {len(values):,})")
+            axes.plot(grid, curve, line, color=colour, lw=1.6, label=label)
             axes.fill_between(grid, curve, color=colour, alpha=0.15, lw=0)
             if hatch:  # of its own, as SVG knows no hatch over a translucent face
                 axes.fill_between(grid, curve, facecolor="none", edgecolor=colour, alpha=0.5, hatch=hatch, lw=0)
         threshold = float(metrics.threshold_at_tpr(pooled[0]))
-        axes.axvline(threshold, ymax=0.56, color="0.25", lw=1, ls=(0, (1, 1)), label="95% of ID is not left of this")
-        axes.set(title=short(row.name), xlabel=f"{scorer} score (higher = more ID)", ylabel="density", yticks=[])
-        axes.set_ylim(0, axes.get_ylim()[1] * 1.75)  # room for the legend
-        axes.legend(loc="upper left", borderaxespad=0.2)
+        axes.axvline(threshold, color="0.25", lw=1, ls=(0, (1, 1)), label="95% of ID is not left of this")
+        axes.set(title=name, xlabel=f"{scorer} score (higher = more ID)", ylabel="density", yticks=[])
+        axes.set_ylim(0)
+    handles, said = plane[0].get_legend_handles_labels()
+    said = [f"{label} (n = {_range(counts[label])})" if label in counts else label for label in said]
+    legend_above(figure, handles, said, "", paper)
     return Picture(
         figure,
         f"{board.suite.name}: {scorer} scores under no, covariate and semantic shift",
         f"Suite {board.suite.name}. Densities of the {scorer} score over test images, pooled over {_runs(board)}; an "
-        f"image counts once in each run that tests it. {_populations(board)} Gaussian kernel.{left_out}",
+        f"image counts once in each run that tests it. {_populations(board)} Gaussian kernel.{left_out}"
+        f"{_lacking(shown)}",
     )
 
 
-def _roc(board: Board, rows: Sequence[BoardRow]) -> Picture:
+def _roc(board: Board, rows: Sequence[BoardRow], paper: Paper) -> Picture:
     shown, left_out = _with_images(board, rows)
     scorer, unknowns = board.suite.protocol.headline, [split.name for split in board.suite.semantic]
     if not unknowns:
         raise UsageError(f"{board.suite.name} has no semantic shift, and so no ROC curve.", "Try another kind of plot.")
-    figure, plane = panels(len(unknowns), 2, (4.4, 3.9 + 0.16 * len(shown)))
-    for axes, name in zip(plane, unknowns, strict=True):
+    names = labels([row.label for row in shown])
+    figure, plane = panels(len(unknowns), 2, (4.4, 3.9), paper, [name + "x" * 7 * len(unknowns) for name in names])
+    values: list[list[float]] = [[] for _ in shown]
+    for axes, unknown_set in zip(plane, unknowns, strict=True):
         for i, row in enumerate(shown):
-            pairs = [(_scores(t, "id", scorer), _scores(t, name, scorer)) for t in row.tables]
+            pairs = [(_scores(t, "id", scorer), _scores(t, unknown_set, scorer)) for t in row.tables]
             x = np.mean([_fpr(*pair) for pair in pairs], axis=0)
-            value = np.mean([metrics.auroc(*pair).value for pair in pairs])
-            style: dict[str, Any] = {"color": hue(i), "ls": dash(i), "lw": 1.5}
-            axes.plot([0, *x, 1], [0, *TPR, 1], label=f"{short(row.name)}: {value:.3f}", **style)
-            axes.plot(np.interp(0.95, TPR, x), 0.95, MARKERS[i % len(MARKERS)], color=hue(i), ms=6, mec="white")
+            values[i].append(float(np.mean([metrics.auroc(*pair).value for pair in pairs])))
+            look: dict[str, Any] = {"color": hue(i), "ls": dash(i), "lw": 1.5}
+            axes.plot([0, *x, 1], [0, *TPR, 1], label=f"{names[i]}: {values[i][-1]:.3f}", **look)
+            axes.plot(np.interp(0.95, TPR, x), 0.95, mark(i), color=hue(i), ms=6)
         axes.axhline(0.95, color="0.4", lw=0.8, ls=":")
-        axes.annotate("95% of ID", (0.005, 0.955), va="bottom", fontsize=7, color="0.3")
-        axes.set(xlim=(0, 1), ylim=(0, 1.03), title=f"{name} (n = {images(board, name)})")
+        axes.annotate("95% of ID", (0.005, 0.955), va="bottom", fontsize=7 * paper.small, color="0.3")
+        axes.set(xlim=(0, 1), ylim=(0, 1.03), title=f"{unknown_set} (n = {images(board, unknown_set)})")
         axes.set(
-            xlabel=f"share of {name} images accepted (FPR)", ylabel=f"share of ID accepted (n = {images(board, 'id')})"
+            xlabel=f"share of {unknown_set} images accepted (FPR)",
+            ylabel=f"share of ID accepted (n = {images(board, 'id')})",
         )
-        legend_below(axes, "AUROC")
+    said = [f"{name}: {', '.join(f'{value:.3f}' for value in of)}" for name, of in zip(names, values, strict=True)]
+    legend_above(figure, _handles(shown), said, f"AUROC: {', '.join(unknowns)}", paper)
     return Picture(
         figure,
         f"{board.suite.name}: ROC curves",
         f"Suite {board.suite.name}, score {scorer}; ID is positive. Curves and AUROC are means over {_runs(board)}, "
-        f"curves at equal share of ID accepted; markers are FPR95. n: images a seed.{left_out}",
+        f"curves at equal share of ID accepted; markers are FPR95. n: images a seed.{left_out}{_lacking(shown)}",
     )
 
 
-def _pareto(board: Board, rows: Sequence[BoardRow]) -> Picture:
-    figure, (axes,) = panels(1, 1, (6.6, 4.2))
+def _pareto(board: Board, rows: Sequence[BoardRow], paper: Paper) -> Picture:
     points = [row for row in rows if not np.isnan([row.values[MEAN], row.values[DETECTION]]).any()]
+    names = labels([row.label for row in points])
+    figure, (axes,) = panels(1, 1, (6.6, 4.2), paper, [*names, "Pareto front"])
     for i, row in enumerate(points):
         x, y = row.values[DETECTION], row.values[MEAN]
         errors = [
             [[value - row.values[f"{metric}_low"]], [row.values[f"{metric}_high"] - value]]
             for metric, value in ((DETECTION, x), (MEAN, y))
         ]
-        lacks = f"{row.values['runs']}/{row.values['runs_expected']} runs"
-        note = "" if row.values["ranked"] else f" ({lacks}, not ranked)"
         axes.errorbar(
-            x, y, xerr=errors[0], yerr=errors[1], fmt=MARKERS[i % len(MARKERS)], color=hue(i), ms=8, lw=1, capsize=2,
-            mfc=hue(i) if row.values["ranked"] else "white", label=short(row.name) + note,
+            x, y, xerr=errors[0], yerr=errors[1], fmt=mark(i), color=hue(i), ms=8 * paper.small, lw=1, capsize=2,
+            mfc=hue(i) if row.values["ranked"] else "white", label=names[i],
         )  # fmt: skip
+    handles = _handles(points, line=False)
     front = sorted((row.values[DETECTION], row.values[MEAN]) for row in points if row.values["pareto"])
     if front:  # a staircase: what lies left of and below it is beaten in both
         limits = axes.get_xlim(), axes.get_ylim()
         corners = [(limits[0][0], front[0][1]), *front, (front[-1][0], limits[1][0])]
         x, y = zip(*corners, strict=True)
-        axes.step(x, y, where="pre", color="0.35", lw=1, ls="--", zorder=0, label="Pareto front")
+        handles += axes.step(x, y, where="pre", color="0.35", lw=1, ls="--", zorder=0, label="Pareto front")
+        names = [*names, "Pareto front"]
         axes.set(xlim=limits[0], ylim=limits[1])
     axes.set(xlabel=f"mean AUROC over semantic shifts ({board.suite.protocol.headline} score)")
     axes.set(ylabel="mean accuracy over covariate shifts")
-    figure.legend(*axes.get_legend_handles_labels(), loc="outside right upper")
+    legend_above(figure, handles, names, "", paper)
     return Picture(
         figure,
         f"{board.suite.name}: accuracy under covariate shift against detection of semantic shift",
         f"Suite {board.suite.name}. Up and right is better. Means over {_runs(board)}; bars: 95% intervals over test "
-        f"images. {_populations(board)}",
+        f"images; the front is of the ranked rows shown. {_populations(board)}{_lacking(points)}",
     )
 
 
-def _shots(board: Board, rows: Sequence[BoardRow]) -> Picture:
+def _shots(board: Board, rows: Sequence[BoardRow], paper: Paper) -> Picture:
     lines: dict[tuple[str, str], list[BoardRow]] = {}
     for row in rows:
         lines.setdefault((marked(row.values["method"], row.values), row.values["encoder"]), []).append(row)
     if all(len(line) < 2 for line in lines.values()):
+        method = next((name for name in ("croft", *(row.spec.method for row in rows)) if name != "zero-shot"), "croft")
         raise UsageError(
             f"no method has runs of several shots on {board.suite.name}.",
-            f"Run: croftbench run --suite {board.suite.name} --method croft --shots {2 * board.suite.protocol.shots}",
+            f"`croftbench run --suite {board.suite.name} --method {method} --shots {2 * board.suite.protocol.shots}`",
         )
-    figure, plane = panels(2, 2, (4.4, 3.6))
     several = len({encoder for _, encoder in lines}) > 1
+    names = labels([f"{method}, {encoder}" if several else method for method, encoder in lines])
+    figure, plane = panels(2, 2, (4.4, 3.3), paper, names)
     for axes, metric in zip(plane, (MEAN, DETECTION), strict=True):
-        for i, ((method, encoder), line) in enumerate(lines.items()):
+        for i, line in enumerate(lines.values()):
             values = sorted((row.values for row in line), key=lambda of: int(of["shots"]))
             value, low, high = (np.array([of[metric + part] for of in values]) for part in ("", "_low", "_high"))
             shots = [of["shots"] * 1.02 ** (i - len(lines) // 2) for of in values]  # apart, so that bars can be told
             axes.errorbar(
-                shots, value, [value - low, high - value], color=hue(i), ls=dash(i),
-                marker=MARKERS[i % len(MARKERS)], ms=6, lw=1.5, elinewidth=0.8, capsize=2,
-                label=short(f"{method}, {encoder}" if several else method),
+                shots, value, [value - low, high - value], color=hue(i), ls=dash(i), marker=mark(i), ms=6, lw=1.5,
+                elinewidth=0.8, capsize=2, label=names[i],
             )  # fmt: skip
+            for of, x, y in zip(values, shots, value, strict=True):
+                if not of["ranked"]:
+                    axes.plot(x, y, mark(i), color=hue(i), ms=6, mfc="white")
         ticks = sorted({int(row.values["shots"]) for row in rows})
         axes.set_xscale("log", base=2)
         axes.set_xticks(ticks, [str(tick) for tick in ticks])
@@ -173,52 +188,55 @@ def _shots(board: Board, rows: Sequence[BoardRow]) -> Picture:
         axes.set_xlabel("training images a class (shots)")
     plane[0].set_ylabel("mean accuracy over covariate shifts")
     plane[1].set_ylabel("mean AUROC over semantic shifts")
-    plane[0].legend(loc="best")
+    legend_above(figure, [handle(i) for i in range(len(names))], names, "", paper)
     return Picture(
         figure,
         f"{board.suite.name}: by number of shots",
         f"Suite {board.suite.name}. Means over {_runs(board)}; bars: 95% intervals over test images. "
-        f"{_populations(board)}",
+        f"{_populations(board)}{_lacking(rows)}",
     )
 
 
-def _calibration(board: Board, rows: Sequence[BoardRow]) -> Picture:
+def _calibration(board: Board, rows: Sequence[BoardRow], paper: Paper) -> Picture:
     shown, left_out = _with_images(board, rows, "msp")
     scorer = board.suite.protocol.headline
-    figure, plane = panels(3, 3, (3.5, 3.6 + 0.16 * len(shown)))
+    names = labels([row.label for row in shown])
+    figure, plane = panels(3, 3, (3.5, 3.3), paper, [name + "x" * 21 for name in names])
+    values: list[list[float]] = [[] for _ in shown]
     for axes, (shift, label, *_) in zip(plane[:2], SHIFTS[:2], strict=True):
-        axes.plot([0, 1], [0, 1], color="0.6", lw=0.8, label="perfect")
+        axes.plot([0, 1], [0, 1], color="0.6", lw=0.8)
         for i, row in enumerate(shown):
             confidence = calibration.probability(row.scores("msp", shift))  # the score is its log-odds
             bins = calibration.reliability(confidence, row.correct(shift))
-            style = {"color": hue(i), "ls": dash(i), "marker": MARKERS[i % len(MARKERS)]}
-            name = f"{short(row.name, 24)}: {bins.gap:.3f}"
-            axes.plot(bins.confidence, bins.accuracy, lw=1.2, ms=4, label=name, **style)
-        n = len(shown[0].correct(shift))
-        axes.set(xlim=(0, 1.02), ylim=(0, 1.02), title=f"Reliability, {label} (n = {n:,})")
+            values[i].append(bins.gap)
+            look = {"color": hue(i), "ls": dash(i), "marker": mark(i)}
+            axes.plot(bins.confidence, bins.accuracy, lw=1.2, ms=4, **look)
+        n = _range({len(row.correct(shift)) for row in shown})
+        axes.set(xlim=(0, 1.02), ylim=(0, 1.02), title=f"Reliability, {label} (n = {n})")
         axes.set(xlabel="confidence (largest softmax probability)", ylabel="share right")
-        legend_below(axes, "ECE")
     for i, row in enumerate(shown):
         marks = [(np.concatenate([s.scores[scorer] for s in t]), np.concatenate([s.correct for s in t]))
                  for t in row.tables]  # fmt: skip
         curves = [calibration.risk_coverage(*pair) for pair in marks]
         risk = np.mean([c.risk[np.searchsorted(c.coverage, COVERAGE - 1e-9)] for c in curves], axis=0)
-        name = f"{short(row.name, 24)}: {np.mean([calibration.aurc(*pair).value for pair in marks]):.3f}"
-        plane[2].plot(COVERAGE, risk, color=hue(i), ls=dash(i), lw=1.5, label=name)
-    n = sum(len(split.labels) for splits in shown[0].tables for split in splits)
-    plane[2].set(xlim=(0, 1), ylim=(0, 1), title=f"Selection, open set mixed in (n = {n:,})")
+        values[i].append(float(np.mean([calibration.aurc(*pair).value for pair in marks])))
+        plane[2].plot(COVERAGE, risk, color=hue(i), ls=dash(i), lw=1.5, marker=mark(i), ms=4, markevery=(i % 7 + 3, 14))
+    n = _range({sum(len(split.labels) for splits in row.tables for split in splits) for row in shown})
+    plane[2].set(xlim=(0, 1), ylim=(0, 1), title=f"Selection, open set mixed in (n = {n})")
     plane[2].set(xlabel=f"share of images accepted, by {scorer} score", ylabel="share of the accepted that is wrong")
-    legend_below(plane[2], "AURC")
+    said = [f"{name}: {', '.join(f'{value:.3f}' for value in of)}" for name, of in zip(names, values, strict=True)]
+    legend_above(figure, _handles(shown), said, "ECE: ID, covariate shift; AURC", paper)
     return Picture(
         figure,
         f"{board.suite.name}: calibration and selection",
         f"Suite {board.suite.name}. Reliability: known classes, {calibration.BINS} bins of equal width, images pooled "
-        f"over {_runs(board)}. Selection: all test images of a run; accepting an image of an unknown class is wrong; "
-        f"curves are means over runs at equal coverage. {_populations(board)}{left_out}",
+        f"over {_runs(board)}; grey: perfect. Selection: all test images of a run; accepting an image of an unknown "
+        f"class is wrong; curves are means over runs at equal coverage. {_populations(board)}{left_out}"
+        f"{_lacking(shown)}",
     )
 
 
-KINDS: dict[str, Callable[[Board, Sequence[BoardRow]], Picture]] = {
+KINDS: dict[str, Callable[[Board, Sequence[BoardRow], Paper], Picture]] = {
     "energy": _energy,
     "roc": _roc,
     "pareto": _pareto,
@@ -227,20 +245,32 @@ KINDS: dict[str, Callable[[Board, Sequence[BoardRow]], Picture]] = {
 }
 
 
-# ------------------------------------------------------------------------------------- parts
-
-
 def _with_images(board: Board, rows: Sequence[BoardRow], also: str = "") -> tuple[list[BoardRow], str]:
     """Rows with per-image tables that hold the scores needed, and a sentence about the others."""
     wanted = {board.suite.protocol.headline, also} - {""}
     shown = [row for row in rows if row.tables and wanted <= set(row.tables[0][0].scores)]
-    absent = [short(row.name) for row in rows if row not in shown]
+    absent = [row.name for row in rows if row not in shown]
     if not shown:
         raise DataError(
             f"no run of {board.suite.name} has a per-image table with the scores {', '.join(sorted(wanted))}.",
-            f"Delete its runs, then: croftbench run --suite {board.suite.name}",
+            f"Delete its runs, then: `croftbench run --method all --suite {board.suite.name}`",
         )
-    return shown, f" Left out, for want of per-image tables: {', '.join(absent)}." if absent else ""
+    return shown, f" Left out, for want of per-image tables: {'; '.join(absent)}." if absent else ""
+
+
+def _handles(rows: Sequence[BoardRow], *, line: bool = True) -> list[Any]:
+    return [handle(i, line=line, hollow=not row.values["ranked"]) for i, row in enumerate(rows)]
+
+
+def _lacking(rows: Sequence[BoardRow]) -> str:
+    """A sentence on the rows that lack runs, for the caption."""
+    names = [row.label for row in rows if row.label != row.name]
+    return f" Fewer runs than the others, hollow and not ranked: {'; '.join(names)}." if names else ""
+
+
+def _range(counts: set[int]) -> str:
+    low, high = f"{min(counts):,}", f"{max(counts):,}"
+    return low if low == high else f"{low} to {high}"
 
 
 def _scores(splits: Sequence[SplitTable], name: str, scorer: str) -> Vector:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -12,7 +12,8 @@ from typing import Any
 
 from croftbench.errors import DataError
 from croftbench.files import canonical
-from croftbench.report import populations
+from croftbench.report import naming, populations
+from croftbench.report.naming import Usual
 from croftbench.runs import bundle, per_image, posthoc, results
 from croftbench.runs.per_image import SplitTable
 from croftbench.runs.posthoc import Posthoc
@@ -44,12 +45,14 @@ class SuiteRuns:
         suite: as it is now.
         runs: on this digest of the suite, in the order of their paths.
         stale: how many are on another digest.
+        usual: what their names are told apart from, see `naming.usual`.
     """
 
     folder: Path
     suite: Suite
     runs: tuple[RunResult, ...]
     stale: int
+    usual: Usual | None = field(default=None, repr=False, compare=False)
     _posthoc: dict[str, Posthoc] = field(default_factory=dict, repr=False, compare=False)
     _per_image: dict[str, tuple[SplitTable, ...]] = field(default_factory=dict, repr=False, compare=False)
 
@@ -78,8 +81,8 @@ class SuiteRuns:
         return tuple(self._per_image[run_id] for run_id in paths)
 
 
-def read(folder: Path, suite: Suite) -> SuiteRuns:
-    """Read a suite's runs.
+def read(folder: Path, suite: Suite, cache: Path | None = None) -> SuiteRuns:
+    """Read a suite's runs; `cache` has what is known of methods, which are imported without it.
 
     Raises:
         DataError: a run's file is damaged.
@@ -87,7 +90,7 @@ def read(folder: Path, suite: Suite) -> SuiteRuns:
     with _no_garbage():
         every = list(results.read_all(folder, suite.name))
     current = tuple(run for run in every if run.spec.suite_digest == suite.digest)
-    return SuiteRuns(folder, suite, current, len(every) - len(current))
+    return SuiteRuns(folder, suite, current, len(every) - len(current), naming.usual(suite, cache))
 
 
 @contextmanager
@@ -158,21 +161,28 @@ class Row:
         return any(map(bundle.imported, self.runs))
 
 
-def grouped(runs: Iterable[RunResult]) -> list[Row]:
+def grouped(
+    runs: Iterable[RunResult],
+    suite: Suite | None = None,
+    usual: Usual | None = None,
+    among: Iterable[RunResult] = (),
+) -> list[Row]:
     """The runs by configuration, in the order in which each first appears.
 
-    Where a fold was measured twice, because its images on disk had changed, each time is a row of its own.
+    Where a fold was measured twice, because its images on disk had changed, each time is a row of its own. Names tell
+    each from the suite's recipe, and from `among`, so that a row is called the same in every table.
     """
     groups: dict[str, list[RunResult]] = {}
     for run in runs:
         groups.setdefault(configuration(run.spec), []).append(run)
     apart = [part for group in groups.values() for part in populations.generations(group)]
     ordered = [tuple(sorted(part, key=lambda run: (run.spec.seed, run.spec.fold))) for part in apart]
-    names = _names([group[0].spec for group in ordered])
+    others = {configuration(run.spec): run.spec for run in among if configuration(run.spec) not in groups}
+    shown = _names([group[0].spec for group in ordered], list(others.values()), suite, usual)
     reasons = populations.caveats(ordered)
     return [
         Row(group, f"{method}{_found(group)}", encoder, caveat)
-        for group, (method, encoder), caveat in zip(ordered, names, reasons, strict=True)
+        for group, (method, encoder), caveat in zip(ordered, shown, reasons, strict=True)
     ]
 
 
@@ -216,57 +226,19 @@ def check_comparable(specs: Sequence[RunSpec]) -> None:
 # ------------------------------------------------------------------------------------- names
 
 
-def named(specs: Sequence[RunSpec], settings_of: Callable[[RunSpec], dict[str, str]]) -> list[str]:
-    """Each method's name, with every setting in which its configurations differ: "croft lambda2=0.1 shots=3".
-
-    A setting that a configuration lacks differs from any value. The work grows with the number of specifications, not
-    with its square.
-    """
-    settings = [settings_of(spec) for spec in specs]
-    # A recipe's name stands for all that it sets: settings are compared among the configurations of one recipe.
-    groups = [(spec.method, spec.recipe) for spec in specs]
-    recipes: dict[str, set[str]] = {}
-    for method, recipe in groups:
-        recipes.setdefault(method, set()).add(recipe)
-    every: dict[tuple[str, str], dict[str, None]] = {}
-    for group, own in zip(groups, settings, strict=True):
-        every.setdefault(group, {}).update(dict.fromkeys(own))
-    values: dict[tuple[tuple[str, str], str], set[str | None]] = {}
-    for group, own in zip(groups, settings, strict=True):
-        for setting in every[group]:
-            values.setdefault((group, setting), set()).add(own.get(setting))
-    return [
-        " ".join(
-            [
-                method,
-                *([f"recipe={recipe}"] if recipe and len(recipes[method]) > 1 else []),
-                *(f"{name}={value}" for name, value in own.items() if len(values[(method, recipe), name]) > 1),
-            ]
-        )
-        for (method, recipe), own in zip(groups, settings, strict=True)
-    ]
-
-
-def settings(spec: RunSpec) -> dict[str, str]:
-    """What a leaderboard has no column for and may tell two configurations of a method apart, as text."""
-    params = {name: value if isinstance(value, str) else canonical(value) for name, value in spec.params.items()}
-    own = {"version": str(spec.method_version), "source": spec.source[:6], "views": str(spec.views)}
-    return params | own | {"data": spec.data[:6]}
-
-
 def marked(name: str, row: Mapping[Any, Any]) -> str:
     """A row's name with what every table must say of it: that its numbers are imported, transductive, or of
-    other or too few images, and the recipe that it used where that is not the suite's.
+    other or too few images.
     """
     marks = [mark for mark in ("imported", "transductive") if row[mark]]
     if row["caveat"] != populations.NONE:
         marks.append(row["caveat"])
-    if row["recipe"] != OWN and "recipe=" not in name:
-        marks.append(f"recipe: {row['recipe']}")
     return name + "".join(f" ({mark})" for mark in marks)
 
 
-def _names(specs: Sequence[RunSpec]) -> list[tuple[str, str]]:
+def _names(
+    specs: Sequence[RunSpec], others: Sequence[RunSpec], suite: Suite | None, usual: Usual | None
+) -> list[tuple[str, str]]:
     """Method and encoder of each row as shown; digits of weights and model only where an encoder has several."""
     weights: dict[str, set[str]] = {}
     for spec in specs:
@@ -274,7 +246,8 @@ def _names(specs: Sequence[RunSpec]) -> list[tuple[str, str]]:
     encoders = [
         f"{spec.encoder} ({_weights(spec)})" if len(weights[spec.encoder]) > 1 else spec.encoder for spec in specs
     ]
-    return list(zip(named(specs, settings), encoders, strict=True))
+    shown = naming.named([*specs, *others], suite, usual or (lambda spec: None))
+    return list(zip(shown[: len(specs)], encoders, strict=True))
 
 
 def _weights(spec: RunSpec) -> str:

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import io
 import textwrap
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -23,11 +25,11 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Vector = NDArray[np.float64]
-Format = Literal["svg", "png"]
+Format = Literal["svg", "png", "pdf"]
 
 HUES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#000000", "#e69f00", "#56b4e9", "#7f6000")
 DASHES = ("-", "--", "-.", ":", (0, (6, 1.5)), (0, (3, 1, 1, 1, 1, 1)), (0, (1, 3)))
-MARKERS = "osD^vP*X<>p"
+MARKERS = "osD^vP*X<>phd1234x+8H"
 STYLE: dict[Any, Any] = {
     "font.family": "sans-serif",
     "font.size": 9,
@@ -55,53 +57,107 @@ class Picture:
     caption: str
 
 
-def style() -> AbstractContextManager[None]:
+@dataclass(frozen=True)
+class Paper:
+    """What a picture is drawn for.
+
+    Attributes:
+        width: of the whole figure in inches; 0 for a screen, where panels have their own size.
+        abreast: the most panels side by side; 0 for as many as the picture likes.
+        small: the size of letters beside that on a screen.
+    """
+
+    width: float = 0
+    abreast: int = 0
+    small: float = 1
+
+
+SCREEN = Paper()
+PAPERS = {1: Paper(3.35, 1, 0.78), 2: Paper(7.0, 3, 0.78)}
+"""One and two columns of a paper in two columns (85 and 178 mm)."""
+
+
+def style(paper: Paper = SCREEN) -> AbstractContextManager[None]:
     """Our style on matplotlib's defaults, whatever the user's own settings are."""
     from matplotlib import style as styles
 
-    return styles.context(["default", STYLE])
+    sizes = {name: value * paper.small for name, value in STYLE.items() if name.endswith("size")}
+    return styles.context(["default", STYLE | sizes])
 
 
 def write(picture: Picture, form: Format, *, caption: bool = True) -> bytes:
-    """The picture's bytes; with its caption below, or bare and transparent for a page that sets the caption itself."""
+    """The picture's bytes; with its caption below, or bare for a page or a paper that sets the caption itself."""
     file = io.BytesIO()
-    stamp = {"Date": None, "Creator": None} if form == "svg" else {"Software": None}
+    stamps = {"svg": ("Date", "Creator"), "png": ("Software",), "pdf": ("CreationDate", "Creator", "Producer")}
     with style():
         if caption:
             text = textwrap.fill(picture.caption, int(picture.figure.get_figwidth() * 19))
             picture.figure.set_figheight(picture.figure.get_figheight() + 0.14 * (text.count("\n") + 1))
             picture.figure.supxlabel(text, fontsize=7, x=0.01, ha="left")
-        picture.figure.savefig(file, format=form, dpi=160, metadata=stamp, transparent=not caption)
+        bare = form == "svg" and not caption
+        picture.figure.savefig(
+            file, format=form, dpi=160 if caption else 300, metadata=dict.fromkeys(stamps[form]), transparent=bare
+        )
     return file.getvalue()
 
 
-def save(picture: Picture, path: Path) -> None:
-    """Write the picture, with its caption, to a file: PNG where its name ends so, else SVG.
+def save(picture: Picture, path: Path, *, caption: bool = True) -> None:
+    """Write the picture to a file, as its name ends: PNG, PDF, or SVG.
 
     Raises:
         DataError: it cannot be written.
     """
-    write_atomically(path, write(picture, "png" if path.suffix.lower() == ".png" else "svg"), "-o")
+    form: Format = "png" if path.suffix.lower() == ".png" else "pdf" if path.suffix.lower() == ".pdf" else "svg"
+    write_atomically(path, write(picture, form, caption=caption), "-o")
 
 
 # ------------------------------------------------------------------------------------- parts
 
 
-def panels(count: int, columns: int, size: tuple[float, float]) -> tuple[Figure, list[Axes]]:
-    """A figure of `count` panels of this size (inches), at most `columns` abreast."""
+def panels(
+    count: int, columns: int, size: tuple[float, float], paper: Paper = SCREEN, legend: Sequence[str] = ()
+) -> tuple[Figure, list[Axes]]:
+    """A figure of `count` panels of this size (inches), at most `columns` abreast, with room for a legend above.
+
+    On paper the width is the paper's and panels keep their shape.
+    """
     from matplotlib.figure import Figure
 
-    across = min(count, columns)
+    across = min(count, columns, paper.abreast or count)
     down = -(-count // across)
-    figure = Figure(figsize=(size[0] * across, size[1] * down), layout="constrained")
+    width = paper.width or size[0] * across
+    height = size[1] * (width / across / size[0]) if paper.width else size[1]
+    lines = -(-len(legend) // _abreast(width, legend, paper)) + 1.5 if legend else 0
+    figure = Figure(figsize=(width, height * down + 0.165 * paper.small * lines), layout="constrained")
     grid = figure.subplots(down, across, squeeze=False).ravel().tolist()
     for spare in grid[count:]:
         spare.remove()
     return figure, grid[:count]
 
 
-def legend_below(axes: Axes, title: str) -> None:
-    axes.legend(loc="upper left", bbox_to_anchor=(0, -0.18), title=title, title_fontsize=8, alignment="left")
+def legend_above(figure: Figure, handles: Sequence[Any], said: Sequence[str], title: str, paper: Paper) -> None:
+    """The figure's only legend, in as many columns as there is room for."""
+    figure.legend(
+        handles, said, loc="outside upper left", ncols=_abreast(figure.get_figwidth(), said, paper),
+        title=title or None, title_fontsize=8 * paper.small, alignment="left", columnspacing=1.2,
+    )  # fmt: skip
+
+
+def _abreast(width: float, said: Sequence[str], paper: Paper) -> int:
+    """The most columns of a legend that fit: matplotlib fills one after the other."""
+    for across in range(len(said), 1, -1):
+        columns = np.array_split(np.array([len(one) for one in said]), across)
+        if sum(int(column.max()) * 0.068 + 0.65 for column in columns) * paper.small <= width:
+            return across
+    return 1
+
+
+def handle(position: int, *, line: bool = True, marker: bool = True, hollow: bool = False) -> Any:
+    """How a legend shows a row: by hue, line and marker, so that it can be told in grey."""
+    from matplotlib.lines import Line2D
+
+    look: dict[str, Any] = {"ls": dash(position) if line else "", "marker": mark(position) if marker else ""}
+    return Line2D([], [], color=hue(position), lw=1.5, ms=6, mfc="white" if hollow else hue(position), **look)
 
 
 def density(values: Vector, grid: Vector) -> Vector:
@@ -114,15 +170,41 @@ def density(values: Vector, grid: Vector) -> Vector:
     return np.asarray(kernel @ np.bincount(nearest, minlength=len(grid)) / len(values))
 
 
-def short(name: str, limit: int = 34) -> str:
-    """A name that fits a legend; a leading underscore would hide it from matplotlib's."""
-    shown = "".join(character if character.isprintable() else " " for character in name)
-    shown = shown if len(shown) <= limit else shown[: limit - 1] + "…"
-    return f" {shown}" if shown.startswith("_") else shown
+def labels(names: Sequence[str], limit: int = 46) -> list[str]:
+    """Names that fit a legend: whole up to the limit; beyond it, what all that begin alike share is left out once.
+
+    A leading underscore would hide a name from matplotlib's legend.
+    """
+    shown = ["".join(character if character.isprintable() else " " for character in name) for name in names]
+    shown = [_cut(name, shown, limit) for name in shown]
+    counts = {name: shown.count(name) for name in shown}
+    numbered = [name if counts[name] == 1 else f"{name} [{shown[: i + 1].count(name)}]" for i, name in enumerate(shown)]
+    return [f" {name}" if name.startswith("_") else name for name in numbered]
+
+
+def _cut(name: str, every: Sequence[str], limit: int) -> str:
+    """A long name without its middle: the beginning, and the part in which it differs from those that begin alike."""
+    if len(name) <= limit:
+        return name
+    begin = limit // 2
+    alike = [other for other in every if other != name and other[:begin] == name[:begin]]
+    same = max((len(_shared(name, other)) for other in alike), default=begin)
+    start = max(min(same, len(name) - (limit - begin - 1)), begin)
+    rest = name[start : start + limit - begin - 1]
+    return f"{name[:begin]}…{rest[:-1] + '…' if start + len(rest) < len(name) else rest}"
+
+
+def _shared(one: str, other: str) -> str:
+    """The beginning that two texts share."""
+    return "".join(a for a, b in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))
 
 
 def hue(position: int) -> str:
     return HUES[position % len(HUES)]
+
+
+def mark(position: int) -> str:
+    return MARKERS[position % len(MARKERS)]
 
 
 def dash(position: int) -> Any:

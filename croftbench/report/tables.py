@@ -49,6 +49,7 @@ class Board:
         reported: published rows to show below, never ranked.
         rows: with the runs behind each row of the table, in its order.
         source: everything that was read; None for a board of runs that were handed over.
+        places: of the rows in the whole table, from 0, where `only` has left rows out; else empty.
     """
 
     suite: Suite
@@ -61,6 +62,7 @@ class Board:
     reported: tuple[PublishedRow, ...] = ()
     rows: tuple[Row, ...] = ()
     source: SuiteRuns | None = None
+    places: tuple[int, ...] = ()
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -71,6 +73,12 @@ class Board:
     def shown(self) -> tuple[Column, ...]:
         """The columns of tables for people: those that say something on this suite."""
         return tuple(column for column in self.columns if column.text)
+
+    @property
+    def as_read(self) -> tuple[Column, ...]:
+        """The same, those first that a reader looks at first."""
+        first = [column for column in columns.headline(self.suite) if column in self.shown]
+        return (*first, *(column for column in self.shown if column not in first))
 
     @property
     def runs(self) -> tuple[RunResult, ...]:
@@ -91,9 +99,11 @@ class Board:
         return " ".join(parts)
 
 
-def leaderboard(results_dir: Path, suite: Suite, seeds: tuple[int, ...] | None = None) -> Board:
-    """The suite's table from the runs on disk; see `board`."""
-    return board(read(results_dir, suite), seeds)
+def leaderboard(
+    results_dir: Path, suite: Suite, seeds: tuple[int, ...] | None = None, cache: Path | None = None
+) -> Board:
+    """The suite's table from the runs on disk; see `board` and, for the cache, `rows.read`."""
+    return board(read(results_dir, suite, cache), seeds)
 
 
 def board(source: SuiteRuns, seeds: tuple[int, ...] | None = None) -> Board:
@@ -114,23 +124,28 @@ def board(source: SuiteRuns, seeds: tuple[int, ...] | None = None) -> Board:
         others = f" ({stale} on another digest, {extra} with other seeds)" if stale or extra else ""
         raise DataError(
             f"{source.folder} has no finished run of {suite.name} for seeds {', '.join(map(str, wanted))}{others}.",
-            f"Run: croftbench run --suite {suite.name}",
+            f"`croftbench leaderboard {suite.name} --all-seeds`"
+            if extra
+            else f"`croftbench run --method zero-shot,croft --suite {suite.name}` makes some.",
         )
-    return replace(of_runs(chosen, suite, wanted), stale=stale, extra=extra, source=source)
+    return replace(of_runs(chosen, suite, wanted, source), stale=stale, extra=extra, source=source)
 
 
-def of_runs(runs: Sequence[RunResult], suite: Suite, seeds: tuple[int, ...]) -> Board:
+def of_runs(runs: Sequence[RunResult], suite: Suite, seeds: tuple[int, ...], source: SuiteRuns | None = None) -> Board:
     """The table of the given runs, at least one: each configuration's mean over seeds, folds averaged first.
+
+    `source` says what their names tell them from: all that was read with them.
 
     Raises:
         DataError: runs that must not share a table.
     """
     check_comparable([run.spec for run in runs])
-    rows, of_suite = grouped(runs), columns.columns(suite)
+    among, usual = (source.runs, source.usual) if source else ((), None)
+    rows, of_suite = grouped(runs, suite, usual, among), columns.columns(suite)
     scores, kinds = _shown_scores(rows, suite)
     about = pd.DataFrame([_about(row, suite, seeds) for row in rows])
     table = pd.concat([about, _numbers(scores, kinds, suite, of_suite), _populations(scores, kinds, suite)], axis=1)
-    table = table.assign(pareto=_pareto(table))[_order_of_columns(suite, of_suite)]
+    table = table.assign(pareto=pareto(table))[_order_of_columns(suite, of_suite)]
     order = _order(table)
     ordered = table.loc[order].reset_index(drop=True)
     return Board(suite, seeds, ordered, of_suite, runs[0].spec.precision, rows=tuple(rows[i] for i in order))
@@ -253,7 +268,7 @@ def _order_of_columns(suite: Suite, of_suite: Sequence[Column]) -> list[str]:
     ]
 
 
-def _pareto(table: pd.DataFrame) -> list[bool]:
+def pareto(table: pd.DataFrame) -> list[bool]:
     """Ranked rows that no other ranked row beats: at least as good in `MEAN` and `DETECTION`, better in one.
 
     In the order of falling `MEAN`: a row is in the front if its `DETECTION` is the best of its own `MEAN`, and better

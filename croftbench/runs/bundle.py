@@ -68,7 +68,7 @@ def export(folder: Path, runs: Iterable[RunResult], out: Path) -> list[RunSpec]:
     """
     specs = sorted((run.spec for run in runs), key=lambda spec: str(results.path_of(Path(), spec)))
     if not specs:
-        raise DataError(f"no runs of that kind in {folder}.", "`croftbench run` makes some.")
+        raise DataError(f"no runs of that kind in {folder}.", "`croftbench run --method zero-shot,croft` makes some.")
     files: dict[str, bytes] = {}
     for spec in specs:
         for path in (results.path_of(folder, spec), per_image.path_of(folder, spec)):

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import TYPE_CHECKING
 
 from croftbench.errors import CroftbenchError
 from croftbench.runs import per_image, results
 from croftbench.runs.planning import Job
+from croftbench.runs.results import RunResult
+from croftbench.suites.language import Suite
 
 if TYPE_CHECKING:
     from croftbench.runs.execute import Workbench
@@ -22,10 +25,11 @@ def run_all(bench: Workbench, jobs: Sequence[Job], folder: Path, failed: Callabl
     Returns:
         How many results were written.
     """
-    done = 0
-    for job in jobs:
+    done, progress = 0, bench.progress
+    for place, job in enumerate(jobs, 1):
         if job.finished(folder):
             continue
+        progress.begin(f"run {place} of {len(jobs)}" if len(jobs) > 1 else "")
         try:
             result, images = bench.run(job.spec, job.info)
         except CroftbenchError as error:
@@ -34,4 +38,23 @@ def run_all(bench: Workbench, jobs: Sequence[Job], folder: Path, failed: Callabl
         per_image.write(folder, job.spec, images)
         results.write(folder, result)  # last: a run with a JSON is finished
         done += 1
+        progress.note(finished(result, bench.suite, place, len(jobs)))
+    progress.begin("")
     return done
+
+
+def finished(result: RunResult, suite: Suite, place: int, jobs: int) -> str:
+    """A line on a finished run: which it is, its headline in percent, and its seconds."""
+    spec, headline = result.spec, suite.protocol.headline
+    known = {score.split for score in result.scores if score.shift == "id"}
+    parts = {
+        "ID": [s.value for s in result.scores if s.metric == "accuracy" and s.shift == "id"],
+        "covariate": [s.value for s in result.scores if s.metric == "accuracy" and s.shift == "covariate"],
+        "AUROC": [
+            s.value for s in result.scores if (s.metric, s.scorer) == ("auroc", headline) and s.reference in known
+        ],
+    }
+    numbers = ", ".join(f"{name} {100 * fmean(values):.1f}" for name, values in parts.items() if values)
+    fold = f", fold {spec.fold}" if len(suite.folds) > 1 else ""
+    seconds = sum(result.timings.values())
+    return f"run {place} of {jobs}: {spec.method}, seed {spec.seed}{fold}: {numbers} ({seconds:,.1f} s)"

@@ -266,7 +266,7 @@ class _Run:
         except scorers.NotApplicableError as error:
             raise UsageError(
                 f"{suite.name} asks for a score that is not applicable to {self.info.name}: {error.message}",
-                "Leave it out of the suite's scorers; `croftbench run --scorers` records such things.",
+                "Leave it out of the suite's scorers; --scorers, of finished runs, records such things.",
             ) from error
         if self.keep and self.keep_bank and len(fold.score_bank):
             training()  # predicting keeps them, for scores that are asked for later

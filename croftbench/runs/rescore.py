@@ -28,15 +28,16 @@ def score_all(
 
     A run that cannot be scored is handed to `failed` and the others go on.
     """
-    bench.progress.stage("scoring", len(jobs))
-    for job, asked in jobs:
+    for place, (job, asked) in enumerate(jobs, 1):
+        bench.progress.begin(f"run {place} of {len(jobs)}")
+        bench.progress.stage("scoring", 1)
         try:
             result = results.read(results.path_of(folder, job.spec))
             scored, env = score(bench, result, job, asked)
             posthoc.write(folder, posthoc.read(folder, job.spec).with_more(scored, env))
         except CroftbenchError as error:
             failed(job, error)
-        bench.progress.advance()
+    bench.progress.begin("")
 
 
 def score(

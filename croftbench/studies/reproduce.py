@@ -72,7 +72,7 @@ def target(row: PublishedRow, manifests: Path | None = None) -> Target:
         raise DataError(
             f"published row {row.name} is of digest {head.suite_digest} of {suite.name}, which is now "
             f"{suite.digest[:12]}.",
-            f"Record it again: croftbench reproduce --record {suite.name}",
+            f"Record it again: `croftbench reproduce --record {suite.name}`",
         )
     agreement.banded(row)
     seeds = tuple(map(int, head.seeds.split())) or suite.protocol.seeds
@@ -128,7 +128,7 @@ def judge(asked: Target, runs: list[RunResult], results: Path) -> Reproduction:
         raise DataError(
             f"{results} has {len(runs)} of the {asked.expected} runs that published row {asked.row.name} is "
             f"the mean of.",
-            f"Run: croftbench run --suite {asked.suite.name} --method {head.method} --encoder {head.encoder}",
+            f"`croftbench run --suite {asked.suite.name} --method {head.method} --encoder {head.encoder}`",
         )
     board = tables.of_runs(runs, asked.suite, asked.seeds)
     return Reproduction(asked.row, tuple(agreement.checks(asked.row, board, head.method)))
@@ -161,7 +161,10 @@ def record(suite: Suite, runs: Iterable[RunResult], results: Path, cache: Path) 
     boards = [tables.of_runs(row.runs, suite, seeds) for row in grouped(plain)]
     complete = [(board, board.rows[0].spec) for board in boards if board.table["ranked"][0]]
     if not complete:
-        raise DataError(f"{results} has no complete row of {suite.name}.", f"Run: croftbench run --suite {suite.name}")
+        raise DataError(
+            f"{results} has no complete row of {suite.name}.",
+            f"`croftbench run --method zero-shot,croft --suite {suite.name}`",
+        )
     if len({spec.method for _, spec in complete}) < len(complete):
         raise DataError(
             f"{results} has several encoders or weights for one method of {suite.name}.",

@@ -129,7 +129,8 @@ def test_csv_is_tidy_or_wide(put, call):
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (("--wide",), "--wide is a shape of the CSV"),
+        (("--seeds", "1", "--all-seeds"), "Give one of them"),
+        (("--check", "--latest"), "--check compares"),
         (("--format", "json", "--wide"), "--wide is a shape of the CSV"),
         (("--format", "csv", "--wide"), "one suite"),
         (("emoji-open", "--format", "csv", "--wide", "--reported"), "measured rows"),

@@ -22,7 +22,7 @@ TAKES = {
     "reproduce": {"results", "cache", "data_root", "manifests", "device"},
     "check": {"cache", "data_root", "manifests"},
     "list": {"manifests"},
-    "show": {"results"},
+    "show": {"results", "manifests"},
     "leaderboard": {"results", "manifests"},
     "compare": {"results", "data_root", "manifests"},
     "plot": {"results", "manifests"},

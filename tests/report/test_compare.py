@@ -116,11 +116,11 @@ def test_names(made, tmp_path):
     runs = [made(tmp_path, "croft", 1, params={"lambda2": value}) for value in (0.1, 0.2)]
     made(tmp_path, "zero-shot", 1)
     with pytest.raises(
-        UsageError, match=r"'croft' names 2 configurations: croft lambda2=0.1; croft lambda2=0.2|=0.2; .*=0.1"
+        UsageError, match=r"'croft' names 2 configurations: croft, lambda2=0.1; croft, lambda2=0.2|=0.2; .*=0.1"
     ):
         compare(tmp_path, [OPEN], "zero-shot", "croft")
     narrowed = compare(tmp_path, [OPEN], "croft lambda2=0.2", "croft lambda2=0.1")
-    assert (narrowed.a, narrowed.b) == ("croft lambda2=0.2", "croft lambda2=0.1")
+    assert (narrowed.a, narrowed.b) == ("croft, lambda2=0.2", "croft, lambda2=0.1")
     assert compare(tmp_path, [OPEN], runs[1].spec.run_id, runs[0].spec.run_id[:8]).tests == narrowed.tests
     for name, message in (
         ("crofd", "Did you mean 'croft'"),

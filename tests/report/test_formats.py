@@ -13,7 +13,9 @@ from rich.console import Console
 
 from croftbench.errors import DataError
 from croftbench.report import cells, committed
+from croftbench.report.cells import lines
 from croftbench.report.formats import html, markdown, terminal
+from croftbench.report.subset import only
 from croftbench.report.tables import leaderboard
 
 FILES = ["tiny.csv", "tiny.md", "tiny-scores.csv", "tiny-scores.md"]
@@ -200,29 +202,60 @@ def test_names_from_outside_cannot_break_a_table(add, tiny, tmp_path):
 
 def show(board, width: int) -> str:
     console = Console(width=width, file=io.StringIO(), force_terminal=True, color_system="standard")
-    console.print(terminal.to_rich(board))
+    console.print(terminal.to_text(board, width))
     return console.file.getvalue()
 
 
-def test_terminal_table_fits_80_columns(filled):
+@pytest.mark.parametrize("width", [40, 60, 80, 120, 160, None])
+def test_a_terminal_has_one_whole_line_a_row(filled, add, width):
     suite, folder = filled
-    text = show(leaderboard(folder, suite), 80)
-    plain = text.replace("\x1b[1m", "").replace("\x1b[0m", "")
-    assert all(len(line) <= 80 for line in plain.splitlines() if "│" in line)
-    lines = {line.strip("│ ").split("│")[0].strip(): line for line in text.splitlines() if "│" in line}
-    assert "\x1b[1m53.33 ± 10.00" in lines["Acc ↑ ID"]
-    assert "34.29 ± 10.00" in lines["Acc ↑ ID"]
-    assert "1/3" in lines["runs"]
+    add(suite, 1, 0.5, method="a-method-of-a-long-name")
+    board = leaderboard(folder, suite)
+    text = terminal.to_text(board, width).plain
+    names = board.table["method"].tolist()
+    found = [line for line in text.partition("Suite ")[0].splitlines() if any(name in line for name in names)]
+    assert len(found) == len(names), "a row is one line"
+    assert all(any(line.count(name) == 1 for line in found) for name in names), "names are never split"
+    for name, value in zip(names, board.table["accuracy/id"], strict=True):
+        (line,) = (line for line in found if name in line)
+        assert f"{100 * value:.2f}" in line.split(name)[1], "cells are whole"
+    if width:
+        assert max(map(len, text.splitlines())) <= width
+    first = text.splitlines()
+    heads = " ".join(first[2:6])
+    for word in ("ID", "mean", "near") if width is None or width >= 80 else ("ID",):
+        assert word in heads
+    assert ("--wide" in text) == (width is not None)
 
 
-def test_a_terminal_shows_the_best_of_many_rows(add, tiny, tmp_path):
-    suite = tiny(seeds=(1,))
-    for i in range(terminal.MOST + 5):
-        add(suite, 1, 0.5 + i / 1000, method=f"m{i:02}")
-    text = " ".join(show(leaderboard(tmp_path, suite), 1500).split())
-    assert f"5 of {terminal.MOST + 5} rows are not shown: --format csv has all of them." in text
-    assert f"m{terminal.MOST + 4}" in text
-    assert "m04" not in text
+def test_a_terminal_marks_the_best_and_what_lacks_runs(filled):
+    suite, folder = filled
+    text = show(leaderboard(folder, suite), 160)
+    assert "\x1b[1m53.33 ± 10.00" in text
+    assert "34.29 ± 10.00" in text
+    assert "(1/3 runs)" in text
+    assert "Rows that lack seeds or folds (runs) come last and are not ranked." in text
+
+
+def test_wide_says_everything_whatever_the_width(filled):
+    suite, folder = filled
+    board = leaderboard(folder, suite)
+    text = terminal.to_text(board, 80, wide=True).plain
+    for column in board.shown:
+        assert column.title.split()[-1] in text
+    assert "FPR95 is the share of negatives accepted" in " ".join(text.split())
+    assert "--wide" not in text
+
+
+def test_a_row_left_out_keeps_its_place(filled):
+    suite, folder = filled
+    board = leaderboard(folder, suite)
+    last = [row for row, ranked in zip(board.rows, board.table["ranked"], strict=True) if ranked][-1]
+    shown = only(board, [last])
+    assert [line.rank for line in lines(shown)] == [str(board.table["ranked"].sum())]
+    assert bool(shown.table["pareto"][0]), "the front is of the rows shown"
+    before = [path.read_bytes() for path in committed.write_leaderboards(board)]
+    assert [path.read_bytes() for path in committed.write_leaderboards(shown)] == before, "files hold all rows"
 
 
 def test_a_folder_in_the_way_is_one_clear_error(filled):

@@ -141,7 +141,7 @@ def test_markdown_marks_footnotes_and_says_what_was_measured(filled):
 def test_the_terminal_table_fits_100_columns(filled):
     suite, folder = filled
     console = Console(width=100, file=io.StringIO())
-    console.print(scores.to_rich(score_table.board(leaderboard(folder, suite))))
+    console.print(scores.to_text(score_table.board(leaderboard(folder, suite)), 100))
     text = console.file.getvalue()
     assert max(map(len, text.splitlines())) <= 100
     assert "90.00 ± 10.00" in text

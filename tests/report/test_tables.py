@@ -156,7 +156,7 @@ def test_stale_digests_and_other_seeds_are_left_out_and_counted(add, tiny, tmp_p
 
 def test_nothing_to_show_is_an_error_with_the_next_command(add, tiny, tmp_path):
     suite = tiny()
-    with pytest.raises(DataError, match=r"no finished run of tiny.*croftbench run --suite tiny"):
+    with pytest.raises(DataError, match=r"no finished run of tiny.*run --method zero-shot,croft --suite tiny"):
         leaderboard(tmp_path, suite)
     add(tiny(version=2), 1, 0.5)
     with pytest.raises(DataError, match="1 on another digest"):
@@ -198,7 +198,7 @@ def test_labels_say_what_differs(add, tiny, tmp_path):
     add(suite, 1, 0.54, method="mine", source="123456f", encoder="other/one")
     add(suite, 1, 0.55, method="zero", weights_digest="x" * 64)
     table = leaderboard(tmp_path, suite).table
-    shown = ["zero", "mine source=123456", "mine source=abcdef", "coop", "croft lambda2=5", "croft lambda2=0.03"]
+    shown = ["zero", "mine, source=123456", "mine, source=abcdef", "coop", "croft, lambda2=5", "croft, lambda2=0.03"]
     assert table["method"].tolist() == shown
     ours = "emoji-clip/croftbench"
     assert table["encoder"].tolist() == [f"{ours} (xxxxxx)", "other/one"] + [f"{ours} (wwwwww)"] * 4

@@ -70,7 +70,7 @@ def test_a_suite_runs_from_disk_to_table(name, manifests, data, cache, tmp_path)
     assert not math.isnan(row["accuracy/id"])
     if suite.protocol.id_filter == "all":  # few drawn pictures are recognised, and the others are no positives there
         assert all(not math.isnan(row[f"auroc/{split.name}"]) for split in suite.semantic)
-    terminal.to_rich(board)
+    terminal.to_text(board, 80)
     committed.write_leaderboards(board)
     if name == "imagenet-robust":  # a page without any open set
         page.write(tmp_path, [suite], tmp_path / "site")

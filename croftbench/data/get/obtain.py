@@ -40,7 +40,9 @@ class ByHandError(DataError):
     """
 
     def __init__(self, family: Family, root: Path) -> None:
-        super().__init__(f"{family.name} cannot be fetched by a program.", "`croftbench data get` prints the steps.")
+        super().__init__(
+            f"{family.name} cannot be fetched by a program.", f"`croftbench data get {family.name}` prints the steps."
+        )
         self.steps = tuple(_steps(family, root))
 
 

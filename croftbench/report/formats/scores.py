@@ -1,4 +1,4 @@
-"""The table of methods by scores as text: Markdown, CSV, and for a terminal of 100 columns."""
+"""The table of methods by scores as text: Markdown, CSV, and for a terminal."""
 
 from __future__ import annotations
 
@@ -6,16 +6,18 @@ from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
 
-from rich import box
-from rich.table import Table
 from rich.text import Text
 from tabulate import tabulate
 
+from croftbench.report import score_table
 from croftbench.report.cells import TIE, TIED, TRANSDUCTIVE, Cell, column, images, is_tied, settings_differ, tied
 from croftbench.report.columns import DETECTION, FPR_MEAN, LEVELS, Column
 from croftbench.report.formats import markdown, terminal
+from croftbench.report.formats.grid import GridColumn, grid, width_of
+from croftbench.report.formats.terminal import FITS, Fit
 from croftbench.report.rows import marked
 from croftbench.report.score_table import ScoreBoard
+from croftbench.report.tables import Board
 
 
 @dataclass(frozen=True)
@@ -37,37 +39,40 @@ def to_csv(board: ScoreBoard) -> str:
 
 def to_markdown(board: ScoreBoard) -> str:
     """The table for GitHub; marks and footnotes as the small print says."""
-    lines, reasons = _lines(board)
-    heads = ["Method", "Score", *(_head(board, name) for name in shown(board)), "Runs"]
+    every, reasons = lines(board)
+    head = heads(board)
     rows = [
         [markdown.escape(line.method), markdown.escape(line.scorer), *map(markdown.cell_text, line.cells), line.runs]
-        for line in lines
+        for line in every
     ]
     align = ("left", "left", *("right" for _ in shown(board)), "right")
-    body = tabulate(rows, [markdown.escape(head) for head in heads], "pipe", colalign=align, disable_numparse=True)
+    body = tabulate(rows, [markdown.escape(one) for one in head], "pipe", colalign=align, disable_numparse=True)
     title = f"# {markdown.escape(_title(board))}"
     notes = "\n\n".join(markdown.escape(f"[{number}] {reason}") for reason, number in reasons.items())
     return "\n\n".join(part for part in [title, *map(markdown.escape, caption(board)), body, notes] if part) + "\n"
 
 
-def to_rich(board: ScoreBoard) -> Table:
+def to_text(board: ScoreBoard, width: int | None = None) -> Text:
     """The table for a terminal; what is missing of the runs stands behind the score's name."""
-    lines, reasons = _lines(board)
+    every, reasons = lines(board)
+    named = {name: _column(board, name) for name in shown(board)}
+
+    def columns(fit: Fit) -> list[GridColumn]:
+        method = [Text(line.method if line.first else "") for line in every]
+        scorer = [Text(f"{line.scorer} ({line.runs} runs)" if line.lacks else line.scorer) for line in every]
+        cells = zip(*([terminal.cell_text(cell, fit) for cell in line.cells] for line in every), strict=True)
+        return [GridColumn("method", method, right=False), GridColumn("score", scorer, right=False)] + [
+            GridColumn("mean" if name in (DETECTION, FPR_MEAN) else of.title, its, of.measure)
+            for (name, of), its in zip(named.items(), cells, strict=True)
+        ]
+
+    fit = next((fit for fit in FITS if width is None or width_of(columns(fit), fit.gap) <= width), FITS[-1])
+    ends = [i for i, line in enumerate(every[1:]) if line.first]
     notes = [*caption(board), *(f"[{number}] {reason}" for reason, number in reasons.items())]
-    small_print = Text("\n".join(notes), justify="left")
-    table = Table(
-        title=Text(_title(board)), caption=small_print, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False
+    small_print = [Text(line) for note in notes for line in terminal.folded(note, width)]
+    return Text("\n").join(
+        [Text(_title(board), style="bold"), Text(), *grid(columns(fit), fit.gap, ends), Text(), *small_print]
     )
-    table.add_column("method", overflow="fold")
-    table.add_column("score", overflow="fold", min_width=20)
-    for name in shown(board):
-        table.add_column(Text(_short(board, name)), justify="right")
-    for line, following in zip(lines, [*lines[1:], None], strict=True):
-        scorer = f"{line.scorer} ({line.runs} runs)" if line.lacks else line.scorer
-        cells = map(terminal.cell_text, line.cells)
-        last = following is not None and following.first
-        table.add_row(Text(line.method if line.first else ""), Text(scorer), *cells, end_section=last)
-    return table
 
 
 def shown(board: ScoreBoard) -> tuple[str, ...]:
@@ -109,10 +114,26 @@ def caption(board: ScoreBoard) -> list[str]:
     return [*small_print, main.note] if main.note else small_print
 
 
-def _lines(board: ScoreBoard) -> tuple[list[Line], dict[str, int]]:
+def of_page(main: Board) -> tuple[list[str], list[Line], list[str]] | None:
+    """Heads, lines and small print of a suite's table; None where no run has other scores than the suite's own."""
+    if not main.suite.semantic:
+        return None
+    board = score_table.board(main)
+    if not (board.table["source"] != "suite").any():
+        return None
+    every, reasons = lines(board)
+    return heads(board), every, [*caption(board), *(f"[{number}] {reason}" for reason, number in reasons.items())]
+
+
+def heads(board: ScoreBoard) -> list[str]:
+    """Headings of the table as text."""
+    return ["Method", "Score", *(_head(board, name) for name in shown(board)), "Runs"]
+
+
+def lines(board: ScoreBoard) -> tuple[list[Line], dict[str, int]]:
     """All rows, and the reasons for what is not applicable with their numbers."""
     reasons: dict[str, int] = {}
-    lines: list[Line] = []
+    every: list[Line] = []
     several = settings_differ(board.main)
     for _, group in groupby(board.table.to_dict("records"), itemgetter("method", "encoder", "shots")):
         rows = list(group)
@@ -128,8 +149,8 @@ def _lines(board: ScoreBoard) -> tuple[list[Line], dict[str, int]]:
             runs = f"{row['runs']}/{row['runs_expected']}"
             lacks = not (row["ranked"] or row["not_applicable"])
             scorer = f"{row['scorer']} {TIED}" if is_tied(row) else str(row["scorer"])
-            lines.append(Line(method, scorer, tuple(cells), runs, i == 0, lacks))
-    return lines, reasons
+            every.append(Line(method, scorer, tuple(cells), runs, i == 0, lacks))
+    return every, reasons
 
 
 def _title(board: ScoreBoard) -> str:

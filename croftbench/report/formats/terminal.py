@@ -1,45 +1,138 @@
-"""Leaderboards for a terminal."""
+"""Leaderboards for a terminal: one line a row, whole cells, the headline columns first."""
 
 from __future__ import annotations
 
-from rich.table import Table
+import textwrap
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
 from rich.text import Text
 
-from croftbench.report.cells import TIE, Cell, caption, label, lines, settings_differ, title
+from croftbench.report import cells
+from croftbench.report.cells import PARETO, TIE, TIED, Cell, Line
+from croftbench.report.columns import Column, headline
+from croftbench.report.formats.grid import GridColumn, grid, width_of
 from croftbench.report.tables import Board
 
-MOST = 40
-"""Rows of a leaderboard that any terminal has room for."""
+SHORT = {"covariate mean": "cov. mean", "semantic mean": "mean"}
+"""Titles of columns, shorter."""
 
 
-def to_rich(board: Board) -> Table:
-    """The table, turned: one line a metric and one column a row of the leaderboard, best first, at most `MOST`.
+@dataclass(frozen=True)
+class Fit:
+    """How much of each cell is shown: the deviation over seeds, the mark of a tie, the row's rank."""
 
-    Fits 80 columns for up to three methods. Names are never read as markup.
+    deviation: bool
+    ties: bool
+    rank: bool
+    gap: int
+
+
+FITS = (Fit(True, True, True, 2), Fit(False, True, True, 2), Fit(False, True, True, 1), Fit(False, False, True, 1),
+        Fit(False, False, False, 1))  # fmt: skip
+"""From the roomiest to the tightest."""
+
+
+def to_text(board: Board, width: int | None = None, wide: bool = False, more: str = "") -> Text:
+    """The table in so many characters of width, with what its numbers are below.
+
+    In a narrow terminal first the columns that are no headline are left out, then deviations, marks of ties and ranks,
+    and last, with very long names, columns from the right; what is left out is said. Names are whole, and never read as
+    markup.
+
+    Args:
+        board: the table.
+        width: of the terminal; None where nothing limits it, as in a file.
+        wide: all columns and all of the small print, however wide.
+        more: a line below the table, such as how many rows are elsewhere.
     """
-    shown, every = lines(board, MOST), len(board.table) + len(board.reported)
-    notes = caption(board)
-    if len(shown) < every:
-        notes.append(f"{every - len(shown)} of {every} rows are not shown: --format csv has all of them.")
-    table = Table(title=Text(title(board)), caption=Text("\n".join(notes), justify="left"))
-    table.add_column("%")
-    table.add_column("n", justify="right")
-    several = settings_differ(board)
-    for line in shown:
-        name = f"{line.title}\n{line.setting}" if several else line.title
-        table.add_column(Text(name), justify="right", overflow="fold")
-    for position, column in enumerate(board.shown):
-        measure, split, images = label(board, column)
-        following = board.shown[position + 1 : position + 2]
-        ends = not following or following[0].metric != column.metric
-        cells = (cell_text(line.cells[position]) for line in shown)
-        table.add_row(Text(f"{measure} {split}"), images, *cells, end_section=ends)
-    table.add_row("rank", "", *(line.rank for line in shown))
-    table.add_row("runs", "", *(line.runs for line in shown))
-    return table
+    lines = cells.lines(board)
+    shown, fit = _fitting(board, lines, None if wide else width)
+    text = [Text(cells.title(board), style="bold"), Text()]
+    text += grid(_columns(board, lines, shown, fit, counts=wide), fit.gap)
+    text += [Text()]
+    paragraphs = cells.caption(board) if wide else list(_small_print(board, shown, fit, lines))
+    paragraphs = [more, *paragraphs] if more else paragraphs
+    text += [Text(line) for paragraph in paragraphs for line in folded(paragraph, width)]
+    return Text("\n").join(text)
 
 
-def cell_text(cell: Cell) -> Text:
-    """A number with its marks."""
+def folded(paragraph: str, width: int | None) -> list[str]:
+    """A paragraph in lines of that width, broken between words alone; commands in backticks stay whole."""
+    if width is None:
+        return [paragraph]
+    held = "\u00a0"
+    whole = "`".join(part.replace(" ", held) if i % 2 else part for i, part in enumerate(paragraph.split("`")))
+    lines = textwrap.wrap(whole, width, break_long_words=False, break_on_hyphens=False)
+    return [line.replace(held, " ") for line in lines]
+
+
+def cell_text(cell: Cell, fit: Fit = FITS[0]) -> Text:
+    """A number with its marks; what ties with the best, in a column of its own."""
     style = {"best": "bold", "second": "underline", "": ""}[cell.mark]
-    return Text.assemble((cell.text, style), TIE if cell.tie else "")
+    text = cell.text if fit.deviation else cell.text.partition(" ± ")[0]
+    return Text.assemble((text, style), (TIE if cell.tie else " ") if fit.ties else "")
+
+
+def _fitting(board: Board, lines: Sequence[Line], width: int | None) -> tuple[list[Column], Fit]:
+    """The columns that there is room for, and how much of their cells."""
+    every = board.as_read
+    if width is None:
+        return list(every), FITS[0]
+    first = list(every[: len(headline(board.suite))])
+
+    def fits(shown: Sequence[Column], fit: Fit) -> bool:
+        return width_of(_columns(board, lines, shown, fit), fit.gap) <= width
+
+    fit = next((fit for fit in FITS if fits(first, fit)), FITS[-1])
+    if fits(first, fit):
+        for column in every[len(first) :]:  # as long as there is room
+            if not fits([*first, column], fit):
+                break
+            first.append(column)
+    while len(first) > 1 and not fits(first, fit):
+        first.pop()
+    return first, fit
+
+
+def _columns(
+    board: Board, lines: Sequence[Line], shown: Sequence[Column], fit: Fit, counts: bool = False
+) -> list[GridColumn]:
+    place = {column.name: i for i, column in enumerate(board.shown)}
+    several = cells.settings_differ(board)
+    columns = [GridColumn("#", [Text(line.rank) for line in lines])] if fit.rank else []
+    columns.append(GridColumn("method", [Text(name(line, several)) for line in lines], right=False))
+    for column in shown:
+        measure, title, images = cells.label(board, column)
+        its = [line.cells[place[column.name]] for line in lines]
+        head = SHORT.get(title, title) + (f" n={images}" if counts and images else "")
+        columns.append(GridColumn(head, [cell_text(cell, fit) for cell in its], measure))
+    return columns
+
+
+def name(line: Line, several: bool) -> str:
+    """A row's name as it can be typed, with the marks behind it; the setting where rows differ in it."""
+    setting = f", {line.setting}" if several and line.setting else ""
+    title = f"{line.method}{setting}{line.title[len(line.method) :]}"
+    done, _, expected = line.runs.partition("/")
+    lacks = expected.isdecimal() and done != expected
+    return f"{title} ({line.runs} runs)" if lacks else title
+
+
+def _small_print(board: Board, shown: Sequence[Column], fit: Fit, lines: Sequence[Line]) -> Iterator[str]:
+    """What a reader needs to read the numbers, and what is left out."""
+    yield from cells.about(board)
+    marks = ["Bold: best", "underlined: second"]
+    marks += [f"{TIE} ties with the best"] if fit.ties else []
+    marks += [f"{PARETO} on the Pareto front"] if any(line.pareto for line in lines) else []
+    marks += [f"{TIED} scores that tie"] if any(line.tied for line in lines) else []
+    value = "mean ± standard deviation over seeds" if fit.deviation else "means over seeds"
+    scorer = board.suite.protocol.headline
+    detected = f" AUROC and FPR95: {scorer} score, ID positive." if board.suite.semantic else ""
+    yield f"Percent, {value}.{detected} {'; '.join(marks)}."
+    if any(line.rank == "–" and not line.published for line in lines):
+        yield "Rows that lack seeds or folds (runs) come last and are not ranked."
+    yield from cells.remarks(board)
+    left = [column for column in board.shown if column not in shown]
+    if left:
+        yield f"{len(left)} more column{'s' if len(left) > 1 else ''}, and what each is: --wide."
