@@ -69,13 +69,13 @@ class SuiteRuns:
         Raises:
             DataError: a table that is there is damaged.
         """
-        paths = {run.spec.run_id: per_image.path_of(self.folder, run.spec) for run in row.runs}
-        for run_id, path in paths.items():
-            if run_id not in self._per_image:
+        for run in row.runs:
+            if run.spec.run_id not in self._per_image:
+                path = per_image.path_of(self.folder, run.spec)
                 if not path.is_file():
                     return ()
-                self._per_image[run_id] = tuple(per_image.read(path))
-        return tuple(self._per_image[run_id] for run_id in paths)
+                self._per_image[run.spec.run_id] = tuple(per_image.read(path, run.table))
+        return tuple(self._per_image[run.spec.run_id] for run in row.runs)
 
 
 def read(folder: Path, suite: Suite) -> SuiteRuns:

@@ -20,8 +20,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from pydantic import TypeAdapter, ValidationError
-
 from croftbench import __version__
 from croftbench.errors import CroftbenchError, DataError
 from croftbench.files import file_digest, replacing, sync, write_atomically
@@ -190,7 +188,6 @@ def _checked(staging: Path, name: str, files: dict[str, bytes]) -> RunResult:
     write_atomically(table, files[name.replace(".json", ".parquet")], "--results")
     try:
         result = results.read(path)
-        TypeAdapter(RunResult).validate_json(files[name], strict=True)
         if results.path_of(staging, result.spec) != path:
             raise DataError("it is in another suite's or method's folder.")
         texts = [t for s in result.scores for t in (s.split, s.metric, s.scorer, s.reference)]
@@ -198,7 +195,7 @@ def _checked(staging: Path, name: str, files: dict[str, bytes]) -> RunResult:
             raise DataError("it has control characters in its names.")
         json.dumps(asdict(result), allow_nan=False)
         recheck.check(result, table)
-    except (CroftbenchError, ValidationError, LookupError, TypeError, ValueError, RuntimeError) as error:
+    except (CroftbenchError, LookupError, TypeError, ValueError, RuntimeError) as error:
         reason = error.message if isinstance(error, CroftbenchError) else f"{type(error).__name__}: {error}"
         reason = _one_line(reason.replace(str(staging) + os.sep, ""))
         raise DataError(f"{name} of the bundle: {reason}", "Nothing was imported; ask for the bundle again.") from error
