@@ -82,8 +82,10 @@ def read(folder: Path, suite: Suite) -> SuiteRuns:
     """Read a suite's runs.
 
     Raises:
-        DataError: a run's file is damaged.
+        DataError: there is no such folder, or a run's file is damaged.
     """
+    if not folder.is_dir():
+        raise DataError(f"there is no results folder {folder}.", "Has it moved? --results names another.")
     with _no_garbage():
         every = list(results.read_all(folder, suite.name))
     current = tuple(run for run in every if run.spec.suite_digest == suite.digest)

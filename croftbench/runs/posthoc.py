@@ -93,16 +93,23 @@ def read(folder: Path, spec: RunSpec) -> Posthoc:
     """What is there for a run; an empty record where there is nothing.
 
     Raises:
-        DataError: the file is damaged, of another schema, or of another run.
+        DataError: see `load`.
     """
     path = path_of(folder, spec)
-    if not path.is_file():
-        return Posthoc(spec)
+    return load(path) if path.is_file() else Posthoc(spec)
+
+
+def load(path: Path) -> Posthoc:
+    """A record.
+
+    Raises:
+        DataError: the file is damaged, of another schema, or of another run than its name says.
+    """
     hint = "Restore it, or delete it and ask for the scores again with `croftbench run --scorers`."
     there = results.record(path, Posthoc, hint)
     if not all(0 <= one.environment < len(there.environments) for one in there.scorers):
         raise DataError(f"{path} is not readable: a score names an environment that is not there.", hint)
-    if there.spec.run_id != spec.run_id:
+    if there.spec.run_id != path.stem:
         raise DataError(f"{path} is of run {there.spec.run_id}.", hint)
     return there
 

@@ -22,10 +22,12 @@ def check(result: RunResult, table: Path) -> None:
     """Every stored number is the one that the table gives, and none is missing or made up.
 
     Raises:
-        DataError: a number differs by more than the tolerance, or the table is damaged or too large.
-        LookupError, TypeError, ValueError, RuntimeError: the table has other columns or types than a run's.
+        DataError: a number differs by more than the tolerance, or the table is damaged, too large or not one of a run.
     """
-    again = _again(result, table)
+    try:
+        again = _again(result, table)
+    except (LookupError, TypeError, ValueError, RuntimeError) as error:
+        raise DataError(f"its per-image table is none: {type(error).__name__}: {error}.") from error
     stored, recomputed = ({_what(score): score for score in scores} for scores in (result.scores, again))
     if stored.keys() != recomputed.keys() or len(result.scores) != len(again):
         odd = sorted(map(str, stored.keys() ^ recomputed.keys())) or ["one that is there twice"]

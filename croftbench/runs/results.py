@@ -116,6 +116,11 @@ def table_of(path: Path) -> Path:
     return path.with_suffix(".parquet")
 
 
+def run_of(table: Path) -> Path:
+    """Where the run of a per-image table is."""
+    return table.with_suffix(".json")
+
+
 def write(results: Path, result: RunResult) -> Path:
     """Write a result once, with the digest of the table that is beside it; a run that is already there stays as it is.
 
@@ -177,9 +182,13 @@ def record(path: Path, kind: type[Record], hint: str) -> Record:
         first = error.errors(include_url=False)[0]
         where = ".".join(map(str, first["loc"]))
         raise DataError(f"{path} is not a readable run: {where}: {first['msg']}.", hint) from error
-    except (OSError, ValueError) as error:
-        why = error.strerror if isinstance(error, OSError) else error
-        raise DataError(f"{path} is not a readable run: {why}.", hint) from error
+    except OSError as error:
+        look = (
+            f"See what became of {path.parent}." if path.parent.is_dir() else f"{path.parent} has vanished meanwhile."
+        )
+        raise DataError(f"cannot read {path}: {error.strerror}.", look) from error
+    except ValueError as error:
+        raise DataError(f"{path} is not a readable run: {error}.", hint) from error
     return whole
 
 
