@@ -69,7 +69,8 @@ class Writer:
                 for name, tensor in zip(_names(part, len(own)), arrays, strict=True):
                     self._append(files, stack, name, images, tensor.float().cpu().numpy())
                 yield chunk
-            self._try(lambda: [file.finish() for file in files.values()])
+            for file in files.values():
+                self._try(file.finish)
         self.parts[part] = {"images": images, "scores": own, "classes": self._class_file(part, classes)}
 
     def finish(self) -> None:

@@ -193,7 +193,7 @@ def record(path: Path, kind: type[Record], hint: str) -> Record:
 
 
 @cache
-def _reader(kind: type[Record]) -> TypeAdapter[Record]:
+def _reader(kind: Any) -> TypeAdapter[Any]:
     return TypeAdapter(kind)
 
 
