@@ -1,12 +1,13 @@
 """What it costs to hold stored bytes against their digests: the share of a warm run, and of reading features."""
 
+import time
+
 import numpy as np
 import pytest
 
 import croftbench
 from croftbench import npy
 from croftbench.npy import Stored
-from croftbench.runs import results
 
 SHAPE = (50_000, 512)
 """A test set of ImageNet's size with ViT-B/16: 102 MB."""
@@ -33,34 +34,22 @@ def test_check_and_read(benchmark, features):
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return tmp_path_factory.mktemp("warm")
+def warm(tmp_path_factory):
+    """`warm(method)`: run it on the shipped suite, one seed, everything cached: what is repeated most often."""
+    folder, turns = tmp_path_factory.mktemp("warm"), iter(range(10_000))
+
+    def run(method):
+        croftbench.run(method, seeds=[1], results=folder / str(next(turns)), cache=folder / "cache", progress=False)
+
+    run("zero-shot,croft")
+    return run
 
 
-def warm(folder, turns):
-    """CRoFT on the shipped suite, one seed, everything cached: what is repeated most often."""
-    croftbench.run("croft", seeds=[1], results=folder / str(next(turns)), cache=folder / "cache", progress=False)
-
-
-@pytest.mark.benchmark(group="warm run of croft")
-def test_warm_run(benchmark, folder):
-    warm(folder, iter([-1]))
-    turns = iter(range(1000))
-    benchmark.pedantic(lambda: warm(folder, turns), rounds=5, warmup_rounds=1)
-
-
-@pytest.mark.benchmark(group="warm run of croft")
-def test_warm_run_unchecked(benchmark, folder, monkeypatch):
-    """The same without hashing what is read."""
-    monkeypatch.setattr(Stored, "_check", lambda self, blocks: None)
-    monkeypatch.setattr(results, "check_seal", lambda content: None)
-    turns = iter(range(1000, 2000))
-    benchmark.pedantic(lambda: warm(folder, turns), rounds=5, warmup_rounds=1)
-
-
-@pytest.mark.benchmark(group="warm run of croft")
-def test_hashing_alone(benchmark, folder):
-    """The checks of a warm run on their own: every feature file of the cache."""
-    paths = list((folder / "cache/features").glob("*.npy"))
-    assert paths
-    benchmark(lambda: [Stored(path).whole() for path in paths])
+@pytest.mark.parametrize("method", ["zero-shot", "croft"])
+@pytest.mark.parametrize("checked", [True, False], ids=["checked", "unchecked"])
+@pytest.mark.benchmark(group="warm run, seconds of the processor", timer=time.process_time)
+def test_warm_run(benchmark, warm, method, checked, monkeypatch):
+    """With and without hashing what is read."""
+    if not checked:
+        monkeypatch.setattr(Stored, "_check", lambda self, blocks: None)
+    benchmark.pedantic(warm, [method], rounds=7, warmup_rounds=1)
