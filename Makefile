@@ -2,12 +2,13 @@
 # make test   set everything up and pass the tests
 # make check  types, style, import directions, manifests, committed tables
 # make bench  speed, as ratios taken in one run
+# make flips  500 times flipped bits in stored files: is a wrong number ever shown without a word?
 
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test check bench setup clean
+.PHONY: run test check bench flips setup clean
 
 run: setup
 	$(BIN)/croftbench run --method croft --results my-results
@@ -25,6 +26,9 @@ check: setup
 
 bench: setup
 	$(BIN)/python -m pytest benchmarks -p no:xdist --benchmark-only --benchmark-columns=median,iqr,rounds
+
+flips: setup
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.flips 500
 
 setup: $(VENV)/installed
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from croftbench.files import sealed
 from croftbench.runs import results
 
 COMMITTED = Path(__file__).parents[1] / "results"
@@ -36,7 +37,7 @@ def sweep(folder: Path, count: int) -> Path:
         made = replace(run, spec=replace(run.spec, seed=1 + i % 3, params=params), scores=scores)
         path = results.path_of(folder, made.spec)
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(asdict(made)))  # not `results.write`: it waits for the disk, 5,000 times
+        path.write_text(sealed(json.dumps(asdict(made))))  # not `results.write`: it waits for the disk, 5,000 times
     return folder
 
 

@@ -37,6 +37,18 @@ class DataError(CroftbenchError):
     """Images, features or results on disk are missing, unreadable or inconsistent."""
 
 
+class DamagedError(DataError):
+    """Bytes on disk that are not those that were written.
+
+    Attributes:
+        reason: what is wrong with them, without where they are.
+    """
+
+    def __init__(self, path: object, reason: str, hint: str = "Delete it and run again.") -> None:
+        super().__init__(f"{path} is damaged: {reason}.", hint)
+        self.reason = reason
+
+
 class TrainingError(CroftbenchError):
     """A method did not train: a loss that is not finite, outputs of the wrong shape."""
 

@@ -1,4 +1,8 @@
-"""How files are written and named by content: complete or not at all, even across a power cut, and by SHA-256."""
+"""How files are written, named by content and known again: complete or not at all, even across a power cut, by SHA-256.
+
+Every JSON that this project stores ends in its own digest (see `sealed`); arrays hold theirs behind the numbers
+(croftbench.npy), and a run's JSON holds that of its per-image table. docs/faults.md says what is promised.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +10,17 @@ import contextlib
 import errno
 import hashlib
 import json
+import logging
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from croftbench.errors import DataError
+
+_log = logging.getLogger(__name__)
 
 # ------------------------------------------------------------------------------------- digests
 
@@ -45,6 +53,59 @@ def file_digest(path: Path, algorithm: str = "sha256") -> str:
             return hashlib.file_digest(file, algorithm).hexdigest()
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror}.", "Check the path.") from error
+
+
+# ------------------------------------------------------------------------------------- sealed records
+
+_SEAL = b',\n "digest": "'
+
+
+def sealed(text: str) -> str:
+    """The text of a JSON object with members, and as its last one "digest": SHA-256 of all text before it."""
+    head = text.rstrip().removesuffix("}").rstrip()
+    return f'{head}{_SEAL.decode()}{hashlib.sha256(head.encode()).hexdigest()}"\n}}\n'
+
+
+def check_seal(content: bytes) -> None:
+    """Refuse a sealed text of which anything was changed; line ends of another system are no change.
+
+    Raises:
+        ValueError: with what is wrong.
+    """
+    head, mark, tail = content.replace(b"\r\n", b"\n").rpartition(_SEAL)
+    if not mark:
+        raise ValueError("it does not end in its digest")
+    if tail.rstrip() != hashlib.sha256(head).hexdigest().encode() + b'"\n}':
+        raise ValueError("it is not what was written: its digest is another")
+
+
+def recall(path: Path) -> dict[str, Any] | None:
+    """What `remember` wrote to the cache, None where there is nothing; what is damaged is deleted, and it is said."""
+    try:
+        content = path.read_bytes()
+    except OSError:
+        return None
+    try:
+        check_seal(content)
+        value: dict[str, Any] = json.loads(content)
+        del value["digest"]
+    except (ValueError, TypeError, LookupError, RecursionError) as error:
+        discard(path, str(error))
+        return None
+    return value
+
+
+def remember(path: Path, value: Mapping[str, object]) -> None:
+    """Write a record of the cache; one that cannot be written only makes the next run slower."""
+    with contextlib.suppress(DataError):
+        write_atomically(path, sealed(json.dumps(value, indent=1)), "--cache")
+
+
+def discard(path: Path, why: str) -> None:
+    """Delete what is damaged in the cache, where that is allowed, and say so: who needs it makes it again."""
+    _log.warning("%s is damaged and is made again: %s.", path, why)
+    with contextlib.suppress(OSError):
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 # ------------------------------------------------------------------------------------- writing
@@ -172,8 +233,21 @@ def _explained(path: Path, option: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        choose = f" with {option}" if option else ""
-        raise DataError(
-            f"cannot write {path}: {error.strerror or error}.",
-            f"Free some space in {path.parent}, or choose another folder{choose}.",
-        ) from error
+        raise unwritable(path, error, option) from error
+
+
+def unwritable(path: Path, error: OSError, option: str = "") -> DataError:
+    """The error for a file that cannot be written: what happened, and the folder at fault."""
+    parents = path.absolute().parents
+    there = next((folder for folder in parents if folder.is_dir()), parents[-1])
+    what = error.strerror or str(error)
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        advice = f"Free some space in {path.parent}"
+    elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        advice = f"Make {there} writable"
+    elif error.errno in (errno.ENOENT, errno.ESTALE):
+        what, advice = f"{path.parent} has vanished meanwhile", f"See what became of it; {there} is there"
+    else:
+        advice = f"Look at {there}"
+    choose = f" with {option}" if option else ""
+    return DataError(f"cannot write {path}: {what}.", f"{advice}, or choose another folder{choose}.")

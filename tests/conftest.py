@@ -142,7 +142,6 @@ def made() -> Callable[..., RunResult]:
         scores = tuple(scoring.score(tables, of.protocol.headline))
         run = RunResult(spec, scores, {"numpy": np.__version__}, {"fit": 1.0}, "2026-01-01T00:00:00+00:00")
         per_image.write(folder, spec, tables)
-        results.write(folder, run)
-        return run
+        return results.read(results.write(folder, run))
 
     return make

@@ -1,6 +1,8 @@
 """A file is there complete or not at all, and the message of a failure names it and its folder."""
 
+import errno
 import hashlib
+import json
 import os
 from pathlib import Path
 
@@ -125,3 +127,40 @@ def test_digests(tmp_path):
     assert files.digest({"b": 0.1, "a": ["é"]}) == files.digest({"a": ["é"], "b": 0.1})
     with pytest.raises(ValueError, match="JSON compliant"):
         files.digest(float("nan"))
+
+
+def test_a_sealed_text_is_json_and_knows_any_change():
+    text = files.sealed('{\n "a": [1, 2],\n "b": "x"\n}\n')
+    assert json.loads(text) == {
+        "a": [1, 2],
+        "b": "x",
+        "digest": hashlib.sha256(b'{\n "a": [1, 2],\n "b": "x"').hexdigest(),
+    }
+    files.check_seal(text.encode())
+    files.check_seal(text.replace("\n", "\r\n").encode())
+    for at in range(len(text.rstrip())):
+        changed = text[:at] + chr(ord(text[at]) ^ 1) + text[at + 1 :]
+        with pytest.raises(ValueError, match=r"digest"):
+            files.check_seal(changed.encode())
+    for changed in ("", "{}", text[:-3], text + "x"):
+        with pytest.raises(ValueError, match=r"digest"):
+            files.check_seal(changed.encode())
+
+
+@pytest.mark.parametrize(
+    ("number", "advice"),
+    [
+        (errno.ENOSPC, "Free some space in {folder}/new"),
+        (errno.EDQUOT, "Free some space in {folder}/new"),
+        (errno.EROFS, "Make {folder} writable"),
+        (errno.EACCES, "Make {folder} writable"),
+        (errno.ENOENT, "See what became of it; {folder} is there"),
+        (errno.EIO, "Look at {folder}"),
+    ],
+)
+def test_the_hint_fits_what_happened_and_names_a_folder_that_is_there(tmp_path, number, advice):
+    error = files.unwritable(tmp_path / "new/a.json", OSError(number, os.strerror(number)), "--cache")
+    assert str(tmp_path / "new/a.json") in error.message
+    assert error.hint == advice.format(folder=tmp_path) + ", or choose another folder with --cache."
+    if number == errno.ENOENT:
+        assert f"{tmp_path / 'new'} has vanished meanwhile" in error.message

@@ -1,24 +1,29 @@
-"""Whether manifests keep their rules: every family and suite, and shipped images against their manifests."""
+"""Whether manifests keep their rules, and whether results are what was written and what their images give."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from croftbench import draw, plugins, scorers
+from croftbench.api.reading import no_runs, stale_tables
 from croftbench.draw import shares
 from croftbench.draw.namesakes import published, told
-from croftbench.errors import CroftbenchError, ManifestError, UsageError
+from croftbench.errors import CroftbenchError, DamagedError, DataError, ManifestError, UsageError
+from croftbench.files import check_seal
 from croftbench.locations import Folder, Folders
 from croftbench.plugins.recipes import every
+from croftbench.runs import posthoc, recheck
+from croftbench.runs import results as run_files
 from croftbench.suites import manifest, registry, suite_rules, toml
 from croftbench.suites.language import Suite
 
 
 @dataclass(frozen=True)
 class Checked:
-    """A manifest that was checked: what it is, in a line, or what is wrong with it."""
+    """A manifest or a file that was checked: what it is, in a line, or what is wrong with it."""
 
     kind: str
     name: str
@@ -26,9 +31,18 @@ class Checked:
     error: CroftbenchError | None = None
 
 
-def check(*, manifests: Folder = None, data_root: Folder = None, cache: Folder = None) -> Iterator[Checked]:
-    """Check every manifest against its rules; no data are needed. Suites on images that ship are drawn, too."""
-    folders = Folders.of(cache=cache, data_root=data_root, manifests=manifests)
+def check(
+    *, results: Folder = None, manifests: Folder = None, data_root: Folder = None, cache: Folder = None
+) -> Iterator[Checked]:
+    """Check every manifest against its rules; no data are needed. Suites on images that ship are drawn, too.
+
+    With `results`, check that folder instead: every digest, every number of every run against its per-image table,
+    and the tables that are derived from the runs.
+    """
+    folders = Folders.of(results, cache, data_root, manifests)
+    if results is not None:
+        yield from _results(folders)
+        return
     for name in manifest.names("splits", folders.manifests):
         yield _checked("dataset", name, _family, folders)
     for name in manifest.names("suites", folders.manifests):
@@ -96,6 +110,76 @@ def _check_shares(suite: Suite, path: Path, folders: Folders) -> None:
         shipped = registry.lines_of(registry.shipped_list(suite.shares.list, folders.manifests))
         if shipped != shares.written(family, suite.shares):
             raise toml.fault(path, f"{suite.shares.list} is not what the recipe gives", "shares", "list")
+
+
+# ------------------------------------------------------------------------------------------- results
+
+
+def _results(folders: Folders) -> Iterator[Checked]:
+    """Every file of a results folder that numbers come from or go to."""
+    root = folders.results
+    runs, tables = (sorted((root / "runs").glob(f"*/*/*.{kind}")) for kind in ("json", "parquet"))
+    if not runs and not tables:
+        raise no_runs(root)
+    for path in runs:
+        yield _checked("run", _name(path, root / "runs"), _run, folders)
+    for path in tables:
+        if run_files.run_of(path) not in runs:
+            lost = DataError(f"{path} has no run beside it.", "Restore its JSON, or delete it.")
+            yield Checked("table", _name(path, root / "runs"), "", lost)
+    for path in sorted((root / "posthoc").glob("*/*/*.json")):
+        yield _checked("posthoc", _name(path, root / "posthoc"), _posthoc, folders)
+    for kind in ("tuning", "diagnosis"):
+        for path in sorted((root / kind).glob("*/*.json")):
+            yield _checked(kind, _name(path, root / kind), partial(_sealed, kind), folders)
+    known = manifest.names("suites", folders.manifests)
+    for suite in dict.fromkeys(path.parts[-3] for path in runs):
+        if suite in known:
+            yield _checked("leaderboard", suite, _leaderboard, folders)
+
+
+def _name(path: Path, root: Path) -> str:
+    return path.relative_to(root).with_suffix("").as_posix()
+
+
+def _run(name: str, folders: Folders) -> str:
+    path = folders.results / "runs" / f"{name}.json"
+    run = run_files.read(path)
+    table = run_files.table_of(path)
+    if not table.is_file():
+        raise DataError(f"{table} is not there, so {path.name} cannot be computed again.", run_files.again(path))
+    try:
+        recheck.check(run, table)
+    except DamagedError:
+        raise
+    except DataError as error:
+        raise DataError(f"{path}: {error.message}", run_files.again(path)) from error
+    return f"{len(run.scores)} numbers"
+
+
+def _posthoc(name: str, folders: Folders) -> str:
+    record = posthoc.load(folders.results / "posthoc" / f"{name}.json")
+    return f"{sum(len(one.scores) for one in record.scorers)} numbers as they were written"
+
+
+def _sealed(kind: str, name: str, folders: Folders) -> str:
+    path = folders.results / kind / f"{name}.json"
+    try:
+        check_seal(path.read_bytes())
+    except (OSError, ValueError) as error:
+        again = "tune" if kind == "tuning" else "diagnose"
+        raise DataError(f"{path} is damaged: {error}.", f"Restore it, or `croftbench {again}` again.") from error
+    return "as it was written"
+
+
+def _leaderboard(name: str, folders: Folders) -> str:
+    stale = stale_tables(name, results=folders.results, manifests=folders.manifests)
+    if stale:
+        raise DataError(
+            f"{', '.join(map(str, stale))} differ from what the runs derive.",
+            f"`croftbench leaderboard {name}` rebuilds them.",
+        )
+    return "its tables are what the runs derive"
 
 
 def _located(error: UsageError, path: Path, *keys: str) -> ManifestError:

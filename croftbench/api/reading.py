@@ -297,4 +297,9 @@ def suites_of(suites: SuiteLike | Sequence[SuiteLike], folders: Folders) -> list
 
 def no_runs(results: Path) -> UsageError:
     """There is nothing to read, and what to do."""
+    if not results.is_dir():
+        return UsageError(
+            f"there is no results folder {results}.",
+            "Has it moved? --results names another; `croftbench run --method croft` makes one.",
+        )
     return UsageError(f"there are no runs in {results / 'runs'}.", "`croftbench run --method croft` makes some.")

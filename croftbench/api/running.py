@@ -14,7 +14,7 @@ from croftbench import plugins, scorers
 from croftbench.api.board import Leaderboard
 from croftbench.draw.draws import Draws
 from croftbench.encoders.identity import EMBEDDED, Identity
-from croftbench.errors import CroftbenchError, UsageError
+from croftbench.errors import CroftbenchError, DataError, UsageError
 from croftbench.locations import Folder, Folders
 from croftbench.plugins.parameters import Value
 from croftbench.progress import Bars, Progress, Silent
@@ -105,6 +105,7 @@ def run(
             one.file_digests()  # a word list that cannot be read is an error now, not after hours
         make = partial(workbench, plan.suite, encoder, folders, device, sink, allow_incomplete, str(preprocess))
         failures = _complete(plan, asked, folders, sink, make)
+    _check_still_there(plan, failures, folders.results)
     board = _board(plan, asked, folders)
     if failures:
         raise FailedRunsError(failures, board, folders.results)
@@ -255,6 +256,18 @@ def _complete(
     if lacking:
         rescore.score_all(bench, lacking, results, failed)
     return failures
+
+
+def _check_still_there(plan: Plan, failures: Sequence[tuple[Job, CroftbenchError]], results: Path) -> None:
+    """Every job that did not fail is finished, unless somebody removed it."""
+    failed = {job.spec.run_id for job, _ in failures}
+    lost = [job for job in plan.jobs if job.spec.run_id not in failed and not job.finished(results)]
+    if lost:
+        raise DataError(
+            f"{len(lost)} of {len(plan.jobs)} runs were finished and are no longer in {results}: it was removed or "
+            f"replaced meanwhile.",
+            "See what became of it; the same command runs them again.",
+        )
 
 
 def _board(plan: Plan, asked: Sequence[Asked], folders: Folders) -> Leaderboard | None:

@@ -15,7 +15,7 @@ from croftbench.api.reading import SuiteLike, suite_of
 from croftbench.api.running import identity_of, shown
 from croftbench.encoders.identity import EMBEDDED
 from croftbench.errors import DataError
-from croftbench.files import write_atomically
+from croftbench.files import sealed, write_atomically
 from croftbench.locations import Folder, Folders
 from croftbench.plugins.parameters import Value
 from croftbench.progress import Progress
@@ -86,7 +86,7 @@ def tune(
         cells = tuple(tuning.search(bench, info, values, drawn, recipe))
         record = tuning.record(bench, info, cells, drawn, recipe)
     path = folders.results / "tuning" / chosen.name / f"{info.name}.json"
-    write_atomically(path, json.dumps(record, indent=1) + "\n")
+    write_atomically(path, sealed(json.dumps(record, indent=1)), "--results")
     return Tuned(cells, max(cells, key=lambda cell: cell.objective), path)
 
 
@@ -150,8 +150,8 @@ def diagnose(
         diagnosis.to_markdown(record),
         diagnosis.draw(record),
     )
-    write_atomically(folder / f"{info.name}.json", json.dumps(record, indent=1) + "\n")
-    write_atomically(folder / f"{info.name}.md", page)
+    write_atomically(folder / f"{info.name}.json", sealed(json.dumps(record, indent=1)), "--results")
+    write_atomically(folder / f"{info.name}.md", page, "--results")
     style.save(picture, folder / f"{info.name}.png")
     return Diagnosis(record, page, picture, folder)
 

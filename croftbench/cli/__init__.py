@@ -32,11 +32,14 @@ COMMANDS = {
     "reproduce": ("reproduce:reproduce", "Run a published row; hold it against its band."),
     "export": ("export:export", "Write runs to one file that others can check and merge."),
     "import": ("import_runs:import_runs", "Check the runs of such a file and add them."),
-    "check": ("check:check", "Check every manifest against its rules."),
+    "check": ("check:check", "Check manifests, or with --results every stored number."),
     "data": ("data:app", "Data sets: what is here, is it whole, how to get it."),
     "cache": ("cache:app", "Cached features and outputs: list, size, prune."),
 }
 """Name -> module and function below `croftbench.cli`, and what the list of commands says."""
+
+
+BUG = "This is a bug; --traceback shows where."
 
 
 class Commands(TyperGroup):
@@ -53,7 +56,7 @@ class Commands(TyperGroup):
         module, _, attribute = COMMANDS[name][0].partition(":")
         home = import_module(f"croftbench.cli.{module}")
         command = getattr(home, attribute)
-        return typer.main.get_command(command if isinstance(command, typer.Typer) else alone(command, home.EXAMPLES))
+        return typer.main.get_command(command if isinstance(command, typer.Typer) else alone(command, home))
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """The list of commands, without importing one."""
@@ -114,9 +117,15 @@ def main() -> None:
         complain(error.message, error.hint)
         if trace:
             traceback.print_exc()
-    except (KeyboardInterrupt, typer.Abort):
-        code = 130
-        complain("interrupted.", "Finished runs are kept; the same command goes on from there.")
+    except (KeyboardInterrupt, typer.Abort) as error:
+        ended = isinstance(error.__cause__, EOFError)  # Click takes the end of any file for Ctrl-C
+        code = 1 if ended else 130
+        if ended:
+            complain(f"EOFError: {error.__cause__}", BUG)
+        else:
+            complain("interrupted.", "Finished runs are kept; the same command goes on from there.")
+        if trace and ended:
+            traceback.print_exc()
     except BrokenPipeError:  # the reader of our output left, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
@@ -128,7 +137,7 @@ def main() -> None:
         elif usage:
             complain(" ".join(usage().split()), _next(error))
         else:
-            complain(f"{type(error).__name__}: {error}".replace("\n", " "), "This is a bug; --traceback shows where.")
+            complain(f"{type(error).__name__}: {error}".replace("\n", " "), BUG)
         if trace:
             traceback.print_exc()
     sys.exit(code)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import ModuleType
 from typing import Any
 
 import typer
@@ -9,10 +10,11 @@ import typer
 HELP = {"help_option_names": ["-h", "--help"]}
 
 
-def alone(function: Any, examples: str) -> typer.Typer:
-    """A program of one command, whose help ends in examples."""
+def alone(function: Any, home: ModuleType) -> typer.Typer:
+    """A program of one command, whose help ends in its module's EXAMPLES; of its own class, where it has a COMMAND."""
     app = group()
-    app.command(epilog=epilog(examples), context_settings=HELP)(function)
+    kind = getattr(home, "COMMAND", None)
+    app.command(epilog=epilog(home.EXAMPLES), context_settings=HELP, cls=kind)(function)
     return app
 
 

@@ -40,6 +40,11 @@ class Split:
     def __len__(self) -> int:
         return len(self.rows)
 
+    @property
+    def images(self) -> tuple[str, ...]:
+        """Which image each row is: "table/path"."""
+        return tuple(f"{self.pool.table}/{self.pool.paths[row]}" for row in self.rows)
+
     def keep(self, wanted: list[int], labels: Mapping[int, int], name: str) -> Split:
         """The entries at positions `wanted`, their labels translated by `labels` (missing ones become UNKNOWN)."""
         return Split(

@@ -5,7 +5,6 @@ Nothing here imports torch or open_clip.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import hashlib
 import json
@@ -16,8 +15,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from croftbench.errors import DataError
-from croftbench.files import digest, file_digest, write_atomically
+from croftbench.files import digest, file_digest, recall, remember
 
 __all__ = [
     "EMBEDDED", "FOLDER", "HUB", "Identity",
@@ -129,7 +127,7 @@ def identity(encoder_id: str, cache: Path, preprocess: str = "") -> Identity | N
         The identity, or None: load the encoder to find out.
     """
     try:
-        fields = json.loads(_record(encoder_id, preprocess, cache).read_text(encoding="utf-8"))
+        fields = recall(_record(encoder_id, preprocess, cache)) or {}
         values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()}
         recorded = Identity(**values)
         stat = Path(recorded.weights).stat()
@@ -153,10 +151,7 @@ def identity(encoder_id: str, cache: Path, preprocess: str = "") -> Identity | N
 
 def write(identity: Identity, cache: Path) -> None:
     """Record an identity in `cache`, in one step; a cache that cannot be written only makes the next run slower."""
-    with contextlib.suppress(DataError):
-        write_atomically(
-            _record(identity.id, identity.preprocess, cache), json.dumps(dataclasses.asdict(identity), indent=1)
-        )
+    remember(_record(identity.id, identity.preprocess, cache), dataclasses.asdict(identity))
 
 
 def config_digest(config: Mapping[str, Any], folder: Path | None = None) -> str:

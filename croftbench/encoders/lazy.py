@@ -6,6 +6,7 @@ One ViT-B/16 image with its 196 places takes 400 kB in float32, so they are read
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -15,17 +16,26 @@ from torch import Tensor
 __all__ = ["ImageFeatures", "PlaceReader", "View"]
 
 
+class Places(Protocol):
+    """(N, P, D) numbers of which rows can be read: an array in memory or on disk."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    def __getitem__(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float16]: ...
+
+
 @dataclass(frozen=True)
 class View:
     """What the feature store holds of one view of N images.
 
     Attributes:
         whole: (N, D) float32 features of the images, memory-mapped.
-        places: (N, P, D) float16 features of their places, memory-mapped.
+        places: (N, P, D) float16 features of their places, read from the disk row by row.
     """
 
     whole: npt.NDArray[np.float32]
-    places: npt.NDArray[np.float16]
+    places: Places
 
     def read(self, rows: npt.NDArray[np.int64]) -> Tensor:
         """(B, 1 + P, D) float32."""

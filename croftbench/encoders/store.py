@@ -4,7 +4,8 @@ An entry is a NumPy file named by the hash of everything that changes its bytes:
 images' content and order, the view. Shipped images are identified by their digest, files on the user's disk by path,
 size and time of change, looked at whenever an entry is asked for. Blocks are written as they are encoded and joined
 when all are there, each step by one atomic rename, so a kill at any moment loses at most a block, and two processes
-filling one entry only help each other. Entries are read memory-mapped; a full hit never loads CLIP.
+filling one entry only help each other. Entries are read memory-mapped; a full hit never loads CLIP. What is read is
+first held against the digests that it was written with (croftbench.npy): an entry that is damaged is made again.
 
 Features of images and texts are float32. Those of an image's places are float16, beside the float32 feature of the
 image, which is never rounded: they are nearly all of the bytes, only cosines are made of them, and the authors of the
@@ -22,6 +23,7 @@ import shutil
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,15 +31,16 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from croftbench import npy
 from croftbench.data import decoding, images
 from croftbench.data.pool import Pool
 from croftbench.data.roots import Roots
-from croftbench.encoders import transforms
+from croftbench.encoders import entry, transforms
+from croftbench.encoders.entry import Entry, Rows
 from croftbench.encoders.identity import Identity
 from croftbench.encoders.lazy import View
-from croftbench.errors import DataError
-from croftbench.files import digest, replacing
+from croftbench.errors import DamagedError, DataError
+from croftbench.files import digest
+from croftbench.npy import Stored
 from croftbench.suites.language import Protocol
 
 if TYPE_CHECKING:
@@ -82,12 +85,12 @@ class FeatureStore:
 
     def test(self, pool: Pool, advance: Advance = lambda n: None) -> Array:
         """(N, D) raw features of a pool under the test transform, memory-mapped."""
-        return self._open(self._test(pool, "image", advance))
+        return Entry(lambda: self._test(pool, "image", advance)).whole()
 
     def test_patches(self, pool: Pool, advance: Advance = lambda n: None) -> View:
         """The same, and (N, P, D) raw features of the images' places, both memory-mapped."""
-        places = self._test(pool, PLACES, advance)
-        return View(self.test(pool), self._open(places))
+        places = Rows(Entry(lambda: self._test(pool, PLACES, advance)))
+        return View(self.test(pool), places)
 
     def views(self, pool: Pool, protocol: Protocol, views: int, advance: Advance = lambda n: None) -> Array:
         """(V, N, D) raw features of `views` seeded training views of each image.
@@ -95,42 +98,46 @@ class FeatureStore:
         View v of an image depends on the image and v alone, so asking for more views later reuses the first ones, and
         the same image has the same views wherever its file lies.
         """
-        return np.stack([self._open(key) for key in self._views(pool, protocol, views, "image", advance)])
+        return np.stack([one.whole() for one in self._views(pool, protocol, views, "image", advance)])
 
     def view_patches(self, pool: Pool, protocol: Protocol, views: int, advance: Advance = lambda n: None) -> list[View]:
         """The same, view by view, each with the (N, P, D) raw features of its places, all memory-mapped."""
-        places = self._views(pool, protocol, views, PLACES, advance)
-        whole = self._views(pool, protocol, views, "image")
-        return [View(self._open(key), self._open(place)) for key, place in zip(whole, places, strict=True)]
+        places = [Rows(one) for one in self._views(pool, protocol, views, PLACES, advance)]
+        whole = [one.whole() for one in self._views(pool, protocol, views, "image")]
+        return [View(*both) for both in zip(whole, places, strict=True)]
 
     def text(self, prompts: Sequence[str], advance: Advance = lambda n: None) -> Array:
         """(P, D) raw text embeddings, memory-mapped; `advance` is told of prompts as they are encoded."""
-        key = self._key("text", list(prompts))
-        if not self._path(key).exists():
-            parts = []
-            for start in range(0, max(1, len(prompts)), TEXTS):
-                part = list(prompts[start : start + TEXTS])
-                parts.append(self.encoder().encode_texts(part).cpu().numpy())
-                advance(len(part))
-            self._save(self._path(key), parts)
-        return self._open(key)
+        return Entry(lambda: self._text(prompts, advance)).whole()
 
     # ---------------------------------------------------------------------------------- filling
 
-    def _test(self, pool: Pool, kind: str, advance: Advance = lambda n: None) -> str:
-        """Key of a pool's entry, which is there then."""
+    def _text(self, prompts: Sequence[str], advance: Advance) -> Path:
+        """The prompts' entry, which is there then."""
+        path = self._path("text", list(prompts))
+        if not path.exists():
+            parts = []
+            for start in range(0, max(1, len(prompts)), TEXTS):
+                part = list(prompts[start : start + TEXTS])
+                parts.append(self._encoder().encode_texts(part).cpu().numpy())
+                advance(len(part))
+            entry.save(path, parts)
+        return path
+
+    def _test(self, pool: Pool, kind: str, advance: Advance) -> Path:
+        """A pool's entry, which is there then."""
         transform = transforms.test(self.identity)
-        key = self._key(kind, transform.fingerprint(), self._state(pool))
-        self._fill(pool, [key], lambda position, data: [transform], kind, advance)
-        return key
+        path = self._path(kind, transform.fingerprint(), self._state(pool))
+        self._fill(pool, [path], lambda position, data: [transform], kind, advance)
+        return path
 
     def _views(
         self, pool: Pool, protocol: Protocol, views: int, kind: str, advance: Advance = lambda n: None
-    ) -> list[str]:
-        """Keys of the views' entries, which are there then."""
+    ) -> list[Entry]:
+        """The views' entries; those that are missing are made together, so that each image is decoded once."""
         transform = transforms.train(self.identity, protocol.crop_scale, protocol.flip)
         state, rule = self._state(pool), "view" if pool.content else "view by bytes"
-        keys = [self._key(kind, transform.fingerprint(), state, f"{rule} {view}") for view in range(views)]
+        paths = [self._path(kind, transform.fingerprint(), state, f"{rule} {view}") for view in range(views)]
 
         def of(name: Sequence[str], view: int) -> images.Transform:
             seed = int(digest([*name, view])[:12], 16)
@@ -140,40 +147,43 @@ class FeatureStore:
             """What an image is, for its seeds: shipped pixels have a name of their own, a file its bytes."""
             return [pool.content, pool.paths[position]] if pool.content else [hashlib.sha256(data).hexdigest()]
 
-        missing = [view for view, key in enumerate(keys) if not self._path(key).exists()]
-        if missing:
-            wanted = [keys[view] for view in missing]
-            self._fill(pool, wanted, lambda i, data: [of(named(i, data), view) for view in missing], kind, advance)
-        return keys
+        def filled(view: int) -> Path:
+            missing = [] if paths[view].exists() else [i for i, path in enumerate(paths) if not path.exists()]
+            if missing:
+                wanted = [paths[i] for i in missing]
+                self._fill(pool, wanted, lambda i, data: [of(named(i, data), v) for v in missing], kind, advance)
+            return paths[view]
+
+        return [Entry(partial(filled, view)) for view in range(views)]
 
     def _fill(
         self,
         pool: Pool,
-        keys: Sequence[str],
+        paths: Sequence[Path],
         of: Callable[[int, bytes], Sequence[images.Transform]],
         kind: str,
         advance: Advance,
     ) -> None:
-        """Encode what is missing of the entries `keys`, one for each transform of `of`."""
-        if all(self._path(key).exists() for key in keys):
+        """Encode what is missing of the entries `paths`, one for each transform of `of`."""
+        if all(path.exists() for path in paths):
             return
-        partial = self.folder / f"{digest(list(keys))[:32]}.partial"
-        size = max(1, BLOCK // len(keys))
+        unjoined = self.folder / f"{digest([path.stem for path in paths])[:32]}.partial"
+        size = max(1, BLOCK // len(paths))
         starts = range(0, len(pool.paths), size)
-        block = {start: partial / f"{start}.npy" for start in starts}
-        todo = [start for start in starts if not block[start].exists()]
+        block = {start: unjoined / f"{start}.npy" for start in starts}
+        todo = [start for start in starts if not entry.intact(block[start])]
         advance(min(len(pool.paths), size * (len(starts) - len(todo))))
         if todo:
-            encoder, half = self.encoder(), os.getpid() % len(todo)
+            encoder, half = self._encoder(), os.getpid() % len(todo)
             todo = todo[half:] + todo[:half]  # two processes start at different places
             remarks, read = Counter[str](), self.roots.reader(pool.table)
             for start, pixels in images.blocks(pool, todo, size, of, read, lambda remark: remarks.update([remark])):
                 if not block[start].exists():
-                    self._save(block[start], [_encode(encoder, pixels, kind)])
+                    entry.save(block[start], [_encode(encoder, pixels, kind)])
                 advance(pixels.shape[1])
             self._say(pool, remarks)
-        self._join(keys, [block[start] for start in starts], len(pool.paths))
-        shutil.rmtree(partial, ignore_errors=True)
+        self._join(paths, [block[start] for start in starts])
+        shutil.rmtree(unjoined, ignore_errors=True)
 
     def _say(self, pool: Pool, remarks: Counter[str]) -> None:
         """What was remarked of a pool's files, once; shipped pictures are as they were made."""
@@ -182,49 +192,43 @@ class FeatureStore:
                 self._noted.add((pool.name, remark))
                 self.note(decoding.remarked(pool.name, remark, count))
 
-    def _join(self, keys: Sequence[str], blocks: Sequence[Path], images: int) -> None:
+    def _join(self, paths: Sequence[Path], blocks: Sequence[Path]) -> None:
         """Write each entry from its blocks, unless another process has just done so."""
-        for view, key in enumerate(keys):
-            path = self._path(key)
+        for view, path in enumerate(paths):
             if path.exists():
                 continue
             try:
-                parts = [np.load(block, mmap_mode="r")[view] for block in blocks]
-            except FileNotFoundError:
+                parts = [Stored(block)[view : view + 1][0] for block in blocks]
+            except DamagedError as error:
                 if path.exists():  # the other process joined and cleaned up in the meantime
                     continue
-                raise DataError(f"the cache entry {path.name} lost a block.", "Run again to encode it.") from None
-            self._save(path, parts)
+                raise DataError(f"the cache entry {path.name} lost a block: {error.message}", "Run again.") from error
+            entry.save(path, parts)
 
-    def _save(self, path: Path, parts: Sequence[npt.NDArray[Any]]) -> None:
-        """Write one array from its parts along the first axis, one part in memory at a time."""
-        with replacing(path, "--cache") as temporary, temporary.open("wb") as file:
-            npy.write_header(file, sum(map(len, parts)), parts[0])
-            for part in parts:
-                npy.write_rows(file, part)
+    def _encoder(self) -> Encoder:
+        """The encoder, once its weights are those that the entries are named by.
 
-    def _open(self, key: str) -> npt.NDArray[Any]:
-        """The entry, memory-mapped."""
-        path = self._path(key)
-        try:
-            entry: npt.NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
-        except (OSError, ValueError) as error:
+        Raises:
+            DataError: they are not: the file has changed, though its time and size are the same.
+        """
+        encoder = self.encoder()
+        if encoder.identity.weights_digest != self.identity.weights_digest:
             raise DataError(
-                f"the cache entry {path} is damaged: {error}.", f"Delete {path.name} and run again."
-            ) from error
-        return entry
+                f"the weights of {self.identity.id} are not those that they were: {self.identity.weights} has changed.",
+                "Get the file again; or run again, and the changed weights are another encoder's.",
+            )
+        return encoder
 
     def _state(self, pool: Pool) -> str:
         """Digest of a pool's images as they are now, and of the rules that files become pixels by."""
         state = replace(pool, content=self.roots.content(pool)).digest
         return state if pool.content else f"{state} {decoding.RULES}"
 
-    def _key(self, kind: str, *parts: object) -> str:
+    def _path(self, kind: str, *parts: object) -> Path:
+        """Where the entry is that all this decides the bytes of; those without digests had other names."""
         dtype = "float16" if kind == PLACES else "float32"
-        return digest([kind, self.identity.weights_digest, self.identity.config_digest, dtype, *parts])[:32]
-
-    def _path(self, key: str) -> Path:
-        return self.folder / f"{key}.npy"
+        of = [kind, self.identity.weights_digest, self.identity.config_digest, dtype, "digests", *parts]
+        return self.folder / f"{digest(of)[:32]}.npy"
 
 
 def _encode(encoder: Encoder, pixels: torch.Tensor, kind: str) -> npt.NDArray[Any]:

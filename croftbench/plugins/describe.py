@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ast
 import functools
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -17,7 +16,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from croftbench import __version__
 from croftbench.errors import UsageError, unknown
-from croftbench.files import digest, file_digest, write_atomically
+from croftbench.files import digest, file_digest, recall, remember
 from croftbench.plugins.in_memory import name_of, source_of
 from croftbench.plugins.load import check_contract, defining_files, imported_files, load
 from croftbench.plugins.names import BUILT_IN, WRAPPERS, registered, unwrap
@@ -125,8 +124,8 @@ def _by_name(name: str, cache: Path | None) -> MethodInfo:
     sources = {*files, *(path for file in files for path in imported_files(file))}
     key = digest([__version__, target, *map(file_digest, sorted(sources))])
     kept = cache / "methods" / f"{key[:16]}.json" if cache else None
-    if kept and kept.is_file():
-        data = json.loads(kept.read_text(encoding="utf-8"))
+    data = recall(kept) if kept else None
+    if data is not None:
         params = {k: Parameter(**v | {"choices": tuple(v["choices"])}) for k, v in data.pop("params").items()}
         return MethodInfo(**data, params=params)
     shown = prefix + (inside if inside in methods else target.rpartition(":")[2])
@@ -134,7 +133,7 @@ def _by_name(name: str, cache: Path | None) -> MethodInfo:
     info = _described(load(target), shown, target, source, summary(target))
     fields = {name: value for name, value in asdict(info).items() if name not in ("cls", "fixed")}
     if kept:
-        write_atomically(kept, json.dumps(fields), "--cache")
+        remember(kept, fields)
     return info
 
 

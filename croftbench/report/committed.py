@@ -13,10 +13,11 @@ from croftbench.report.tables import Board
 
 
 def write_leaderboards(board: Board) -> list[Path]:
-    """Rebuild the suite's committed tables, `leaderboards/<suite>.csv`, `<suite>-scores.csv` and both as `.md`.
+    """Bring the suite's committed tables up to date: `leaderboards/<suite>.csv`, `<suite>-scores.csv`, each as `.md`.
 
     They are of the suite's own seeds, whichever `board` has, and hold no published rows: they are what the runs that
-    were read for it derive, and the same runs give the same bytes. A suite without unknown classes has no scores.
+    were read for it derive, and the same runs give the same bytes. A suite without unknown classes has no scores. What
+    is up to date already is not written: a folder may be read-only.
 
     Raises:
         DataError: no run of the suite's own seeds; or the folder cannot be written to.
@@ -24,7 +25,8 @@ def write_leaderboards(board: Board) -> list[Path]:
     """
     files = _files(board)
     for path, text in files.items():
-        write_atomically(path, text, "--results")
+        if not _is(path, text):
+            write_atomically(path, text, "--results")
     return list(files)
 
 
@@ -34,7 +36,11 @@ def stale_leaderboards(board: Board) -> list[Path]:
     Raises:
         DataError, UsageError: see `write_leaderboards`.
     """
-    return [path for path, text in _files(board).items() if not path.is_file() or path.read_bytes() != text.encode()]
+    return [path for path, text in _files(board).items() if not _is(path, text)]
+
+
+def _is(path: Path, text: str) -> bool:
+    return path.is_file() and path.read_bytes() == text.encode()
 
 
 def _files(board: Board) -> dict[Path, str]:

@@ -17,6 +17,7 @@ from croftbench.report import typed
 from croftbench.report.rows import Row, SeedFold
 from croftbench.runs import per_image, results
 from croftbench.runs.per_image import SplitTable
+from croftbench.runs.results import RunResult
 from croftbench.runs.spec import RunSpec
 from croftbench.suites.language import Suite
 
@@ -80,7 +81,7 @@ def paired(folder: Path, suite: Suite, a: Row, b: Row, roots: Roots | None = Non
     for seed, fold_name in keys:
         spec = a.by_seed_and_fold[seed, fold_name].spec
         fold = draw.fold(suite, fold_name, seed, spec.shots, roots=roots, train=False, allow_incomplete=True)
-        sides = [_read(folder, one.by_seed_and_fold[seed, fold_name].spec, fold) for one in (a, b)]
+        sides = [_read(folder, one.by_seed_and_fold[seed, fold_name], fold) for one in (a, b)]
         units = [_units(split, numbers, roots) for split in _splits(fold)]
         splits[seed, fold_name] = [PairedSplit(*pair) for pair in zip(*sides, units, strict=True)]
     return splits
@@ -105,10 +106,12 @@ def _check_tables(folder: Path, specs: Sequence[RunSpec]) -> None:
         )
 
 
-def _read(folder: Path, spec: RunSpec, fold: Fold) -> list[SplitTable]:
+def _read(folder: Path, run: RunResult, fold: Fold) -> list[SplitTable]:
     """A run's table, once it holds the splits and labels that the suite draws."""
-    path = per_image.path_of(folder, spec)
-    tables = [table for table in per_image.read(path) if table.shift != "named"]  # not every method has these
+    spec, path = run.spec, per_image.path_of(folder, run.spec)
+    tables = [
+        table for table in per_image.read(path, run.table) if table.shift != "named"
+    ]  # not every method has these
     expected = _splits(fold)
     same = len(tables) == len(expected) and all(
         table.name == split.name and np.array_equal(table.labels, split.labels)

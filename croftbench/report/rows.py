@@ -72,21 +72,23 @@ class SuiteRuns:
         Raises:
             DataError: a table that is there is damaged.
         """
-        paths = {run.spec.run_id: per_image.path_of(self.folder, run.spec) for run in row.runs}
-        for run_id, path in paths.items():
-            if run_id not in self._per_image:
+        for run in row.runs:
+            if run.spec.run_id not in self._per_image:
+                path = per_image.path_of(self.folder, run.spec)
                 if not path.is_file():
                     return ()
-                self._per_image[run_id] = tuple(per_image.read(path))
-        return tuple(self._per_image[run_id] for run_id in paths)
+                self._per_image[run.spec.run_id] = tuple(per_image.read(path, run.table))
+        return tuple(self._per_image[run.spec.run_id] for run in row.runs)
 
 
 def read(folder: Path, suite: Suite, cache: Path | None = None) -> SuiteRuns:
     """Read a suite's runs; `cache` has what is known of methods, which are imported without it.
 
     Raises:
-        DataError: a run's file is damaged.
+        DataError: there is no such folder, or a run's file is damaged.
     """
+    if not folder.is_dir():
+        raise DataError(f"there is no results folder {folder}.", "Has it moved? --results names another.")
     with _no_garbage():
         every = list(results.read_all(folder, suite.name))
     current = tuple(run for run in every if run.spec.suite_digest == suite.digest)

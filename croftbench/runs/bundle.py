@@ -20,11 +20,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from pydantic import TypeAdapter, ValidationError
-
 from croftbench import __version__
-from croftbench.errors import CroftbenchError, DataError
-from croftbench.files import file_digest, replacing, sync, write_atomically
+from croftbench.errors import CroftbenchError, DamagedError, DataError
+from croftbench.files import check_seal, file_digest, replacing, sync, write_atomically
 from croftbench.runs import per_image, recheck, results
 from croftbench.runs.results import RunResult
 from croftbench.runs.spec import RunSpec
@@ -66,16 +64,16 @@ def export(folder: Path, runs: Iterable[RunResult], out: Path) -> list[RunSpec]:
     Raises:
         DataError: no runs, one without its per-image table, a name that cannot travel, or `out` cannot be written.
     """
-    specs = sorted((run.spec for run in runs), key=lambda spec: str(results.path_of(Path(), spec)))
-    if not specs:
+    ordered = sorted(runs, key=lambda run: str(results.path_of(Path(), run.spec)))
+    if not ordered:
         raise DataError(f"no runs of that kind in {folder}.", "`croftbench run --method zero-shot,croft` makes some.")
     files: dict[str, bytes] = {}
-    for spec in specs:
-        for path in (results.path_of(folder, spec), per_image.path_of(folder, spec)):
+    for run in ordered:
+        for path in (results.path_of(folder, run.spec), per_image.path_of(folder, run.spec)):
             name = path.relative_to(folder).as_posix()
             if not MEMBER.fullmatch(name):
-                raise DataError(f"run {spec.run_id} has a suite or method name that cannot travel.", "Rename it.")
-            files[name] = _bytes(path, spec)
+                raise DataError(f"run {run.spec.run_id} has a suite or method name that cannot travel.", "Rename it.")
+            files[name] = _bytes(path, run)
     listing = {name: {"sha256": _sha256(data), "bytes": len(data)} for name, data in files.items()}
     manifest = {"schema": SCHEMA, "croftbench": __version__, "files": listing}
     text = json.dumps(manifest, indent=1, sort_keys=True) + "\n"
@@ -84,12 +82,21 @@ def export(folder: Path, runs: Iterable[RunResult], out: Path) -> list[RunSpec]:
             member = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
             member.create_system, member.external_attr = 3, (stat.S_IFREG | 0o644) << 16
             archive.writestr(member, data)
-    return specs
+    return [run.spec for run in ordered]
 
 
-def _bytes(path: Path, spec: RunSpec) -> bytes:
+def _bytes(path: Path, run: RunResult) -> bytes:
+    """A file of a run, as it was written."""
+    spec = run.spec
     try:
-        return path.read_bytes()
+        data = path.read_bytes()
+        if path.suffix == ".json":
+            check_seal(data)
+        elif _sha256(data) != run.table:
+            raise ValueError("its digest is not the one in its run")
+        return data
+    except ValueError as error:
+        raise DamagedError(path, str(error), results.again(path)) from error
     except OSError as error:
         raise DataError(
             f"run {spec.run_id} ({spec.method} on {spec.suite}, seed {spec.seed}) cannot be shared: no {path}.",
@@ -190,7 +197,6 @@ def _checked(staging: Path, name: str, files: dict[str, bytes]) -> RunResult:
     write_atomically(table, files[name.replace(".json", ".parquet")], "--results")
     try:
         result = results.read(path)
-        TypeAdapter(RunResult).validate_json(files[name], strict=True)
         if results.path_of(staging, result.spec) != path:
             raise DataError("it is in another suite's or method's folder.")
         texts = [t for s in result.scores for t in (s.split, s.metric, s.scorer, s.reference)]
@@ -198,7 +204,7 @@ def _checked(staging: Path, name: str, files: dict[str, bytes]) -> RunResult:
             raise DataError("it has control characters in its names.")
         json.dumps(asdict(result), allow_nan=False)
         recheck.check(result, table)
-    except (CroftbenchError, ValidationError, LookupError, TypeError, ValueError, RuntimeError) as error:
+    except (CroftbenchError, LookupError, TypeError, ValueError, RuntimeError) as error:
         reason = error.message if isinstance(error, CroftbenchError) else f"{type(error).__name__}: {error}"
         reason = _one_line(reason.replace(str(staging) + os.sep, ""))
         raise DataError(f"{name} of the bundle: {reason}", "Nothing was imported; ask for the bundle again.") from error

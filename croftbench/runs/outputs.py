@@ -1,26 +1,29 @@
 """A run's outputs, kept: what its predictor returned for every image, so that scoring it again trains nothing.
 
-One folder a run in the cache, `outputs/<run id>/`: float32 NumPy files, read memory-mapped, and `meta.json`. It
-appears in one rename, complete. It is never needed: a run whose folder is gone is fitted again when a score asks.
+One folder a run in the cache, `outputs/<run id>/`: float32 NumPy files, read memory-mapped, and `meta.json`, all with
+their digests. It appears in one rename, complete. It is never needed: a run whose folder is gone or damaged is fitted
+again when a score asks.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
-import os
+import logging
+import secrets
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from croftbench import npy
-from croftbench.errors import DataError
-from croftbench.files import put_folder
+from croftbench.errors import DamagedError
+from croftbench.files import put_folder, recall, sealed
+from croftbench.npy import Stored
 
 if TYPE_CHECKING:
     import torch
@@ -28,16 +31,16 @@ if TYPE_CHECKING:
 
     from croftbench.method import Outputs
 
-SCHEMA = 1
+SCHEMA = 2
+"""1 had no digests."""
+
 TRAIN = "train"
 """The part that holds the training images; test splits are parts "0", "1", ... in the order of the run."""
 
 BLOCK = 4096
 """Images read at once."""
 
-
-class DamagedError(DataError):
-    """Kept outputs that cannot be read."""
+_log = logging.getLogger(__name__)
 
 
 def kept(cache: Path, run_id: str) -> bool:
@@ -51,12 +54,12 @@ class Writer:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.parts: dict[str, dict[str, Any]] = {}
-        self.failed = False
+        self.failed = ""
         self._classes: tuple[str, Tensor] | None = None
 
     def through(self, part: str, images: int, outputs: Iterable[Outputs]) -> Iterator[Outputs]:
         """Hand on the outputs of a part's images, in order, and keep them."""
-        files: dict[str, IO[bytes]] = {}
+        files: dict[str, npy.Writer] = {}
         own: tuple[str, ...] = ()
         classes = None
         with contextlib.ExitStack() as stack:
@@ -66,31 +69,35 @@ class Writer:
                 for name, tensor in zip(_names(part, len(own)), arrays, strict=True):
                     self._append(files, stack, name, images, tensor.float().cpu().numpy())
                 yield chunk
+            for file in files.values():
+                self._try(file.finish)
         self.parts[part] = {"images": images, "scores": own, "classes": self._class_file(part, classes)}
 
     def finish(self) -> None:
         """Write the listing, last."""
-        self._write("meta.json", lambda file: file.write(json.dumps({"schema": SCHEMA, "parts": self.parts}).encode()))
+        text = sealed(json.dumps({"schema": SCHEMA, "parts": self.parts}))
+        self._try(lambda: (self.folder / "meta.json").write_bytes(text.encode()))
 
     def _append(
-        self, files: dict[str, IO[bytes]], stack: contextlib.ExitStack, name: str, rows: int, block: npt.NDArray[Any]
+        self, files: dict[str, npy.Writer], stack: contextlib.ExitStack, name: str, rows: int, block: npt.NDArray[Any]
     ) -> None:
-        if self.failed:
+        def append() -> None:
+            if name not in files:
+                file = (self.folder / name).open("wb")
+                stack.callback(self._try, file.close, always=True)  # writes what is buffered
+                files[name] = npy.Writer(file, rows, block)
+            files[name].write(block)
+
+        self._try(append)
+
+    def _try(self, what: Callable[[], object], always: bool = False) -> None:
+        """Do it, unless something failed before."""
+        if self.failed and not always:
             return
         try:
-            if name not in files:
-                files[name] = (self.folder / name).open("wb")
-                stack.callback(self._close, files[name])
-                npy.write_header(files[name], rows, block)
-            npy.write_rows(files[name], block)
-        except OSError:
-            self.failed = True
-
-    def _close(self, file: IO[bytes]) -> None:
-        try:
-            file.close()  # writes what is buffered
-        except OSError:
-            self.failed = True
+            what()
+        except OSError as error:
+            self.failed = error.strerror or str(error)
 
     def _class_file(self, part: str, classes: Tensor | None) -> str:
         """Where a part's class features are: most methods have the same for all parts."""
@@ -98,36 +105,24 @@ class Writer:
             return ""
         if self._classes is None or not self._classes[1].equal(classes):
             name = f"{part}-classes.npy"
-            self._write(name, lambda file: np.save(file, classes.float().cpu().numpy()))
+            self._try(lambda: _save(self.folder / name, classes.float().cpu().numpy()))
             self._classes = name, classes
         return self._classes[0]
-
-    def _write(self, name: str, what: Callable[[IO[bytes]], object]) -> None:
-        if self.failed:
-            return
-        try:
-            with (self.folder / name).open("wb") as file:
-                what(file)
-        except OSError:
-            self.failed = True
 
 
 @contextlib.contextmanager
 def keeping(cache: Path, run_id: str) -> Iterator[Writer]:
     """Keep what is written inside as the run's outputs, replacing older ones; nothing of it if anything fails."""
     target = cache / "outputs" / run_id
-    temporary = target.with_name(f"{run_id}.{os.getpid()}.partial")
+    temporary = target.with_name(f"{run_id}.{secrets.token_hex(4)}.partial")  # a process may have another's number
     writer = Writer(temporary)
     try:
-        try:
-            temporary.mkdir(parents=True, exist_ok=True)
-        except OSError:
-            writer.failed = True
+        writer._try(lambda: temporary.mkdir(parents=True))
         yield writer
         writer.finish()
-        if not writer.failed:
-            with contextlib.suppress(OSError):
-                put_folder(temporary, target)
+        writer._try(lambda: put_folder(temporary, target))
+        if writer.failed:
+            _log.warning("outputs of run %s are not kept in %s: %s.", run_id, target.parent, writer.failed)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
@@ -173,24 +168,25 @@ class Kept:
             )
             yield Outputs(logits, features, classes, dict(zip(about["scores"], own, strict=True)))
 
-    def _open(self, name: str, rows: int | None = None) -> npt.NDArray[np.float32]:
-        try:
-            array: npt.NDArray[np.float32] = np.load(self.folder / name, mmap_mode="r", allow_pickle=False)
-        except (OSError, ValueError) as error:
-            raise DamagedError(f"{self.folder / name} is damaged: {error}.") from error
+    def _open(self, name: str, rows: int | None = None) -> Stored:
+        array = Stored(self.folder / name)
         if rows is not None and len(array) != rows:
-            raise DamagedError(f"{self.folder / name} does not hold {rows} images.")
+            raise DamagedError(array.path, f"it does not hold {rows} images")
         return array
 
 
 def find(cache: Path, run_id: str) -> Kept | None:
     """A run's kept outputs, or None where there are none that can be read."""
     folder = cache / "outputs" / run_id
-    try:
-        meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return Kept(folder, meta["parts"]) if meta.get("schema") == SCHEMA else None
+    meta = recall(folder / "meta.json")
+    return Kept(folder, meta["parts"]) if meta and meta["schema"] == SCHEMA else None
+
+
+def _save(path: Path, array: npt.NDArray[Any]) -> None:
+    with path.open("wb") as file:
+        writer = npy.Writer(file, len(array), array)
+        writer.write(array)
+        writer.finish()
 
 
 def _names(part: str, own: int) -> list[str]:

@@ -1,20 +1,22 @@
 """What a run said of every test image: the table beside its JSON, from which all its scores can be computed again.
 
 A Parquet file, one row an image, lossless (scores are the float32 numbers that the metrics saw). It may be deleted:
-tables need the JSON only; paired comparisons, plots and re-scoring need it.
+tables need the JSON only; paired comparisons, plots and re-scoring need it. Its digest is in the JSON.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from croftbench.draw.splits import Shift
-from croftbench.errors import DataError
+from croftbench.errors import DamagedError, DataError
 from croftbench.files import replacing
 from croftbench.runs import results
 from croftbench.runs.spec import RunSpec
@@ -29,6 +31,7 @@ class SplitTable:
         labels: (N,) int64 class, or splits.UNKNOWN.
         predicted: (N,) int64 arg-max class.
         scores: scorer -> (N,) float32, higher = more in-distribution.
+        images: (N,) which image each is: its table and its path there; empty in runs from before this was recorded.
     """
 
     name: str
@@ -36,6 +39,7 @@ class SplitTable:
     labels: npt.NDArray[np.int64]
     predicted: npt.NDArray[np.int64]
     scores: Mapping[str, npt.NDArray[np.float32]]
+    images: Sequence[str] = ()
 
     @property
     def correct(self) -> npt.NDArray[np.bool_]:
@@ -45,7 +49,7 @@ class SplitTable:
 
 def path_of(folder: Path, spec: RunSpec) -> Path:
     """Where the table of the run of `spec` is, or will be."""
-    return results.path_of(folder, spec).with_suffix(".parquet")
+    return results.table_of(results.path_of(folder, spec))
 
 
 def write(folder: Path, spec: RunSpec, splits: list[SplitTable]) -> Path:
@@ -58,9 +62,11 @@ def write(folder: Path, spec: RunSpec, splits: list[SplitTable]) -> Path:
     import pyarrow.parquet as pq
 
     scorers = list(splits[0].scores)
+    named = {"image": [image for split in splits for image in split.images]} if splits[0].images else {}
     columns = {
         "split": pa.array(np.repeat([s.name for s in splits], [len(s.labels) for s in splits])).dictionary_encode(),
         "shift": pa.array(np.repeat([s.shift for s in splits], [len(s.labels) for s in splits])).dictionary_encode(),
+        **named,
         "label": np.concatenate([s.labels for s in splits]).astype(np.int32),
         "predicted": np.concatenate([s.predicted for s in splits]).astype(np.int32),
         **{name: np.concatenate([s.scores[name] for s in splits]).astype(np.float32) for name in scorers},
@@ -70,37 +76,52 @@ def write(folder: Path, spec: RunSpec, splits: list[SplitTable]) -> Path:
         pq.write_table(
             pa.table(columns), temporary, compression="zstd", compression_level=19,
             use_dictionary=["split", "shift"], use_byte_stream_split=scorers,
+            column_encoding=dict.fromkeys(named, "DELTA_BYTE_ARRAY"),  # paths begin as those before them do
         )  # fmt: skip
     return path
 
 
-def read(path: Path) -> list[SplitTable]:
+def read(path: Path, digest: str | None = None, max_rows: int | None = None) -> list[SplitTable]:
     """Read a run's table back, splits in the order they were written.
 
+    Args:
+        path: where it is.
+        digest: what its run says is its SHA-256; None where no run is known.
+        max_rows: refuse a longer one: a small Parquet file can unfold into any number of rows.
+
     Raises:
-        DataError: there is none, or it is damaged.
+        DamagedError: it is not what was written, or no such table.
+        DataError: there is none, or it has more rows.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
-        table = pq.read_table(path)
-    except (OSError, pa.ArrowException) as error:
+        content = path.read_bytes()
+        if digest is not None and hashlib.sha256(content).hexdigest() != digest:
+            raise DamagedError(path, "its digest is not the one in its run", results.again(path))
+        file = pq.ParquetFile(pa.BufferReader(content))
+        if max_rows is not None and file.metadata.num_rows > max_rows:
+            raise DataError(f"its per-image table has more than {max_rows:,} rows.")
+        return _splits(file.read())
+    except (OSError, pa.ArrowException, LookupError, TypeError, ValueError, RuntimeError) as error:
+        why = f"{type(error).__name__}: {error}" if isinstance(error, LookupError) else str(error)
         raise DataError(
-            f"cannot read the per-image table {path}: {str(error).splitlines()[0]}.", "Delete the run and run it again."
+            f"cannot read the per-image table {path}: {(why.splitlines() or [type(error).__name__])[0]}.",
+            results.again(path),
         ) from error
+
+
+def _splits(table: Any) -> list[SplitTable]:
+    """The splits of a `pyarrow.Table`."""
     split, shift = (np.asarray(table[name].to_pylist()) for name in ("split", "shift"))
-    scorers = [name for name in table.column_names if name not in ("split", "shift", "label", "predicted")]
-    splits = []
+    images = np.asarray(table["image"].to_pylist()) if "image" in table.column_names else None
+    columns = {name: table[name].to_numpy() for name in table.column_names if name not in ("split", "shift", "image")}
+    label, predicted = (columns.pop(name).astype(np.int64) for name in ("label", "predicted"))
+    found = []
     for name in dict.fromkeys(split.tolist()):
         rows = split == name
-        splits.append(
-            SplitTable(
-                name,
-                str(shift[rows][0]),  # type: ignore[arg-type]
-                table["label"].to_numpy()[rows].astype(np.int64),
-                table["predicted"].to_numpy()[rows].astype(np.int64),
-                {scorer: table[scorer].to_numpy()[rows] for scorer in scorers},
-            )
-        )
-    return splits
+        scores = {scorer: column[rows] for scorer, column in columns.items()}
+        ids = () if images is None else tuple(images[rows].tolist())
+        found.append(SplitTable(name, str(shift[rows][0]), label[rows], predicted[rows], scores, ids))  # type: ignore[arg-type]
+    return found

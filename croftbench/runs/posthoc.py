@@ -12,10 +12,8 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from pydantic_core import from_json
-
 from croftbench.errors import DataError
-from croftbench.files import write_atomically
+from croftbench.files import sealed, write_atomically
 from croftbench.runs import results
 from croftbench.runs.results import Score
 from croftbench.runs.spec import RunSpec
@@ -95,24 +93,25 @@ def read(folder: Path, spec: RunSpec) -> Posthoc:
     """What is there for a run; an empty record where there is nothing.
 
     Raises:
-        DataError: the file is damaged, of another schema, or of another run.
+        DataError: see `load`.
     """
     path = path_of(folder, spec)
-    if not path.is_file():
-        return Posthoc(spec)
-    try:
-        data = from_json(path.read_bytes())
-        results.check_schema(path, data["schema"])
-        of = RunSpec(**data["spec"])
-        scorers = tuple(Scored(**one | {"scores": results.scores_of(one["scores"])}) for one in data["scorers"])
-        worlds = tuple(data["environments"])
-        if not all(0 <= one.environment < len(worlds) for one in scorers):
-            raise LookupError("a score names an environment that is not there")
-    except (OSError, LookupError, TypeError, ValueError) as error:
-        raise DataError(f"{path} is not readable: {error}.", "Delete it and ask for the scores again.") from error
-    if of.run_id != spec.run_id:
-        raise DataError(f"{path} is of run {of.run_id}.", "Delete it and ask for the scores again.")
-    return Posthoc(spec, worlds, scorers)
+    return load(path) if path.is_file() else Posthoc(spec)
+
+
+def load(path: Path) -> Posthoc:
+    """A record.
+
+    Raises:
+        DataError: the file is damaged, of another schema, or of another run than its name says.
+    """
+    hint = "Restore it, or delete it and ask for the scores again with `croftbench run --scorers`."
+    there = results.record(path, Posthoc, hint)
+    if not all(0 <= one.environment < len(there.environments) for one in there.scorers):
+        raise DataError(f"{path} is not readable: a score names an environment that is not there.", hint)
+    if there.spec.run_id != path.stem:
+        raise DataError(f"{path} is of run {there.spec.run_id}.", hint)
+    return there
 
 
 def write(folder: Path, record: Posthoc) -> Path:
@@ -127,7 +126,7 @@ def write(folder: Path, record: Posthoc) -> Path:
         f' "{name}": [' + ",".join(f"\n  {_json(one)}" for one in data[name]) + "\n ]"
         for name in ("environments", "scorers")
     ]  # a line each, or the rows of many scores would fill thousands
-    write_atomically(path, "{\n" + ",\n".join(fields) + "\n}\n", "--results")
+    write_atomically(path, sealed("{\n" + ",\n".join(fields) + "\n}"), "--results")
     return path
 
 

@@ -79,7 +79,7 @@ def table(split: Split, shift: Shift, outputs: Iterable[Outputs], chosen: Mappin
             scored[name].append(scorer(chunk).float().cpu())
     labels = np.array(split.labels, dtype=np.int64)
     scores = {name: torch.cat(values).numpy() for name, values in scored.items()}
-    return SplitTable(split.name, shift, labels, torch.cat(predicted).numpy(), scores)
+    return SplitTable(split.name, shift, labels, torch.cat(predicted).numpy(), scores, split.images)
 
 
 def score(

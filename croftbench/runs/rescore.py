@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from croftbench.errors import CroftbenchError, DataError
+from croftbench.errors import CroftbenchError, DamagedError, DataError
+from croftbench.files import discard
 from croftbench.runs import environment, outputs, posthoc, predict, results
 from croftbench.runs.planning import Job
 from croftbench.runs.posthoc import Scored
@@ -74,7 +75,8 @@ def _from_kept(
         context = bench.score_context(fold, lambda: predict.joined(kept.read(outputs.TRAIN, bench.device)))
         how = bench.suite.protocol.id_filter, bench.suite.official
         scored, tables = predict.score(kept, fold.tests, context, asked, *how)
-    except outputs.DamagedError:
+    except DamagedError as error:
+        discard(kept.folder, error.reason)
         return None
     before = {(s.split, s.shift): s.value for s in result.scores if s.metric == "accuracy" and s.shift != "named"}
     again = {(t.name, t.shift): float(t.correct.mean()) for t in tables if t.shift != "semantic"}

@@ -1,24 +1,32 @@
-"""Results on disk: one write-once JSON a run, named by the hash of its specification."""
+"""Results on disk: one write-once JSON a run, named by the hash of its specification.
+
+It ends in its own digest and holds that of the per-image table beside it, so that no number that anybody sees comes
+from bytes that have changed since. What fails is an error that names the file: results are never made up for.
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cache
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic_core import from_json
 
 from croftbench.draw.splits import Shift
 from croftbench.errors import DataError
-from croftbench.files import write_atomically
+from croftbench.files import check_seal, file_digest, sealed, write_atomically
 from croftbench.runs.spec import RunSpec
 
-SCHEMA = 2
-"""1 was written before 0.3.0, whose operating points, intervals and scores of probabilities are others."""
+SCHEMA = 3
+"""1 was written before 0.3.0, whose operating points, intervals and scores of probabilities are others; 2 had no
+digests."""
+
+Fraction = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=0)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +50,11 @@ class Score:
     split: str
     shift: Shift
     metric: str
-    value: float
-    low: float
-    high: float
-    n_id: int
-    n_ood: int = 0
+    value: Fraction
+    low: Fraction
+    high: Fraction
+    n_id: Count
+    n_ood: Count = 0
     scorer: str = ""
     reference: str = ""
 
@@ -63,6 +71,7 @@ class RunResult:
         created: UTC time, ISO 8601.
         needs: what the method declared (see `method.Needs`); empty in runs from before this was recorded.
         warnings: what a reader of the scores must be told (see `scoring.warnings`).
+        table: SHA-256 of the per-image table; `write` sees to it. "" where there was none.
     """
 
     spec: RunSpec
@@ -73,6 +82,7 @@ class RunResult:
     schema: int = SCHEMA
     needs: Mapping[str, Any] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    table: str = ""
 
 
 def path_of(results: Path, spec: RunSpec) -> Path:
@@ -101,16 +111,28 @@ def _check_folder_name(name: str) -> None:
         raise DataError(f"'{name}' cannot name a folder.", "Use letters, digits, spaces and .+-_ in names.")
 
 
+def table_of(path: Path) -> Path:
+    """Where the per-image table of the run at `path` is, or will be."""
+    return path.with_suffix(".parquet")
+
+
+def run_of(table: Path) -> Path:
+    """Where the run of a per-image table is."""
+    return table.with_suffix(".json")
+
+
 def write(results: Path, result: RunResult) -> Path:
-    """Write a result once; a run that is already there stays as it is.
+    """Write a result once, with the digest of the table that is beside it; a run that is already there stays as it is.
 
     Raises:
         DataError: the folder cannot be written to, or the disk is full; nothing half-written is left.
     """
     path = path_of(results, result.spec)
     if not path.exists():
-        text = json.dumps(asdict(result), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-        write_atomically(path, text, "--results")
+        table = file_digest(table_of(path)) if table_of(path).is_file() else ""
+        whole = replace(result, table=table)
+        text = json.dumps(asdict(whole), indent=1, ensure_ascii=False, allow_nan=False)
+        write_atomically(path, sealed(text), "--results")
     return path
 
 
@@ -118,25 +140,64 @@ def read(path: Path) -> RunResult:
     """Read one run back.
 
     Raises:
-        DataError: not a run of this schema, or its content does not have the hash that its name says.
+        DataError: not a run of this schema, a value that cannot be (an accuracy of 7.5), or content that was changed.
     """
-    try:
-        data = from_json(path.read_bytes())  # in half of json's time, and equal texts are one object
-        check_schema(path, data["schema"])
-        spec = RunSpec(**data["spec"])
-        scores = scores_of(data["scores"])
-        rest = {name: data[name] for name in ("env", "timings", "created", "schema")}
-        needs, warnings = dict(data.get("needs", {})), tuple(data.get("warnings", ()))
-        result = RunResult(spec, scores, **rest, needs=needs, warnings=warnings)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{path} is not a readable run: {error}.", "Delete it and run again.") from error
-    file_of(spec)  # refuses names that lead out of the folder
-    if spec.run_id != path.stem:
-        raise DataError(f"{path} was changed: its content is run {spec.run_id}.", "Delete it and run again.")
+    result = record(path, RunResult, again(path))
+    file_of(result.spec)  # refuses names that lead out of the folder
+    if result.spec.run_id != path.stem:
+        raise DataError(f"{path} was changed: its content is run {result.spec.run_id}.", again(path))
     return result
 
 
-def check_schema(path: Path, schema: int) -> None:
+def again(path: Path) -> str:
+    """What to do about a run's damaged file: the hint of its error."""
+    suite, method = path.parts[-3:-1]
+    return (
+        f"Restore it, or delete {path.stem}.json and .parquet and run again: "
+        f"croftbench run --suite {suite} --method {method}"
+    )
+
+
+Record = TypeVar("Record")
+
+
+def record(path: Path, kind: type[Record], hint: str) -> Record:
+    """A sealed record of this schema, strictly of its type.
+
+    Raises:
+        DataError: it is not; the message names the value at fault.
+    """
+    try:
+        content = path.read_bytes()
+        data = from_json(content, allow_inf_nan=False)
+        if not isinstance(data, dict):
+            raise ValueError("it is no JSON object")
+        check_schema(path, data.get("schema"))
+        missing = sorted({field.name for field in fields(kind)} - data.keys())  # type: ignore[arg-type]
+        if missing:
+            raise ValueError(f"it has no {', '.join(missing)}")
+        whole: Record = _reader(kind).validate_json(content, strict=True)  # type: ignore[arg-type]
+        check_seal(content)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(map(str, first["loc"]))
+        raise DataError(f"{path} is not a readable run: {where}: {first['msg']}.", hint) from error
+    except OSError as error:
+        look = (
+            f"See what became of {path.parent}." if path.parent.is_dir() else f"{path.parent} has vanished meanwhile."
+        )
+        raise DataError(f"cannot read {path}: {error.strerror}.", look) from error
+    except ValueError as error:
+        raise DataError(f"{path} is not a readable run: {error}.", hint) from error
+    return whole
+
+
+@cache
+def _reader(kind: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)
+
+
+def check_schema(path: Path, schema: object) -> None:
     """Refuse a record of another version: its numbers may mean something else.
 
     Raises:
@@ -146,24 +207,8 @@ def check_schema(path: Path, schema: int) -> None:
         older = "It is of an earlier version, with other definitions: move it away and run again."
         raise DataError(
             f"{path} has schema {schema}, this version reads {SCHEMA}.",
-            older if schema < SCHEMA else "Update croftbench.",
+            older if isinstance(schema, int) and schema < SCHEMA else "Update croftbench.",
         )
-
-
-def scores_of(rows: object) -> tuple[Score, ...]:
-    """Scores from their JSON data.
-
-    Raises:
-        ValueError: a field is missing, unknown or of another type; in one line.
-    """
-    try:
-        return _SCORES.validate_python(rows)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        raise ValueError(f"scores.{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
-
-
-_SCORES = TypeAdapter(tuple[Score, ...])
 
 
 def read_all(results: Path, suite: str | None = None) -> Iterator[RunResult]:

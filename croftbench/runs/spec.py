@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
+
+from pydantic import ConfigDict
 
 from croftbench.files import digest
 
@@ -29,6 +31,7 @@ class RunSpec:
             nothing that `params` do not, and is no part of the identity.
     """
 
+    __pydantic_config__: ClassVar = ConfigDict(extra="forbid")
     suite: str
     suite_digest: str
     fold: str

@@ -20,7 +20,7 @@ TAKES = {
     "tune": {"results", "cache", "data_root", "manifests", "encoder", "device"},
     "diagnose": {"results", "cache", "data_root", "manifests", "encoder", "device"},
     "reproduce": {"results", "cache", "data_root", "manifests", "device"},
-    "check": {"cache", "data_root", "manifests"},
+    "check": {"results", "cache", "data_root", "manifests"},
     "list": {"manifests"},
     "show": {"results", "manifests"},
     "leaderboard": {"results", "manifests"},

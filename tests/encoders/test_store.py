@@ -1,5 +1,6 @@
 """The feature store: right, remembered, resumable after a kill, and safe to fill twice at once."""
 
+import hashlib
 import os
 import signal
 import subprocess
@@ -173,13 +174,92 @@ def test_a_cache_that_cannot_be_written_is_one_line(tmp_path, encoder, pool):
     assert "\n" not in str(caught.value)
 
 
-def test_a_damaged_entry_is_named(tmp_path, encoder, pool):
+DAMAGE = {
+    "empty": lambda data: b"",
+    "cut": lambda data: data[:100],
+    "half zeroed, as after a power cut": lambda data: data[: len(data) // 2] + bytes(len(data) - len(data) // 2),
+    "one bit": lambda data: data[:5000] + bytes([data[5000] ^ 4]) + data[5001:],
+    "its header": lambda data: data.replace(b"(40,", b"(04,", 1),
+    "the digests": lambda data: data[:-50] + bytes([data[-50] ^ 1]) + data[-49:],
+    "the length": lambda data: data[:-1] + b"\x7f",
+    "of NumPy, without digests": lambda data: data[: 128 + 40 * 256 * 4],
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_damaged_entry_is_made_again_and_it_is_said(tmp_path, encoder, pool, damage, caplog):
+    store = FeatureStore(tmp_path, encoder.identity, loaded(encoder))
+    right = np.array(store.test(pool))
+    (entry,) = (tmp_path / "features").glob("*.npy")
+    whole = entry.read_bytes()
+    entry.write_bytes(DAMAGE[damage](whole))
+    assert np.array_equal(store.test(pool), right)
+    assert entry.read_bytes() == whole
+    (said,) = caplog.messages
+    assert str(entry) in said
+    assert "is damaged and is made again" in said
+    assert "\n" not in said
+
+
+def test_damaged_views_texts_and_blocks_are_made_again(tmp_path, encoder, pool, protocol, caplog):
+    store = FeatureStore(tmp_path, encoder.identity, loaded(encoder))
+    prompts = ["a cat.", "a dog."]
+    right = store.views(pool, protocol, 2), np.array(store.text(prompts))
+    entries = sorted((tmp_path / "features").glob("*.npy"))
+    for entry in entries:
+        entry.write_bytes(entry.read_bytes()[:-60] + bytes(60))
+    assert np.array_equal(store.views(pool, protocol, 2), right[0])
+    assert np.array_equal(store.text(prompts), right[1])
+    assert len(caplog.messages) == len(entries) == 3
+
+
+def test_a_damaged_block_of_a_killed_fill_is_encoded_again(tmp_path, encoder, caplog, monkeypatch):
+    def stop(*arguments):
+        raise KeyboardInterrupt
+
+    store = FeatureStore(tmp_path, encoder.identity, loaded(encoder))
+    with monkeypatch.context() as killed, pytest.raises(KeyboardInterrupt):
+        killed.setattr(FeatureStore, "_join", stop)
+        store.test(DIGITS)
+    empty, cut, *_ = sorted(tmp_path.rglob("*.partial/*.npy"))
+    empty.write_bytes(b"")
+    cut.write_bytes(cut.read_bytes()[:1000])
+    fresh = FeatureStore(tmp_path / "fresh", encoder.identity, loaded(encoder)).test(DIGITS)
+    assert np.array_equal(store.test(DIGITS), fresh)
+    assert len(caplog.messages) == 2
+
+
+def test_places_are_checked_a_block_at_a_time_and_made_again_when_one_is_damaged(tmp_path, encoder, pool, caplog):
+    store = FeatureStore(tmp_path, encoder.identity, loaded(encoder))
+    right = np.array(store.test_patches(pool).places)
+    (entry,) = [path for path in (tmp_path / "features").glob("*.npy") if np.load(path).dtype == np.float16]
+    with entry.open("r+b") as file:
+        file.seek(60_000)
+        byte = file.read(1)
+        file.seek(60_000)
+        file.write(bytes([byte[0] ^ 1]))
+    rows = np.array([39, 0])
+    assert np.array_equal(store.test_patches(pool).read(rows)[:, 1:], right[rows].astype(np.float32))
+    assert len(caplog.messages) == 1
+
+
+def test_an_entry_that_stays_damaged_is_an_error(tmp_path, encoder, pool, monkeypatch):
+    """As in a cache that may not be written to: nothing can be made again."""
     store = FeatureStore(tmp_path, encoder.identity, loaded(encoder))
     store.test(pool)
     (entry,) = (tmp_path / "features").glob("*.npy")
-    entry.write_bytes(entry.read_bytes()[:100])
-    with pytest.raises(DataError, match="is damaged"):
+    entry.write_bytes(b"")
+    monkeypatch.setattr(type(entry), "unlink", lambda self: (_ for _ in ()).throw(PermissionError(13, "denied")))
+    with pytest.raises(DataError, match="is damaged: it is empty"):
         store.test(pool)
+
+
+def test_changed_weights_never_fill_entries_of_the_old_ones(tmp_path, encoder, pool):
+    """A file whose bytes rot keeps its time and size: the record still holds, but what is loaded is another encoder."""
+    recorded = replace(encoder.identity, weights_digest="0" * 64)
+    with pytest.raises(DataError, match="weights of emoji-clip/croftbench are not those"):
+        FeatureStore(tmp_path, recorded, loaded(encoder)).test(pool)
+    assert not list(tmp_path.rglob("*.npy"))
 
 
 def test_an_unreadable_image_is_named(tmp_path, encoder, pool, monkeypatch):
@@ -195,7 +275,6 @@ def test_places_are_those_of_the_encoder_in_half_precision_beside_the_feature_it
     store = FeatureStore(tmp_path, encoder.identity, loaded(encoder))
     view = store.test_patches(pool)
     assert isinstance(view.whole, np.memmap)
-    assert isinstance(view.places, np.memmap)
     assert (view.places.dtype, view.places.shape) == (np.float16, (40, 4, 256))
     assert np.array_equal(view.whole, store.test(pool))
     transform = transforms.test(encoder.identity)
@@ -205,7 +284,7 @@ def test_places_are_those_of_the_encoder_in_half_precision_beside_the_feature_it
     assert np.allclose(view.places, expected.numpy(), rtol=1e-3, atol=1e-4)
 
     cosines = (
-        torch.nn.functional.cosine_similarity(torch.tensor(places).float(), torch.ones(256), dim=-1)
+        torch.nn.functional.cosine_similarity(torch.tensor(np.array(places)).float(), torch.ones(256), dim=-1)
         for places in (view.places, expected.numpy())
     )
     assert (next(cosines) - next(cosines)).abs().max() < 1e-4
@@ -222,12 +301,16 @@ def test_a_place_too_large_for_half_precision_is_an_error(tmp_path, encoder, poo
         FeatureStore(tmp_path, encoder.identity, loaded(encoder)).test_patches(pool)
 
 
-def test_entries_are_plain_numpy_files(tmp_path, encoder, pool):
+def test_entries_are_plain_numpy_files_with_digests_behind(tmp_path, encoder, pool):
     store = FeatureStore(tmp_path, encoder.identity, loaded(encoder))
     found = np.array(store.test(pool))
     (entry,) = (tmp_path / "features").glob("*.npy")
     np.save(tmp_path / "plain.npy", found)
-    assert entry.read_bytes() == (tmp_path / "plain.npy").read_bytes()
+    plain = (tmp_path / "plain.npy").read_bytes()
+    digests = hashlib.sha256(plain).digest()
+    length = len(plain).to_bytes(8, "little")
+    assert entry.read_bytes() == plain + digests + hashlib.sha256(digests + length).digest() + length
+    assert np.array_equal(np.load(entry), found)
 
 
 @pytest.fixture

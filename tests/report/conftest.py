@@ -47,7 +47,7 @@ def scores_of(suite: Suite, fold: str, base: float, n_id: int = 100) -> tuple[Sc
     covariate = next(spec for spec in suite.folds if spec.name == fold).covariate
 
     def score(split: str, shift: Any, metric: str, value: float, *rest: Any) -> Score:
-        return Score(split, shift, metric, value, value - 0.01, value + 0.01, n_id, *rest)
+        return Score(split, shift, metric, value, max(0.0, value - 0.01), min(1.0, value + 0.01), n_id, *rest)
 
     rows = [score("ID", "id", "accuracy", base), *(score(n, "covariate", "accuracy", base - 0.1) for n in covariate)]
     for metric, value in (("ece", base / 2), ("aurc", base / 4)):

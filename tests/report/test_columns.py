@@ -34,7 +34,16 @@ def put(add, tmp_path):
 
 def one(split, shift, metric, value, reference="", scorer="energy"):
     return Score(
-        split, shift, metric, value, value - 0.01, value + 0.02, 100, 50, scorer if reference else "", reference
+        split,
+        shift,
+        metric,
+        value,
+        value - 0.01,
+        min(1.0, value + 0.02),
+        100,
+        50,
+        scorer if reference else "",
+        reference,
     )
 
 

@@ -61,10 +61,10 @@ def test_mean_and_deviation_over_seeds(add, tiny, tmp_path):
 
 def test_range_over_seeds_and_interval_over_images(add, tiny, tmp_path):
     suite = tiny(folds=2, seeds=(1, 2))
-    for seed, fold, base in ((1, "flat", 0.5), (1, "line art", 0.7), (2, "flat", 0.6), (2, "line art", 1.0)):
+    for seed, fold, base in ((1, "flat", 0.5), (1, "line art", 0.7), (2, "flat", 0.6), (2, "line art", 0.98)):
         add(suite, seed, base, fold=fold)
     row = row_of(leaderboard(tmp_path, suite))
-    assert (row["accuracy/id_min"], row["accuracy/id_max"]) == pytest.approx((0.6, 0.8))  # seeds, not runs
+    assert (row["accuracy/id_min"], row["accuracy/id_max"]) == pytest.approx((0.6, 0.79))  # seeds, not runs
     for name in ("accuracy/id", "accuracy/flat", "accuracy/covariate-mean", "fpr95/near", "auroc/semantic-mean"):
         interval = (row[name] - 0.01, row[name] + 0.01)  # each run's interval reaches .01 to both sides
         assert (row[f"{name}_low"], row[f"{name}_high"]) == pytest.approx(interval)

@@ -7,12 +7,14 @@ import json
 import stat
 import zipfile
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from croftbench.errors import DataError
+from croftbench.files import sealed
 from croftbench.runs import bundle, per_image, results
 
 
@@ -46,12 +48,13 @@ def rewrite(file: Path, change, resign: bool = True) -> None:
             archive.writestr(name, data)
 
 
-def edit(members: dict[str, bytes], change) -> None:
-    """Change the first run's JSON."""
-    name = next(name for name in members if name.endswith(".json") and name.startswith("runs/"))
+def edit(members: dict[str, bytes], change, name: str = "") -> None:
+    """Change the first run's JSON, and make its digest fit."""
+    name = name or next(name for name in members if name.endswith(".json") and name.startswith("runs/"))
     data = json.loads(members[name])
+    del data["digest"]
     change(data)
-    members[name] = json.dumps(data).encode()
+    members[name] = sealed(json.dumps(data)).encode()
 
 
 # ------------------------------------------------------------------------------------- round trip
@@ -208,7 +211,26 @@ def test_a_table_that_is_another_runs(shared, tmp_path):
         members[one], members[two] = members[two], members[one]
 
     rewrite(shared[2], swap)
+    refused(shared[2], tmp_path / "theirs", "its digest is not the one in its run")
+
+    def fit(members: dict[str, bytes]) -> None:
+        for table in [name for name in members if name.endswith(".parquet")]:
+            digest = {"table": hashlib.sha256(members[table]).hexdigest()}
+            edit(members, partial(dict.update, **digest), table.replace(".parquet", ".json"))
+
+    rewrite(shared[2], fit)
     refused(shared[2], tmp_path / "theirs", "its per-image table gives")
+
+
+def test_a_run_changed_before_it_was_shared(shared, tmp_path):
+    """Its bundle's digests fit, its own does not."""
+
+    def change(members: dict[str, bytes]) -> None:
+        name = next(name for name in members if name.endswith("json") and name != "manifest.json")
+        members[name] = members[name].replace(b'"low": 0.', b'"low": 0.0', 1)
+
+    rewrite(shared[2], change)
+    refused(shared[2], tmp_path / "theirs", "its digest is another")
 
 
 def test_a_run_under_another_name(shared, tmp_path):

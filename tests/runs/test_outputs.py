@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from croftbench.errors import DamagedError
 from croftbench.method import Outputs
 from croftbench.runs import outputs
 
@@ -84,7 +85,35 @@ def test_damage_is_noticed(tmp_path, name):
     keep(tmp_path, train=6, _0=5)
     path = tmp_path / "outputs/abc" / name
     path.write_bytes(path.read_bytes()[:-8])
-    with pytest.raises(outputs.DamagedError, match="damaged"):
+    with pytest.raises(DamagedError, match="damaged"):
         list(outputs.find(tmp_path, "abc").read("0", CPU))
     (tmp_path / "outputs/abc/meta.json").write_text("{")
     assert outputs.find(tmp_path, "abc") is None
+
+
+@pytest.mark.parametrize("name", ["0-logits.npy", "0-features.npy", "0-score-0.npy", "0-classes.npy"])
+def test_changed_outputs_are_never_handed_out(tmp_path, name):
+    keep(tmp_path, _0=5)
+    path = tmp_path / "outputs/abc" / name
+    content = bytearray(path.read_bytes())
+    content[140] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(DamagedError, match=name):
+        list(outputs.find(tmp_path, "abc").read("0", CPU))
+
+
+def test_two_that_keep_one_run_at_once_do_not_mix(tmp_path):
+    """As two containers do, in which every process has the same number."""
+    with outputs.keeping(tmp_path, "abc") as one, outputs.keeping(tmp_path, "abc") as two:
+        for _ in zip(one.through("0", 11, chunks(11, seed=1)), two.through("0", 11, chunks(11, seed=2)), strict=True):
+            pass
+    found = joined(outputs.find(tmp_path, "abc").read("0", CPU))
+    assert any(all(map(torch.equal, found, joined(chunks(11, seed=seed)))) for seed in (1, 2))
+    assert [path.name for path in (tmp_path / "outputs").iterdir()] == ["abc"]
+
+
+def test_outputs_that_are_not_kept_are_said(tmp_path, caplog):
+    (tmp_path / "outputs").write_text("in the way")
+    keep(tmp_path, _0=5)
+    (said,) = caplog.messages
+    assert "outputs of run abc are not kept in" in said

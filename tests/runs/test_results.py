@@ -10,7 +10,7 @@ import pytest
 
 from croftbench import files as disk
 from croftbench.errors import DataError
-from croftbench.runs import results
+from croftbench.runs import per_image, results
 from croftbench.runs.results import RunResult, Score
 from croftbench.runs.spec import RunSpec
 
@@ -84,17 +84,23 @@ def test_read_all_chooses_a_suite_and_keeps_the_order_of_paths(tmp_path):
     assert list(results.read_all(tmp_path / "nowhere")) == []
 
 
+def resealed(text):
+    """As somebody would write it who means to deceive."""
+    return disk.sealed(text[: text.rindex(',\n "digest"')] + "\n}")
+
+
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
         (lambda text: text[: len(text) // 2], "not a readable run"),
         (lambda text: "", "not a readable run"),
         (lambda text: "[]", "not a readable run"),
-        (lambda text: text.replace('"seed": 1', '"seed": 2'), "was changed: its content is run"),
-        (lambda text: text.replace('"lambda2": 0.03', '"lambda2": 0.3'), "was changed"),
+        (lambda text: text.replace('"seed": 1', '"seed": 2'), "its digest is another"),
+        (lambda text: text.replace('"lambda2": 0.03', '"lambda2": 0.3'), "its digest is another"),
+        (lambda text: resealed(text.replace('"seed": 1', '"seed": 2')), "was changed: its content is run"),
         (lambda text: text.replace('"scores"', '"stores"'), "not a readable run"),
         (lambda text: text.replace('"n_ood"', '"n_out"'), "not a readable run"),
-        (lambda text: text.replace('"schema": 2', '"schema": 99'), "has schema 99"),
+        (lambda text: text.replace('"schema": 3', '"schema": 99'), "has schema 99"),
     ],
 )
 def test_damaged_files_say_so(tmp_path, damage, message):
@@ -106,10 +112,79 @@ def test_damaged_files_say_so(tmp_path, damage, message):
     assert caught.value.hint
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "where"),
+    [
+        ('"value": 0.1', '"value": 7.5', r"scores\.1\.value: .*less than or equal to 1"),
+        ('"value": 0.1', '"value": true', r"scores\.1\.value: .*valid number"),
+        ('"value": 0.1', '"value": "0.1"', r"scores\.1\.value: .*valid number"),
+        ('"value": 0.1', '"value": null', r"scores\.1\.value: .*valid number"),
+        ('"value": 0.1', '"value": Infinity', "not a readable run"),
+        ('"value": 0.1', '"value": NaN', "not a readable run"),
+        ('"value": 0.1', '"value": -0.1', r"scores\.1\.value: .*greater than or equal to 0"),
+        ('"value": 0.1,', "", r"scores\.1\.value: Field required"),
+        ('"high": 1.0', '"high": 1.5', r"scores\.1\.high"),
+        ('"n_id": 247', '"n_id": 2.5', r"scores\.0\.n_id"),
+        ('"n_id": 247', '"n_id": -1', r"scores\.0\.n_id"),
+        ('"seed": 1', '"seed": "1"', r"spec\.seed"),
+        ('"train": 1.25', '"train": null', r"timings\.train"),
+        ('"created"', '"made"', "it has no created"),
+        ('"warnings"', '"cautions"', "it has no warnings"),
+        ('"schema": 3', '"schema": 3.0', "schema: .*valid integer"),
+    ],
+)
+def test_values_that_cannot_be_are_refused_by_name_even_with_a_fitting_digest(tmp_path, old, new, where):
+    path = results.write(tmp_path, RESULT)
+    text = path.read_text(encoding="utf-8")
+    assert old in text
+    path.write_text(resealed(text.replace(old, new, 1)), encoding="utf-8")
+    with pytest.raises(DataError, match=where) as caught:
+        results.read(path)
+    assert str(path) in caught.value.message
+    assert caught.value.hint.endswith("croftbench run --suite emoji-open --method croft")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('"value": 0.1', '"value": 0.99'),
+        ('"low": 0.0', '"low": 0.05'),
+        ('"dirty": false', '"dirty": true'),
+        ("ties", "t1es"),
+    ],
+)
+def test_a_number_that_was_changed_is_an_error(tmp_path, old, new):
+    path = results.write(tmp_path, replace(RESULT, warnings=("ties",)))
+    path.write_text(path.read_text(encoding="utf-8").replace(old, new, 1), encoding="utf-8")
+    with pytest.raises(DataError, match="it is not what was written: its digest is another"):
+        results.read(path)
+
+
+def test_line_ends_of_another_system_are_no_change(tmp_path):
+    path = results.write(tmp_path, RESULT)
+    path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
+    assert results.read(path) == RESULT
+
+
+def test_a_run_holds_the_digest_of_its_table(made, tmp_path):
+    run = made(tmp_path, "croft", 1)
+    table = per_image.path_of(tmp_path, run.spec)
+    assert run.table == disk.file_digest(table)
+    assert per_image.read(table, run.table)
+    content = bytearray(table.read_bytes())
+    content[len(content) // 2] ^= 8
+    table.write_bytes(content)
+    with pytest.raises(DataError, match="its digest is not the one in its run") as caught:
+        per_image.read(table, run.table)
+    assert str(table) in caught.value.message
+    assert "croftbench run --suite emoji-open --method croft" in caught.value.hint
+
+
 def test_a_run_of_an_earlier_version_is_not_mixed_with_today_s(tmp_path):
     path = results.write(tmp_path, RESULT)
-    path.write_text(path.read_text(encoding="utf-8").replace('"schema": 2', '"schema": 1'), encoding="utf-8")
-    with pytest.raises(DataError, match="schema 1, this version reads 2") as caught:
+    path.write_text(path.read_text(encoding="utf-8").replace('"schema": 3', '"schema": 2'), encoding="utf-8")
+    with pytest.raises(DataError, match="schema 2, this version reads 3") as caught:
         results.read(path)
     assert "run again" in caught.value.hint
 

@@ -62,8 +62,9 @@ def test_a_suite_runs_from_disk_to_table(name, manifests, data, cache, tmp_path)
         assert set(run.env["splits"]) == set(fold.sources)
         assert all(one["state"] == "complete" for one in fold.sources.values())
         table = per_image.write(tmp_path, job.spec, splits)
-        check(run, table)  # the table alone gives the same numbers
-        results.write(tmp_path, run)
+        named = [one.images for one in per_image.read(table) if one.shift != "named"]
+        assert named == [split.images for _, split in fold.tests]  # each row says which image it is
+        check(results.read(results.write(tmp_path, run)), table)  # the table alone gives the same numbers
     board = tables.leaderboard(tmp_path, suite, (1,))
     row = board.table.iloc[0]
     assert row["ranked"]
