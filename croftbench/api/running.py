@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -14,7 +14,7 @@ from croftbench import plugins, scorers
 from croftbench.api.board import Leaderboard
 from croftbench.draw.draws import Draws
 from croftbench.encoders.identity import EMBEDDED, Identity
-from croftbench.errors import CroftbenchError, UsageError
+from croftbench.errors import CroftbenchError, MethodError, UsageError
 from croftbench.locations import Folder, Folders
 from croftbench.plugins.parameters import Value
 from croftbench.progress import Bars, Progress, Silent
@@ -45,7 +45,7 @@ class FailedRunsError(CroftbenchError):
     ) -> None:
         job, error = failures[0]
         first = f"{job.spec.method}, seed {job.spec.seed}, fold {job.spec.fold}: {error.message}"
-        super().__init__(f"{len(failures)} run(s) failed, first {first}", f"The finished ones are in {where}.")
+        super().__init__(f"{len(failures)} run(s) failed, first {first}", f"Why is in {where / 'failed'}; the finished ones are beside.")
         self.failures = tuple(failures)
         self.leaderboard = leaderboard
 
@@ -64,6 +64,9 @@ def run(
     device: str = "auto",
     preprocess: str | Path = "",
     allow_incomplete: bool = False,
+    timeout: float | None = None,
+    isolate: bool = False,
+    force: bool = False,
     results: Folder = None,
     cache: Folder = None,
     data_root: Folder = None,
@@ -71,6 +74,9 @@ def run(
     progress: bool | Progress | None = None,
 ) -> Leaderboard:
     """Train and evaluate methods on a suite; finished runs are found and not repeated.
+
+    Whatever a method raises, changes or prints stays in its run: the others go on, and `FailedRunsError` is raised at
+    the end, with the table of those that are finished in its `leaderboard`.
 
     Args:
         methods: names, "file.py:Class", classes, and objects: `MyMethod(alpha=3)` runs with its own values, which are
@@ -86,6 +92,9 @@ def run(
         preprocess: a JSON or TOML file of mean, std, interpolation, resize_mode and size, or the published `arch/tag`
             that has them; what open_clip publishes for the encoder, or stands beside its weights, where empty.
         allow_incomplete: take splits that lack images; runs record it.
+        timeout: seconds that a method's own code may take in a run; any number where None.
+        isolate: each run in a process of its own, which may crash or run out of memory alone.
+        force: run again what is finished; the new result takes the old one's place.
         results, cache, data_root, manifests: folders, see `croftbench.api`.
         progress: True for bars on stderr, None for bars where stderr is a terminal, or where to show it.
 
@@ -94,7 +103,8 @@ def run(
 
     Raises:
         UsageError: a name, a setting or a device that does not exist.
-        FailedRunsError: a run failed; the others are finished.
+        FailedRunsError: at the end, where a run failed; the others are finished, and why it did is in
+            `results`/failed, until it succeeds.
     """
     folders = Folders.of(results, cache, data_root, manifests)
     with shown(progress) as sink:
@@ -102,8 +112,10 @@ def run(
         asked = scorers.split(scores if isinstance(scores, str) else ",".join(scores)) if scores else []
         for one in asked:
             one.file_digests()  # a word list that cannot be read is an error now, not after hours
-        make = partial(workbench, plan.suite, encoder, folders, device, sink, allow_incomplete, str(preprocess))
-        failures = _complete(plan, asked, folders, sink, make)
+        make = partial(
+            workbench, plan.suite, encoder, folders, device, sink, allow_incomplete, str(preprocess), timeout, isolate
+        )
+        failures = _complete(plan, asked, folders, sink, make, force)
     board = _board(plan, asked, folders.results)
     if failures:
         raise FailedRunsError(failures, board, folders.results)
@@ -205,22 +217,31 @@ def workbench(
     progress: Progress,
     allow_incomplete: bool = False,
     preprocess: str = "",
+    timeout: float | None = None,
+    isolate: bool = False,
 ) -> Workbench:
-    """Where runs of a suite with an encoder are carried out; imports torch."""
-    from croftbench.runs import environment, execute
+    """Where runs of a suite with an encoder are carried out; imports torch.
 
+    Raises:
+        UsageError: a timeout of no time.
+    """
+    from croftbench.runs import environment, execute, isolation
+
+    if timeout is not None and not timeout > 0:
+        raise UsageError(f"timeout must be above 0, not {timeout:g}.", "It is in seconds; left out, there is none.")
     return execute.Workbench(
         suite, encoder, folders.cache, environment.device(device), progress, folders.roots,
-        allow_incomplete=allow_incomplete, preprocess=preprocess,
+        allow_incomplete=allow_incomplete, preprocess=preprocess, limits=isolation.Limits(timeout, isolate),
     )  # fmt: skip
 
 
 def _complete(
-    plan: Plan, asked: Sequence[Asked], folders: Folders, progress: Progress, make: Callable[[], Workbench]
-) -> list[tuple[Job, CroftbenchError]]:
-    """Run what has no result yet, then score by what is asked; the jobs that failed."""
+    plan: Plan, asked: Sequence[Asked], folders: Folders, progress: Progress, make: Callable[[], Workbench],
+    force: bool = False,
+) -> list[tuple[Job, CroftbenchError]]:  # fmt: skip
+    """Run what has no result yet, or all by force, then score by what is asked; the jobs that failed."""
     suite, jobs, results, cache = plan.suite, plan.jobs, folders.results, folders.cache
-    todo = pending.unfinished(jobs, results)
+    todo = pending.unfinished(jobs, results, force)
     if len(todo) < len(jobs):
         progress.note(f"{suite.name}: {len(jobs) - len(todo)} of {len(jobs)} runs are finished already, in {results}.")
     if not todo and not pending.unscored(suite, jobs, asked, results):
@@ -228,7 +249,8 @@ def _complete(
     from croftbench.runs import engine, rescore  # torch, only when there is something to run
 
     for job in todo:
-        plugins.build(job.info, job.spec.params)  # values that a method refuses are an error now, not one a run
+        with suppress(MethodError):  # of a class that breaks; that is its run's failure
+            plugins.build(job.info, job.spec.params)  # values that a method refuses are an error now, not one a run
     failures: list[tuple[Job, CroftbenchError]] = []
 
     def failed(job: Job, error: CroftbenchError) -> None:
@@ -236,7 +258,7 @@ def _complete(
         progress.complain(f"{job.spec.method}, seed {job.spec.seed}, fold {job.spec.fold}: {error.message}", error.hint)
 
     bench = make()  # with torch, which nothing needs that is finished
-    engine.run_all(bench, todo, results, failed)
+    engine.run_all(bench, todo, results, failed, force)
     lacking = pending.unscored(suite, jobs, asked, results)
     gone = sum(not outputs.kept(cache, job.spec.run_id) for job, _ in lacking)
     if gone:

@@ -94,6 +94,12 @@ Scores = Annotated[
 AllowIncomplete = Annotated[
     bool, typer.Option("--allow-incomplete", help="Take splits that lack images; runs record it.")
 ]
+Timeout = Annotated[
+    float | None,
+    typer.Option("--timeout", min=0, help="Seconds for a method's own code in a run.", show_default="none"),
+]
+Isolate = Annotated[bool, typer.Option("--isolate", help="Each run in a process of its own, which may die alone.")]
+Force = Annotated[bool, typer.Option("--force", help="Run again what is finished, and replace it.")]
 
 # ------------------------------------------------------------------------------------------- what to print
 

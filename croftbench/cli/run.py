@@ -11,6 +11,8 @@ from croftbench.cli.options import (
     DataRoot,
     Device,
     Encoder,
+    Force,
+    Isolate,
     Manifests,
     Methods,
     Preprocess,
@@ -21,6 +23,7 @@ from croftbench.cli.options import (
     Settings,
     Shots,
     Suites,
+    Timeout,
     Views,
     names_of,
     seeds_of,
@@ -53,6 +56,9 @@ def run(
     scores: Scores = "",
     device: Device = "auto",
     allow_incomplete: AllowIncomplete = False,
+    timeout: Timeout = None,
+    isolate: Isolate = False,
+    force: Force = False,
     results: Results = None,
     cache: Cache = None,
     data_root: DataRoot = None,
@@ -69,8 +75,8 @@ def run(
                 board = running.run(
                     names_of(method), each, encoder=encoder, preprocess=preprocess, seeds=drawn, shots=shots,
                     views=views, recipe=recipe, settings=settings or (), scores=scores, device=device,
-                    allow_incomplete=allow_incomplete, results=results, cache=cache, data_root=data_root,
-                    manifests=manifests, progress=bars,
+                    allow_incomplete=allow_incomplete, timeout=timeout, isolate=isolate, force=force, results=results,
+                    cache=cache, data_root=data_root, manifests=manifests, progress=bars,
                 )  # fmt: skip
             except running.FailedRunsError as error:
                 failures += len(error.failures)
@@ -79,7 +85,7 @@ def run(
                 board = error.leaderboard
         _show(board, folders)
     if failures:
-        raise CroftbenchError(f"{failures} run(s) failed.", "The finished ones are in the table.")
+        raise CroftbenchError(f"{failures} run(s) failed.", f"Why is in {folders.results / 'failed'}.")
 
 
 def _show(leaderboard: Leaderboard, folders: Folders) -> None:

@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from croftbench import __version__
-from croftbench.errors import UsageError, unknown
+from croftbench.errors import CroftbenchError, UsageError, unknown
 from croftbench.files import digest, file_digest, write_atomically
+from croftbench.plugins.blame import raised
 from croftbench.plugins.in_memory import name_of, source_of
 from croftbench.plugins.load import check_contract, defining_files, imported_files, load
 from croftbench.plugins.names import BUILT_IN, WRAPPERS, registered, unwrap
@@ -57,6 +58,11 @@ class MethodInfo:
     recipes: Mapping[str, Settings] = field(default_factory=dict)
     cls: type | None = field(default=None, compare=False, repr=False)
     fixed: bool = False
+
+    @property
+    def author(self) -> type:
+        """The class itself, imported; whose author a fault of the method is told to."""
+        return self.cls or cast("type", load(self.target))
 
     def said_by(self, suite: Mapping[str, Settings]) -> dict[str, Value | Mapping[str, Value]]:
         """What a suite's tables say of this method; of a wrapped one, first what they say of the method inside."""
@@ -195,8 +201,9 @@ def build(info: MethodInfo, params: Mapping[str, Any]) -> Method:
 
     Raises:
         UsageError: the method refuses them.
+        MethodError: its class raised something else.
     """
-    cls = info.cls or load(info.target)
+    cls = info.author
     try:
         later = {name: of.default for name, of in info.params.items() if of.later}
         return cast("Method", construct(cls, later | dict(params)))
@@ -204,3 +211,7 @@ def build(info: MethodInfo, params: Mapping[str, Any]) -> Method:
         raise UsageError(
             f"{info.name} refuses its hyper-parameters: {error}.", "See `croftbench list methods`."
         ) from error
+    except CroftbenchError:
+        raise
+    except BaseException as error:
+        raise raised(error, cls) from error

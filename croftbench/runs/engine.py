@@ -1,4 +1,4 @@
-"""Where runs execute. So far: in this process, one after the other."""
+"""Where runs execute: one after the other, in this process or, with `Limits.isolate`, each in its own."""
 
 from __future__ import annotations
 
@@ -7,31 +7,39 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from croftbench.errors import CroftbenchError
-from croftbench.runs import per_image, results
+from croftbench.runs import failures, per_image, posthoc, results
 from croftbench.runs.planning import Job
 
 if TYPE_CHECKING:
     from croftbench.runs.execute import Workbench
 
 
-def run_all(bench: Workbench, jobs: Sequence[Job], folder: Path, failed: Callable[[Job, CroftbenchError], None]) -> int:
-    """Run every job that has no result yet, writing each result as soon as it is there.
+def run_all(
+    bench: Workbench, jobs: Sequence[Job], folder: Path, failed: Callable[[Job, CroftbenchError], None],
+    force: bool = False,
+) -> int:  # fmt: skip
+    """Run every job that has no result yet, or every one by `force`, writing each result as soon as it is there.
 
-    A job that fails is handed to `failed` and the others go on; a result that cannot be written ends it all.
+    A job that fails is recorded as that, handed to `failed`, and the others go on; a result that cannot be written
+    ends it all.
 
     Returns:
         How many results were written.
     """
     done = 0
     for job in jobs:
-        if job.finished(folder):
+        if job.finished(folder) and not force:
             continue
         try:
             result, images = bench.run(job.spec, job.info)
         except CroftbenchError as error:
+            failures.write(folder, job.spec, error)
             failed(job, error)
             continue
+        for old in (results.path_of(folder, job.spec), posthoc.path_of(folder, job.spec)):
+            old.unlink(missing_ok=True)  # first: without a JSON it is not finished, whatever is beside it
         per_image.write(folder, job.spec, images)
         results.write(folder, result)  # last: a run with a JSON is finished
+        failures.remove(folder, job.spec)
         done += 1
     return done

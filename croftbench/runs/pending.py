@@ -12,9 +12,9 @@ from croftbench.scorers import Asked
 from croftbench.suites.language import Suite
 
 
-def unfinished(jobs: Sequence[Job], results: Path) -> list[Job]:
-    """Jobs without a result, those of one draw together: methods share its views."""
-    waiting = [job for job in jobs if not job.finished(results)]
+def unfinished(jobs: Sequence[Job], results: Path, force: bool = False) -> list[Job]:
+    """Jobs without a result, or all by force, those of one draw together: methods share its views."""
+    waiting = [job for job in jobs if force or not job.finished(results)]
     return sorted(waiting, key=lambda job: (job.spec.seed, job.spec.fold))
 
 
