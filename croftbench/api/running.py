@@ -45,7 +45,10 @@ class FailedRunsError(CroftbenchError):
     ) -> None:
         job, error = failures[0]
         first = f"{job.spec.method}, seed {job.spec.seed}, fold {job.spec.fold}: {error.message}"
-        super().__init__(f"{len(failures)} run(s) failed, first {first}", f"Why is in {where / 'failed'}; the finished ones are beside.")
+        super().__init__(
+            f"{len(failures)} run(s) failed, first {first}",
+            f"Why is in {where / 'failed'}; the finished ones are beside.",
+        )
         self.failures = tuple(failures)
         self.leaderboard = leaderboard
 

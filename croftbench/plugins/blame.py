@@ -54,7 +54,7 @@ def told(error: CroftbenchError, author: Any, begins: Any = None) -> CroftbenchE
 
 
 def line(error: BaseException, author: Any, begins: Any = None) -> str:
-    """ "file:line" of the author's that raised, or where the author's code begins; "" where neither is known.
+    """The author's "file:line" that raised, or where the author's code begins; "" where neither is known.
 
     Args:
         error: what was raised.
@@ -71,7 +71,7 @@ def line(error: BaseException, author: Any, begins: Any = None) -> str:
 
 
 def defined(thing: Any) -> str:
-    """ "file:line" where a class's `fit`, a function, or an object that is called begins; "" where nothing says."""
+    """The "file:line" where a class's `fit`, a function, or an object that is called begins; "" where nothing says."""
     code = _code(thing)
     return f"{shown(code.co_filename)}:{code.co_firstlineno}" if code else ""
 

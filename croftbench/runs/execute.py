@@ -294,7 +294,8 @@ class _Run:
             prompted = one.classnames, self.fold.templates
             text, raw_text = self.bench.features.text(*prompted), self.bench.features.raw_text(*prompted)
             if not self.info.train:  # nothing was learnt: other names make another classifier of the same kind
-                renamed = predict.fit(method, replace(task, classnames=one.classnames, text=text, raw_text=raw_text), self.info)
+                others = replace(task, classnames=one.classnames, text=text, raw_text=raw_text)
+                renamed = predict.fit(method, others, self.info)
             elif isinstance(predictor, Renamable):
                 with calling(self.info.author, predictor.with_classes):
                     renamed = predict.as_predictor(predictor.with_classes(one.classnames, text), self.info)
