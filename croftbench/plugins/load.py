@@ -9,7 +9,10 @@ import ast
 import dataclasses
 import importlib
 import importlib.util
+import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -17,6 +20,7 @@ from typing import Any
 
 from croftbench.errors import UsageError, unknown
 from croftbench.files import file_digest
+from croftbench.plugins import blame
 from croftbench.plugins.names import WRAPPERS, unwrap
 
 
@@ -34,17 +38,39 @@ def load(target: str) -> Any:
     if wrapper:
         return _wrapped(load(WRAPPERS[wrapper]), load(inside))
     module_name, _, attribute = target.rpartition(":")
-    try:
+    with _importing(module_name):
         module = _load_file(Path(module_name)) if module_name.endswith(".py") else importlib.import_module(module_name)
-    except Exception as error:
-        raise MethodImportError(
-            f"importing {module_name} failed: {type(error).__name__}: {error}.", "Run with --traceback to see where."
-        ) from error
     cls = getattr(module, attribute, None)
     if cls is None:
         raise unknown(f"class in {module_name}", attribute, [n for n in vars(module) if not n.startswith("_")])
     check_contract(cls, target)
     return cls
+
+
+@contextmanager
+def _importing(name: str) -> Iterator[None]:
+    """Around an import of an author's module: what it prints goes to stderr, what it changes for all is put back.
+
+    Raises:
+        MethodImportError: it raised something, or wanted to exit.
+    """
+    folder = Path.cwd()
+    try:
+        with redirect_stdout(sys.stderr):
+            yield
+    except (Exception, SystemExit) as error:
+        file = Path(name) if name.endswith(".py") else None
+        where = blame.line(error, file) if file else ""
+        at = f", at {where}" if where else ""
+        text = " ".join(str(error).split()).rstrip(".")
+        raise MethodImportError(
+            f"importing {name} failed: {type(error).__name__}: {text}{at}.", "Run with --traceback to see where."
+        ) from error
+    finally:
+        os.chdir(folder)
+        if (torch := sys.modules.get("torch")) is not None and hasattr(torch, "set_default_dtype"):
+            torch.set_default_dtype(torch.float32)
+            torch.set_grad_enabled(True)
 
 
 def check_contract(cls: Any, name: str) -> None:
