@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from croftbench.api.board import Leaderboard as Leaderboard
     from croftbench.api.checking import check as check
+    from croftbench.api.checking import check_method as check_method
     from croftbench.api.disk import cached as cached
     from croftbench.api.disk import data_status as data_status
     from croftbench.api.disk import get_data as get_data
@@ -43,7 +44,7 @@ __version__ = "0.3.0"
 
 HOMES = {
     "board": ("Leaderboard",),
-    "checking": ("check",),
+    "checking": ("check", "check_method"),
     "disk": ("cached", "data_status", "get_data", "prune_cache", "verify_data"),
     "inventory": ("describe", "load_suite", "splits"),
     "reading": (
