@@ -62,8 +62,8 @@ def _methods(names: list[str], device: str, timeout: Timeout, cache: Cache) -> N
         if checked.cost:
             its, usual = checked.cost
             note(
-                f"{checked.name} fits in {its.fit:.2f} s, predicts in {its.predict:.2f} s and takes {its.memory:.0f} MB "
-                f"more memory here; zero-shot fits in {usual.fit:.2f} s and predicts in {usual.predict:.2f} s."
+                f"{checked.name} fits in {its.fit:.2f} s, predicts in {its.predict:.2f} s and takes {its.memory:.0f} "
+                f"MB more memory here; zero-shot fits in {usual.fit:.2f} s and predicts in {usual.predict:.2f} s."
             )
     if broken:
         raise CroftbenchError(f"{broken} promise(s) are broken.", "Change the lines above, then check again.")

@@ -54,22 +54,22 @@ class Mine:
 '''
 BROKEN = {
     "fits; shapes, types, unit length": [
-        ("w = task.classes", "pass", "AttributeError", 18),
-        ("pass", "z = 2 * z", "features of length 2", 20),
-        ("task.towers.text", "pass", "without declaring it", 18),
+        ("w = task.classes", "pass", "AttributeError", 19),
+        ("pass", "z = 2 * z", "features of length 2", 21),
+        ("task.towers.text", "pass", "without declaring it", 19),
     ],
     "same seed, same bits": [
-        ("import os; noise = float(os.urandom(1)[0])", "return Outputs(f @ w.T + noise, z)", "fitted twice", 17)
+        ("import os; noise = float(os.urandom(1)[0])", "return Outputs(f @ w.T + noise, z)", "fitted twice", 18)
     ],
     "inputs untouched": [
-        ("task.text.add_(1)", "pass", "fit writes on task.text", 17),
-        ("pass", "f.mul_(0)", "writes on the features", 20),
+        ("task.text.add_(1)", "pass", "fit writes on task.text", 18),
+        ("pass", "f.mul_(0)", "writes on the features", 21),
     ],
-    "image by image": [("pass", "return Outputs(f @ w.T + f.mean(), z)", "depend on the images beside", 20)],
+    "image by image": [("pass", "return Outputs(f @ w.T + f.mean(), z)", "depend on the images beside", 21)],
     "no test data reachable": [
-        ("[open(p, 'rb').close() for p in glob.glob('CACHE/features/**/*.npy', recursive=True)]", "pass", "opens", 17)
+        ("[open(p, 'rb').close() for p in glob.glob('CACHE/features/**/*.npy', recursive=True)]", "pass", "opens", 18)
     ],
-    "its recipes": [("assert self.t == 1", "pass", "by its recipe 'mild': AssertionError", 18)],
+    "its recipes": [("assert self.t == 1", "pass", "by its recipe 'mild': AssertionError", 19)],
 }
 
 
