@@ -136,6 +136,7 @@ def diagnose(
     encoder: str = EMBEDDED,
     preprocess: str | Path = "",
     seeds: Sequence[int] | None = None,
+    recipe: str | None = None,
     settings: Mapping[str, Value] | Sequence[str] = (),
     device: str = "auto",
     timeout: float | None = None,
@@ -149,6 +150,7 @@ def diagnose(
 
     Args:
         sweep: values to compare; empty for the method as the suite runs it.
+        recipe: a named recipe other than the suite's.
         settings: hyper-parameters for all.
 
     Raises:
@@ -163,6 +165,8 @@ def diagnose(
     start = time.perf_counter()
     folders = Folders.of(results, cache, data_root, manifests)
     chosen, info = suite_of(suite, folders), plugins.describe(method, folders.cache)
+    if recipe is not None:
+        info.named_recipe(recipe)
     fixed = planning.overrides(running.as_settings(settings), [info])[info.name]
     cells = tuning.cells(tuning.parse_grid(_as_text(sweep), info)) if sweep else [{}]
     with shown(progress) as sink:
@@ -170,7 +174,13 @@ def diagnose(
         bench = running.workbench(chosen, encoder, folders, device, sink, preprocess=str(preprocess), timeout=timeout)
         plans = {
             " ".join(f"{name}={value}" for name, value in cell.items()) or info.name: planning.plan(
-                chosen, info, bench.identity, bench.draws.content, seeds=seeds, overrides={**fixed, **cell}
+                chosen,
+                info,
+                bench.identity,
+                bench.draws.content,
+                seeds=seeds,
+                recipe=recipe,
+                overrides={**fixed, **cell},
             )
             for cell in cells
         }

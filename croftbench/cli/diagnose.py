@@ -16,6 +16,7 @@ from croftbench.cli.options import (
     Manifests,
     OneSuite,
     Preprocess,
+    Recipe,
     Results,
     Seeds,
     Settings,
@@ -42,6 +43,7 @@ def diagnose(
     encoder: Encoder = EMBEDDED,
     preprocess: Preprocess = "",
     seeds: Seeds = "",
+    recipe: Recipe = None,
     settings: Settings = None,
     device: Device = "auto",
     timeout: Timeout = None,
@@ -56,8 +58,8 @@ def diagnose(
         try:
             done = studying.diagnose(
                 method, sweep or (), suite, encoder=encoder, preprocess=preprocess, seeds=seeds_of(seeds),
-                settings=settings or (), device=device, timeout=timeout, results=results, cache=cache,
-                data_root=data_root, manifests=manifests, progress=bars,
+                recipe=recipe, settings=settings or (), device=device, timeout=timeout, results=results,
+                cache=cache, data_root=data_root, manifests=manifests, progress=bars,
             )  # fmt: skip
         except studying.FailedFitsError as error:
             failed, done = error, cast("studying.Diagnosis", error.done)

@@ -42,7 +42,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from croftbench.method import Needs, Outputs, Predictor, Recipes, Task
-from croftbench.training import Batch, Recipe, Renaming, optimiser, train, unit
+from croftbench.training import Batch, Optimiser, Recipe, Renaming, optimiser, train, unit
 
 __all__ = ["CRoFT", "Fit", "Update", "Weights"]
 
@@ -222,7 +222,7 @@ class Fit:
         """Train on one batch; yields after each update, the generator's first and the main one last."""
         return self._official(batch) if self.hp.variant == "official" else self._stated(batch)
 
-    def _update(self, loss: Tensor, *optimisers: torch.optim.Optimizer, keep_graph: bool = False) -> None:
+    def _update(self, loss: Tensor, *optimisers: Optimiser, keep_graph: bool = False) -> None:
         for weight in self.weights:
             weight.grad = None  # an optimiser passes over a weight that then gets no gradient: no decay either
         loss.backward(retain_graph=keep_graph)  # type: ignore[no-untyped-call]

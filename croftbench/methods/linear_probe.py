@@ -37,7 +37,7 @@ from torch import Tensor
 
 from croftbench.errors import DataError
 from croftbench.method import Examples, Needs, Outputs, Predictor, Recipes, Task, later
-from croftbench.training import unit
+from croftbench.training import images_per_class, unit
 
 __all__ = ["LinearProbe"]
 
@@ -117,10 +117,4 @@ class LinearProbe:
 def _check(task: Task) -> None:
     if len(task.classnames) < 2:
         raise DataError("linear-probe tells classes apart, and there is only one.", "Choose another method.")
-    counts = torch.bincount(task.train.labels, minlength=len(task.classnames))
-    missing = [name for name, count in zip(task.classnames, counts.tolist(), strict=True) if not count]
-    if missing:
-        raise DataError(
-            f"linear-probe has no training image of {len(missing)} of {len(counts)} classes, '{missing[0]}' first.",
-            "Give every class at least one, or choose another method.",
-        )
+    images_per_class(task, "linear-probe")

@@ -21,8 +21,16 @@ BUILT_IN = {
     "task-res": "croftbench.methods.task_res:TaskRes",
     "gl-mcm": "croftbench.methods.gl_mcm:GLMCM",
     "locoop": "croftbench.methods.locoop:LoCoOp",
+    "sct": "croftbench.methods.locoop:SCT",
     "kgcoop": "croftbench.methods.kgcoop:KgCoOp",
     "prograd": "croftbench.methods.prograd:ProGrad",
+    "gda": "croftbench.methods.gda:GDA",
+    "zs-lp": "croftbench.methods.clap:ZSLP",
+    "clap": "croftbench.methods.clap:CLAP",
+    "lp-plus-plus": "croftbench.methods.lp_plus_plus:LPPlusPlus",
+    "cross-modal": "croftbench.methods.cross_modal:CrossModal",
+    "ape": "croftbench.methods.ape:APE",
+    "ape-t": "croftbench.methods.ape:APET",
 }
 WRAPPERS = {
     "wise-ft": "croftbench.methods.wise_ft:WiSEFT",

@@ -13,7 +13,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from croftbench.errors import DataError, UsageError, unknown
 from croftbench.suites.language import FORBID
 
-FPR = {"fpr95": "id-positive", "fpr95_ood_positive": "ood-positive"}
+FPR = {"fpr95": "id-positive", "fpr95_percentile": "id-positive", "fpr95_ood_positive": "ood-positive"}
 """Metrics that name an FPR convention, which their rows must state too: readers of the CSV should not have to know."""
 
 
@@ -48,7 +48,7 @@ class PublishedNumber:
     weights: str
     prompts: str
     pool: str
-    metric: Literal["accuracy", "harmonic-mean", "auroc", "fpr95", "fpr95_ood_positive"]
+    metric: Literal["accuracy", "harmonic-mean", "auroc", "fpr95", "fpr95_percentile", "fpr95_ood_positive"]
     split: Annotated[str, Field(min_length=1)]
     scorer: str
     value: Annotated[float, Field(ge=0, le=100)]

@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from croftbench.errors import UsageError, unknown
 from croftbench.files import digest, file_digest
-from croftbench.scorers import class_features, distances, logits, negatives, shaping
+from croftbench.scorers import class_features, distances, logits, memories, negatives, shaping
 from croftbench.scorers.context import Context, Scorer
 from croftbench.values import Value, convert
 
@@ -60,10 +60,16 @@ SCORERS: Mapping[str, ScorerSpec] = MappingProxyType(
         "max_logit": ScorerSpec(logits.max_logit),
         "max_cosine": ScorerSpec(logits.max_cosine, ("classes",)),
         "entropy": ScorerSpec(logits.entropy, version=2),
+        "gen": ScorerSpec(logits.gen),
         "margin": ScorerSpec(logits.margin),
+        "delta_energy": ScorerSpec(logits.delta_energy, ("logits", "classes")),
         "knn": ScorerSpec(distances.knn, ("train",)),
         "mahalanobis": ScorerSpec(distances.mahalanobis, ("train",)),
         "relative_mahalanobis": ScorerSpec(distances.relative_mahalanobis, ("train",)),
+        "nnguide": ScorerSpec(memories.nnguide, ("logits", "train")),
+        "she": ScorerSpec(memories.she, ("logits", "train")),
+        "kl_matching": ScorerSpec(memories.kl_matching, ("logits", "train")),
+        "residual": ScorerSpec(class_features.residual, ("train",)),
         "vim": ScorerSpec(class_features.vim, ("logits", "train", "classes")),
         "fdbd": ScorerSpec(class_features.fdbd, ("logits", "train", "classes")),
         "nci": ScorerSpec(class_features.nci, ("logits", "train", "classes")),
@@ -71,6 +77,7 @@ SCORERS: Mapping[str, ScorerSpec] = MappingProxyType(
         "ash_p": ScorerSpec(shaping.ash_p, ("classes",)),
         "ash_b": ScorerSpec(shaping.ash_b, ("classes",)),
         "ash_s": ScorerSpec(shaping.ash_s, ("classes",)),
+        "scale": ScorerSpec(shaping.scale, ("classes",)),
         "neglabel": ScorerSpec(negatives.neglabel, ("logits", "text"), version=2),
     }
 )
@@ -87,6 +94,9 @@ RULES: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     "alpha": (lambda v: v >= 0, "at least 0"),
     "share": (lambda v: 0 < v <= 1, "above 0, at most 1"),
     "eta": (lambda v: 0 <= v <= 1, "from 0 to 1"),
+    "gamma": (lambda v: v > 0, "above 0"),
+    "top": (lambda v: v >= 1, "at least 1"),
+    "c": (lambda v: v >= 1, "at least 1"),
     "groups": (lambda v: v >= 1, "at least 1"),
     "words": (bool, "'wordnet' or a file"),
 }

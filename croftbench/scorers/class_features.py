@@ -26,25 +26,43 @@ def vim(context: Context, dim: int = 0) -> Scorer:
     and 512 below; up to 512 features, where that would leave nothing, half of them (OpenOOD's choice at 512); and
     never more than half the training images, which would span their own residual away.
     """
-    import torch
-
     train = context.outputs
     class_features(train)
-    N, D = train.features.shape
-    rule = 1000 if D >= 2048 else 512 if D > 512 else D // 2
-    principal = dim or min(rule, N // 2)
-    if principal >= min(N, D):
-        raise NotApplicableError(f"{N} training images of {D} features have no residual beyond dim={principal}.")
-    z = train.features.cpu().double()
-    residual = torch.linalg.eigh(z.T @ z).eigenvectors[:, : D - principal]  # ascending eigenvalues
-    scale = float(train.logits.amax(1).mean()) / max(float(norm(z @ residual).mean()), TINY)
-    R = residual.to(train.features.device, train.features.dtype)
+    exact = _beyond_principal(train.features, dim)
+    lengths = norm(train.features.cpu().double() @ exact)
+    scale = float(train.logits.amax(1).mean()) / max(float(lengths.mean()), TINY)
+    R = exact.to(train.features)
 
     def score(outputs: Outputs) -> Tensor:
         class_features(outputs)
         return outputs.logits.logsumexp(-1) - scale * norm(outputs.features @ R)
 
     return score
+
+
+def residual(context: Context, dim: int = 0) -> Scorer:
+    """Minus the length of the part of the image that training images do not span: ViM without its logits.
+
+    ViM: Out-Of-Distribution with Virtual-logit Matching, CVPR 2022, arXiv 2203.10807.
+
+        - |z R|,  R and `dim` as in `vim`
+    """
+    R = _beyond_principal(context.outputs.features, dim).to(context.outputs.features)
+    return lambda outputs: -norm(outputs.features @ R)
+
+
+def _beyond_principal(features: Tensor, dim: int) -> Tensor:
+    """(D, D - dim) float64 on the CPU: the eigenvectors of sum_i z_i z_i^T but the principal ones."""
+    import torch
+
+    N, D = features.shape
+    rule = 1000 if D >= 2048 else 512 if D > 512 else D // 2
+    principal = dim or min(rule, N // 2)
+    if principal >= min(N, D):
+        raise NotApplicableError(f"{N} training images of {D} features have no residual beyond dim={principal}.")
+    z = features.cpu().double()
+    vectors: Tensor = torch.linalg.eigh(z.T @ z).eigenvectors  # of ascending eigenvalues
+    return vectors[:, : D - principal]
 
 
 def fdbd(context: Context) -> Scorer:

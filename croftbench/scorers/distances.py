@@ -29,13 +29,13 @@ def knn(context: Context, k: int = 50) -> Scorer:
     OpenOOD's k; the authors chose 50 for CIFAR-10, 200 for CIFAR-100, 1000 for ImageNet on validation images. A k
     beyond the images a class has asks other classes too, so k = 1 may suit few shots.
     """
-    bank = _unit(context.outputs.features)
+    bank = unit(context.outputs.features)
     if k > len(bank):
         raise NotApplicableError(f"it needs {k} training images and there are {len(bank)}; choose a smaller k.")
     squares = bank.square().sum(1)
 
     def score(outputs: Outputs) -> Tensor:
-        z = _unit(outputs.features)
+        z = unit(outputs.features)
         scores = z.new_empty(len(z))
         rows = max(1, BLOCK // len(bank))
         for start in range(0, len(z), rows):
@@ -48,7 +48,8 @@ def knn(context: Context, k: int = 50) -> Scorer:
     return score
 
 
-def _unit(v: Tensor) -> Tensor:
+def unit(v: Tensor) -> Tensor:
+    """Rows of unit length."""
     return v / (norm(v)[:, None] + 1e-10)
 
 

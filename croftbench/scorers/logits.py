@@ -96,6 +96,51 @@ def entropy(context: Context) -> Scorer:
     return score
 
 
+def gen(context: Context, gamma: float = 0.1, top: int = 100) -> Scorer:
+    """Minus the generalised entropy of the largest probabilities.
+
+    GEN: Pushing the Limits of Softmax-Based Out-of-Distribution Detection, CVPR 2023.
+
+        - sum_j p_j^gamma (1 - p_j)^gamma  over the `top` largest softmax probabilities p_j, or over all, if fewer
+
+    gamma and top are the authors' for ImageNet. In float64 and through log(1 - p), so that p near 1 still counts.
+    """
+    _two_classes(context)
+
+    def score(outputs: Outputs) -> Tensor:
+        from torch.nn.functional import logsigmoid
+
+        log_p = wide(outputs.logits).log_softmax(-1).topk(min(top, outputs.logits.shape[-1]), dim=-1).values
+        log_rest = (-log_p.exp()).log1p()
+        log_rest[..., 0] = logsigmoid(-top_odds(outputs.logits))
+        return -(gamma * (log_p + log_rest)).exp().sum(-1).to(outputs.logits)
+
+    return score
+
+
+def delta_energy(context: Context, c: int = 1) -> Scorer:
+    """How much the energy falls when the image's largest cosines become 0.
+
+    Delta Energy: Optimizing Energy Change During Vision-Language Alignment Improves both OOD Detection and OOD
+    Generalization, NeurIPS 2025, arXiv 2510.11296.
+
+        logsumexp_k(s cos_k) - logsumexp_k(s cos'_k),  cos' = cos with its c largest set to 0
+
+    From the paper; the authors' code was not at hand. One cosine by default: the paper's "maximum cosine similarity".
+    """
+    C = _two_classes(context)
+    if c >= C:
+        raise NotApplicableError(f"of {C} classes none is left beside the c={c} largest.")
+
+    def score(outputs: Outputs) -> Tensor:
+        class_features(outputs)
+        x = wide(outputs.logits)
+        cropped = x.scatter(-1, x.topk(c, dim=-1).indices, 0.0)
+        return (x.logsumexp(-1) - cropped.logsumexp(-1)).to(outputs.logits)
+
+    return score
+
+
 def margin(context: Context) -> Scorer:
     """Gap between the two largest logits: the log-ratio of the two largest probabilities, which does not saturate.
 

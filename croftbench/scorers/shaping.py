@@ -1,6 +1,6 @@
 """Scores that change the features and classify them again: the energy of s z' w^T.
 
-Both papers speak of activations after a ReLU: none is negative, and large ones stand out. CLIP's features have signs,
+These papers speak of activations after a ReLU: none is negative, and large ones stand out. CLIP's features have signs,
 and -0.3 says as much as 0.3. Here "large" is by magnitude and a sign is kept, so that on features without negative
 ones every score is the published one. What remains foreign is the basis: these coordinates are no activations of
 units, and a rotation of the space, which leaves every cosine alone, changes these scores.
@@ -79,6 +79,23 @@ def ash_s(context: Context, p: float = 90.0) -> Scorer:
     def shape(z: Tensor) -> Tensor:
         pruned, _, kept = _prune(z, p)
         return pruned * (z.abs().sum(1) / kept.clamp_min(1e-12)).exp()[:, None]
+
+    return _energy_of(context, shape)
+
+
+def scale(context: Context, p: float = 85.0) -> Scorer:
+    """Energy after scaling by exp(sum of magnitudes / that of the largest); nothing is pruned.
+
+    Scaling for Training Time and Post-hoc Out-of-distribution Detection Enhancement, ICLR 2024, arXiv 2310.00227.
+
+        z' = z exp(|z|_1 / |pruned z|_1),  pruned as in `ash_p`
+
+    p is the authors' for ImageNet.
+    """
+
+    def shape(z: Tensor) -> Tensor:
+        _, _, kept = _prune(z, p)
+        return z * (z.abs().sum(1) / kept.clamp_min(1e-12)).exp()[:, None]
 
     return _energy_of(context, shape)
 

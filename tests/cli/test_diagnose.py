@@ -3,6 +3,8 @@
 import json
 import statistics
 
+from croftbench.methods.clip_adapter import CLIPAdapter
+from croftbench.plugins.recipes import at_shots
 from croftbench.report import diagnosis
 
 
@@ -50,3 +52,16 @@ def test_a_sweep_that_is_not_one_is_refused_in_a_line(croftbench, suite_file):
     assert code == 2
     assert "lambda1" in err or "lambda2" in err
     assert len([line for line in err.splitlines() if line.startswith("error:")]) == 1
+
+
+def test_another_recipe_than_the_suites_own(croftbench, suite_file, tmp_path):
+    arguments = ["diagnose", "clip-adapter", "--suite", suite_file, "--set", "epochs=1", "--seeds", "1"]
+    code, _, err = croftbench(*arguments, "--recipe", "authors")
+    assert code == 0, err
+    record = json.loads((tmp_path / "results/diagnosis/food/clip-adapter.json").read_text())
+    (params,) = record["params"].values()
+    own = at_shots(CLIPAdapter.recipes["authors"], 3)
+    assert {name: params[name] for name in own if name != "epochs"} == {n: v for n, v in own.items() if n != "epochs"}
+    code, _, err = croftbench(*arguments, "--recipe", "theirs")
+    assert code == 2
+    assert "theirs" in err

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from croftbench.method import Examples, Task, Towers
 from croftbench.methods.coop import CoOp
-from croftbench.methods.locoop import LoCoOp, mean_entropy
+from croftbench.methods.locoop import SCT, LoCoOp, mean_entropy
 from croftbench.scorers.places import gl_mcm
 from croftbench.training import Recipe, unit
 
@@ -90,6 +90,37 @@ def test_a_step_written_out(task: Task) -> None:
     t = classes(v - 0.5 * gradient)
     torch.testing.assert_close(found.classes, t, rtol=1e-6, atol=1e-8)
     torch.testing.assert_close(found.logits, 20.0 * unit(task.train.views[0, :, 0]) @ t.T, rtol=1e-6, atol=1e-6)
+
+
+def test_a_step_of_sct_written_out(task: Task) -> None:
+    """Image by image and place by place, its gradient by differences."""
+    tower = PlainTower()
+    v = 0.02 * torch.randn(2, 4, generator=task.generator(), dtype=torch.float64)
+
+    def classes(v: Tensor) -> Tensor:
+        return unit((1 + v.sum(0) + tower.rest.sum(1)) @ tower.projection)
+
+    def loss(v: Tensor) -> Tensor:
+        t, known, outside = classes(v), [], []
+        for image, y in zip(task.train.views[0], task.train.labels.tolist(), strict=True):
+            p = torch.softmax(20.0 * t @ unit(image[0]), 0)[y]
+            known.append(-(1 + 1e-7 - p) * p.log())
+            for place in image[1:]:
+                q = torch.softmax(20.0 * t @ unit(place), 0)
+                if y not in q.topk(2).indices:
+                    outside.append(-(1e-7 + p) * (q * (q + 1e-5).log()).sum())
+        assert outside
+        return sum(known) / len(known) - 0.25 * sum(outside) / len(outside)
+
+    gradient = torch.zeros_like(v)
+    for i in range(v.numel()):
+        step = torch.zeros_like(v)
+        step.view(-1)[i] = 1e-6
+        gradient.view(-1)[i] = (loss(v + step) - loss(v - step)) / 2e-6
+    recipe = Recipe(epochs=1, batch=12, warmup_lr=0.5, weight_decay=0.0)
+    outputs = SCT(n_ctx=2, top=0.4, recipe=recipe).fit(task)(task.train.views[0])
+    torch.testing.assert_close(outputs.classes, classes(v - 0.5 * gradient), rtol=1e-6, atol=1e-8)
+    assert "gl_mcm" in outputs.scores
 
 
 def test_without_weight_it_is_coop(task: Task) -> None:

@@ -7,7 +7,7 @@ import torch
 
 from croftbench.errors import TrainingError
 from croftbench.method import Examples, Task
-from croftbench.training import Recipe, batch_sizes, batches, descend, mean_loss, optimiser, unit
+from croftbench.training import SGD, Recipe, batch_sizes, batches, descend, mean_loss, optimiser, unit
 
 SCHEDULES = [
     "CRoFT_ViT_ep30",
@@ -55,6 +55,22 @@ def test_update_decays_the_weight_into_the_momentum_and_skips_weights_without_gr
         value = value - 0.5 * momentum
         torch.testing.assert_close(weight.detach(), value, rtol=1e-14, atol=0)
     assert idle.item() == 3.0
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize(("momentum", "decay"), [(0.9, 0.1), (0.0, 0.1), (0.9, 0.0)])
+def test_sgd_is_pytorchs_to_the_bit(dtype, momentum, decay):
+    start = torch.randn(5, 7, generator=rng(), dtype=dtype)
+    ours, theirs = (start.clone().requires_grad_() for _ in range(2))
+    mine = SGD([ours], 0.1, momentum, decay)
+    pytorchs = torch.optim.SGD([theirs], lr=0.1, momentum=momentum, weight_decay=decay)
+    for i in range(20):
+        for by, weight in ((mine, ours), (pytorchs, theirs)):
+            by.param_groups[0]["lr"] = 0.1 / (1 + i)
+            by.zero_grad()
+            (weight @ weight.T).sin().sum().backward()
+            by.step()
+    assert torch.equal(ours, theirs)
 
 
 TORCH = {

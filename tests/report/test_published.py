@@ -66,6 +66,11 @@ def test_writing_and_reading_lose_nothing(tmp_path):
     assert published.read(again) == rows
 
 
+def test_the_percentile_rule_of_official_suites_can_be_published(tmp_path):
+    row = FPR | {"metric": "fpr95_percentile"}
+    assert published.read(put(tmp_path, row))[0].head.metric == "fpr95_percentile"
+
+
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [

@@ -15,38 +15,10 @@ from croftbench.errors import UsageError
 from croftbench.method import Outputs
 from croftbench.scorers import Context, NotApplicableError, distances
 from croftbench.stats import metrics
+from tests.scorers.world import SCALE, SHOTS, SMALL, C, D, World, unit
 
-SCALE = 50.0
-C, D, SHOTS = 6, 16, 9
 TRAINED = [name for name, entry in scorers.SCORERS.items() if {"train", "classes"} & set(entry.uses)]
-SMALL = {"knn": "knn:k=7", "vim": "vim:dim=5"}
-"""Where the default is made for more images than these."""
-
-
-def unit(x):
-    return x / np.linalg.norm(x, axis=-1, keepdims=True)
-
-
-class World:
-    """A cosine classifier, its training images and ten others; float64 NumPy arrays."""
-
-    def __init__(self, seed=0, shots=SHOTS, noise=0.3, dim=D):
-        random = np.random.default_rng(seed)
-        self.w = unit(random.normal(size=(C, dim)))
-        self.y = np.repeat(np.arange(C), shots)
-        self.train = unit(self.w[self.y] + noise * random.normal(size=(C * shots, dim)))
-        self.x = unit(random.normal(size=(10, dim)))
-
-    def outputs(self, z, dtype=torch.float64):
-        z, w = torch.tensor(z, dtype=dtype), torch.tensor(self.w, dtype=dtype)
-        return Outputs(SCALE * z @ w.T, z, w)
-
-    def context(self, dtype=torch.float64):
-        labels = torch.tensor(self.y)
-        return Context(lambda: self.outputs(self.train, dtype), labels, SCALE, list("abcdef"), ["{}"], pytest.fail)
-
-    def score(self, name, dtype=torch.float64):
-        return scorers.fit(SMALL.get(name, name), self.context(dtype))(self.outputs(self.x, dtype)).numpy()
+SHAPED = ("react", "ash_p", "ash_b", "ash_s", "scale")
 
 
 @pytest.fixture
@@ -145,6 +117,18 @@ def test_nci_is_alignment_and_a_norm(world):
     assert world.score("nci:alpha=0.1") == pytest.approx(aligned + 0.1 * np.abs(world.x).sum(1), abs=1e-12)
 
 
+def test_residual_is_vims_without_the_logits(world):
+    energy = logsumexp(SCALE * world.x @ world.w.T, axis=1)
+    lengths = -world.score("residual:dim=5")
+    by = (energy - world.score("vim:dim=5")) / lengths
+    assert by == pytest.approx(by[0], rel=1e-9)
+    inside = world.train[:5].T @ np.random.default_rng(1).normal(size=(5, 3))
+    few = Context(lambda: world.outputs(world.train[:5]), torch.zeros(5), SCALE, list("abcdef"), ["{}"], pytest.fail)
+    spanned = scorers.fit("residual:dim=4", few)(world.outputs(unit(inside.T)))
+    assert (-spanned < 0.7).all()
+    assert np.linalg.norm(np.linalg.svd(world.train)[2][5:] @ world.x.T, axis=0) == pytest.approx(lengths, abs=1e-12)
+
+
 # ------------------------------------------------------------------------------------- shaped features
 
 
@@ -182,6 +166,13 @@ def test_ash_that_prunes_nothing_is_energy(world):
         world.score("ash_p:p=99")
 
 
+def test_scale_is_ash_s_without_pruning(world):
+    magnitudes = -np.sort(-np.abs(world.x), axis=1)
+    k = D - round(D * 0.85)
+    scaled = world.x * np.exp(magnitudes.sum(1) / magnitudes[:, :k].sum(1))[:, None]
+    assert world.score("scale") == pytest.approx(logsumexp(SCALE * scaled @ world.w.T, axis=1), rel=1e-9)
+
+
 def test_react_clips_at_a_percentile_of_the_training_images(world):
     c = np.percentile(np.abs(world.train), 80)
     top = np.percentile(world.train, 80)
@@ -195,7 +186,7 @@ def test_react_clips_at_a_percentile_of_the_training_images(world):
 # ------------------------------------------------------------------------------------- all of them
 
 
-@pytest.mark.parametrize("name", [n for n in TRAINED if n not in ("react", "ash_p", "ash_b", "ash_s")])
+@pytest.mark.parametrize("name", [n for n in TRAINED if n not in SHAPED])
 def test_a_rotation_of_the_space_changes_nothing(world, name):
     before = world.score("nci:alpha=0" if name == "nci" else name)
     turn = np.linalg.qr(np.random.default_rng(5).normal(size=(D, D)))[0]
@@ -232,7 +223,7 @@ def test_outputs_are_left_alone(world, name):
     assert all(map(torch.equal, before, (outputs.logits, outputs.features, outputs.classes)))
 
 
-@pytest.mark.parametrize("name", [n for n in TRAINED if n not in ("max_cosine", "ash_p", "ash_b", "ash_s")])
+@pytest.mark.parametrize("name", [n for n in TRAINED if n not in ("max_cosine", *SHAPED[1:])])
 def test_a_class_image_is_more_in_distribution_than_noise(name):
     world = World(noise=0.1, dim=64)
     world.x = np.concatenate([World(seed=0, noise=0.1, dim=64).train[::SHOTS] + 0.02, world.x])

@@ -33,6 +33,17 @@ def softmax(logits: list[float]) -> list[float]:
     return [one / math.fsum(weights) for one in weights]
 
 
+def rest(p: float, logits: list[float]) -> float:
+    """1 - p, for one of the probabilities: what the others sum to."""
+    shares = softmax(logits)
+    shares.remove(p)
+    return math.fsum(shares)
+
+
+def lse(logits: list[float]) -> float:
+    return math.log(math.fsum(map(math.exp, logits)))
+
+
 def odds(p: float) -> float:
     """Log-odds; as many digits as p and 1 - p have."""
     return math.log(p) - math.log1p(-p)
@@ -54,6 +65,9 @@ STATEMENTS = {
     "max_logit": max,
     "max_cosine": lambda logits: max(logits) / SCALE,
     "entropy": lambda logits: sum(p * math.log(p) for p in softmax(logits)),
+    "gen": lambda logits: -sum((p * rest(p, logits)) ** 0.1 for p in softmax(logits)),
+    "gen:gamma=0.5": lambda logits: -sum((p * rest(p, logits)) ** 0.5 for p in softmax(logits)),
+    "delta_energy": lambda logits: lse(logits) - lse([*sorted(logits)[:-1], 0.0]),
     "margin": lambda logits: sorted(logits)[-1] - sorted(logits)[-2],
 }
 NAMES = list(STATEMENTS)
@@ -61,7 +75,7 @@ NAMES = list(STATEMENTS)
 
 def test_every_score_of_the_logits_is_stated():
     alone = {name for name, entry in scorers.SCORERS.items() if not {"train", "text"} & set(entry.uses)}
-    assert alone == {name.partition(":")[0] for name in STATEMENTS} | {"ash_p", "ash_b", "ash_s"}
+    assert alone == {name.partition(":")[0] for name in STATEMENTS} | {"ash_p", "ash_b", "ash_s", "scale"}
 
 
 @pytest.mark.parametrize("name", sorted(STATEMENTS.keys() - PUBLISHED.keys()))
@@ -80,14 +94,14 @@ def test_log_odds_are_those_of_the_published_probability(name, logits):
         assert given_ == pytest.approx(STATEMENTS[name](logits), abs=1e-10)
 
 
-@pytest.mark.parametrize("name", ["msp", "mcm:T=0.01", "entropy", "margin"])
+@pytest.mark.parametrize("name", ["msp", "mcm:T=0.01", "entropy", "margin", "gen", "delta_energy"])
 def test_the_surest_images_do_not_tie(name):
     """Cosines of .30, .31 ... with one class and 0 with the others: float32 probabilities are all exactly 1."""
     logits = torch.zeros(20, 5)
     logits[:, 2] = 100 * torch.linspace(0.30, 0.49, 20)
     assert (logits.softmax(1).amax(1) == 1).all()
     context = Context(pytest.fail, torch.zeros(1), 100.0, list("abcde"), ["{}"], pytest.fail)
-    scores = scorers.fit(name, context)(Outputs(logits, logits))
+    scores = scorers.fit(name, context)(Outputs(logits, logits, torch.eye(5)))
     assert scores.dtype == torch.float32
     assert (scores.diff() > 0).all()
 
@@ -128,6 +142,13 @@ def test_classes_have_no_order(name, logits, random):
     assert score(name, logits) == pytest.approx(score(name, mixed), abs=1e-12)
 
 
+def test_gen_counts_the_largest_probabilities_alone():
+    logits = [3.0, 0.0, 1.0, 2.0]
+    stated = -sum((p * (1 - p)) ** 0.1 for p in sorted(softmax(logits))[-2:])
+    assert score("gen:top=2", logits) == pytest.approx([stated], rel=1e-12)
+    assert score("gen:top=4", logits) == score("gen", logits)
+
+
 @given(rows)
 def test_energy_goes_from_the_largest_logit_to_the_mean(logits):
     assert score("energy:T=0.001", logits) == pytest.approx([max(logits)], abs=0.01)
@@ -153,9 +174,12 @@ def test_large_logits_do_not_overflow(name):
 
 def test_what_needs_another_form_of_classifier_says_so():
     context = Context(pytest.fail, torch.zeros(1), SCALE, ["cat"], ["{}"], pytest.fail)
-    for name in ("margin", "msp", "mcm"):
+    for name in ("margin", "msp", "mcm", "gen", "delta_energy"):
         with pytest.raises(NotApplicableError, match="only one"):
             scorers.fit(name, context)
+    two = Context(pytest.fail, torch.zeros(1), SCALE, ["cat", "dog"], ["{}"], pytest.fail)
+    with pytest.raises(NotApplicableError, match="c=2 largest"):
+        scorers.fit("delta_energy:c=2", two)
     with pytest.raises(NotApplicableError, match="not scaled cosines"):
         scorers.fit("max_cosine", context)(Outputs(torch.zeros(2, 1), torch.zeros(2, 3)))
 
@@ -172,6 +196,9 @@ def test_what_needs_another_form_of_classifier_says_so():
         ("knn:k=2.5", "of type int"),
         ("knn:k=0", "at least 1"),
         ("energy:T=0", "above 0"),
+        ("gen:gamma=0", "above 0"),
+        ("gen:top=0", "at least 1"),
+        ("delta_energy:c=0", "at least 1"),
         ("energy:T=nan", "of type float"),
         ("ash_p:p=100", "below 100"),
         ("react:sides=tow", "Did you mean 'two'"),

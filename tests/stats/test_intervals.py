@@ -85,6 +85,15 @@ def rejected(m: int, n: int, auroc: float, ties: str, correlation: float, experi
     return float(np.mean([paired.fpr_at_tpr([one], seed=run).p < 0.05 for run, one in enumerate(null)]))
 
 
+def held(m: int, n: int, auroc: float, ties: str, shift: float, experiments: int, seed: int = 0) -> float:
+    """Share of paired intervals of FPR95 that hold the true difference; b's OOD scores are raised by `shift`."""
+    draw, mean = np.random.default_rng(seed), place(auroc, 1)
+    fpr_a, fpr_b = (truth(mean + lift, 1, GRID[ties], m, n)[2] for lift in (0, shift))
+    looks = (alike(draw, m, n, auroc, ties, 0.7, shift) for _ in range(experiments))
+    intervals = [paired.fpr_at_tpr([look], seed=run) for run, look in enumerate(looks)]
+    return float(np.mean([one.low <= fpr_a - fpr_b <= one.high for one in intervals]))
+
+
 def cells(rows: list[list[str]]) -> list[object]:
     """Parameters of a test by table row; all but the first three rows are slow."""
     return [
@@ -112,6 +121,16 @@ def test_paired_fpr_holds_its_level(row, monkeypatch):
         assert said <= 0.06
         share = rejected(m, n, float(auroc), ties, correlation, 40, seed=1)
         assert share <= said + 3.5 * np.sqrt(max(said, 0.01) / 40)
+
+
+@pytest.mark.parametrize("row", cells(table("ID, OOD images, a and b apart")))
+def test_paired_fpr_holds_a_true_difference(row, monkeypatch):
+    monkeypatch.setattr(paired, "RESAMPLES", 300)
+    sizes, auroc, ties, *claimed = row
+    m, n = map(int, sizes.split(", "))
+    for said, shift in zip(map(float, claimed), (0.25, 0.75), strict=True):
+        assert said >= 0.93
+        assert abs(held(m, n, float(auroc), ties, shift, 60, seed=1) - said) <= 3.5 * np.sqrt(said * (1 - said) / 60)
 
 
 @pytest.mark.parametrize("ties", GRID)
