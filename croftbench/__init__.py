@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from croftbench.api.reading import stale_tables as stale_tables
     from croftbench.api.reading import write_page as write_page
     from croftbench.api.running import run as run
+    from croftbench.api.starting import new_method as new_method
     from croftbench.api.studying import diagnose as diagnose
     from croftbench.api.studying import reproduce as reproduce
     from croftbench.api.studying import tune as tune
@@ -53,6 +54,7 @@ HOMES = {
     ),
     "evaluating": ("evaluate",),
     "running": ("run",),
+    "starting": ("new_method",),
     "studying": ("diagnose", "reproduce", "tune"),
 }  # fmt: skip
 """Module of `croftbench.api` -> what it gives to this package."""

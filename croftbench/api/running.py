@@ -247,6 +247,12 @@ def _complete(
     todo = pending.unfinished(jobs, results, force)
     if len(todo) < len(jobs):
         progress.note(f"{suite.name}: {len(jobs) - len(todo)} of {len(jobs)} runs are finished already, in {results}.")
+    if not force and (others := pending.by_other_code(jobs, results)):
+        names, n = ", ".join(sorted({job.spec.method for job in others})), len(others)
+        progress.note(
+            f"WARNING: {suite.name}: {n} finished run(s) of {names} were made by other code of the method than this "
+            "version's; --force runs them again."
+        )
     if not todo and not pending.unscored(suite, jobs, asked, results):
         return []
     from croftbench.runs import engine, rescore  # torch, only when there is something to run

@@ -32,7 +32,8 @@ COMMANDS = {
     "reproduce": ("reproduce:reproduce", "Run a published row; hold it against its band."),
     "export": ("export:export", "Write runs to one file that others can check and merge."),
     "import": ("import_runs:import_runs", "Check the runs of such a file and add them."),
-    "check": ("check:check", "Check every manifest against its rules."),
+    "new": ("new:new", "Write a first method of your own."),
+    "check": ("check:check", "Check manifests, or a method of your own."),
     "data": ("data:app", "Data sets: what is here, is it whole, how to get it."),
     "cache": ("cache:app", "Cached features and outputs: list, size, prune."),
 }

@@ -10,16 +10,17 @@ import ast
 import functools
 import json
 import re
+import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from croftbench import __version__
+from croftbench import __version__, authored
+from croftbench.blame import raised
 from croftbench.errors import CroftbenchError, UsageError, unknown
 from croftbench.files import digest, file_digest, write_atomically
-from croftbench.plugins.blame import raised
-from croftbench.plugins.in_memory import name_of, source_of
+from croftbench.plugins.in_memory import name_of, own_name, source_of
 from croftbench.plugins.load import check_contract, defining_files, imported_files, load
 from croftbench.plugins.names import BUILT_IN, WRAPPERS, registered, unwrap
 from croftbench.plugins.parameters import Parameter, Value, construct, parameters, typed
@@ -39,6 +40,7 @@ class MethodInfo:
         source: digest of the defining file for methods from outside, "" for built-in ones.
         version, image, text, train, transductive: the method's version and needs.
         params: its hyper-parameters, nested dataclasses flattened.
+        code: digest of this package's code behind it; recorded with a run, and no part of its identity.
         summary: the first line of its module's docstring.
         recipes: its named recipes; see `plugins.recipes`.
         cls: the class itself, of a method that was handed over as a class or an object.
@@ -58,6 +60,7 @@ class MethodInfo:
     recipes: Mapping[str, Settings] = field(default_factory=dict)
     cls: type | None = field(default=None, compare=False, repr=False)
     fixed: bool = False
+    code: str = ""
 
     @property
     def author(self) -> type:
@@ -126,19 +129,28 @@ def _by_name(name: str, cache: Path) -> MethodInfo:
     prefix = f"{wrapper}+" if wrapper else ""
     target = prefix + methods.get(inside, inside)
     files = defining_files(target)
-    sources = {*files, *(path for file in files for path in imported_files(file))}
-    key = digest([__version__, target, *map(file_digest, sorted(sources))])
+    ours = {*files, *(path for file in files for path in imported_files(file))}
+    theirs = authored.beside(files[-1]) if inside not in BUILT_IN else set()
+    key = digest([__version__, "with code", target, *map(file_digest, sorted(ours | theirs))])
     kept = cache / "methods" / f"{key[:16]}.json"
     if kept.is_file():
         data = json.loads(kept.read_text(encoding="utf-8"))
         params = {k: Parameter(**v | {"choices": tuple(v["choices"])}) for k, v in data.pop("params").items()}
         return MethodInfo(**data, params=params)
-    shown = prefix + (inside if inside in methods else target.rpartition(":")[2])
-    source = "" if inside in BUILT_IN else file_digest(files[-1])[:12]
-    info = _described(load(target), shown, target, source, summary(target))
+    shown = prefix + (inside if inside in methods else own_name(*inside.rsplit(":", 1)))
+    source = "" if inside in BUILT_IN else authored.source(files[-1])
+    info = replace(_described(load(target), shown, target, source, summary(target)), code=_code(ours))
     fields = {name: value for name, value in asdict(info).items() if name not in ("cls", "fixed")}
     write_atomically(kept, json.dumps(fields), "--cache")
     return info
+
+
+DECIDING = ("method", "training", "prompting")
+"""Modules, beside those of the methods themselves, whose code decides a method's numbers."""
+
+
+def _code(files: set[Path]) -> str:
+    return authored.code(file for file in files if file.parent.name == "methods" or file.stem in DECIDING)
 
 
 def _handed_over(method: type[Method] | Method) -> MethodInfo:
@@ -153,7 +165,8 @@ def _handed_over(method: type[Method] | Method) -> MethodInfo:
         cls, name, f"{cls.__module__}:{cls.__qualname__}", source, about, method if cls is not method else None
     )
     fixed = cls is not method
-    return replace(info, cls=cls, fixed=fixed, recipes={} if fixed else info.recipes)
+    code = "" if source else _code({path := Path(str(sys.modules[cls.__module__].__file__)), *imported_files(path)})
+    return replace(info, cls=cls, fixed=fixed, recipes={} if fixed else info.recipes, code=code)
 
 
 def _described(cls: Any, name: str, target: str, source: str, about: str, example: Any = None) -> MethodInfo:

@@ -9,23 +9,13 @@ import ast
 import dataclasses
 import importlib
 import importlib.util
-import os
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stdout
 from functools import cache
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
+from croftbench import authored
 from croftbench.errors import UsageError, unknown
-from croftbench.files import file_digest
-from croftbench.plugins import blame
 from croftbench.plugins.names import WRAPPERS, unwrap
-
-
-class MethodImportError(UsageError):
-    """A user's method file raised while it was imported."""
 
 
 def load(target: str) -> Any:
@@ -38,39 +28,16 @@ def load(target: str) -> Any:
     if wrapper:
         return _wrapped(load(WRAPPERS[wrapper]), load(inside))
     module_name, _, attribute = target.rpartition(":")
-    with _importing(module_name):
-        module = _load_file(Path(module_name)) if module_name.endswith(".py") else importlib.import_module(module_name)
+    if module_name.endswith(".py"):
+        module = authored.load(Path(module_name))
+    else:
+        with authored.importing(module_name):
+            module = importlib.import_module(module_name)
     cls = getattr(module, attribute, None)
     if cls is None:
         raise unknown(f"class in {module_name}", attribute, [n for n in vars(module) if not n.startswith("_")])
     check_contract(cls, target)
     return cls
-
-
-@contextmanager
-def _importing(name: str) -> Iterator[None]:
-    """Around an import of an author's module: what it prints goes to stderr, what it changes for all is put back.
-
-    Raises:
-        MethodImportError: it raised something, or wanted to exit.
-    """
-    folder = Path.cwd()
-    try:
-        with redirect_stdout(sys.stderr):
-            yield
-    except (Exception, SystemExit) as error:
-        file = Path(name) if name.endswith(".py") else None
-        where = blame.line(error, file) if file else ""
-        at = f", at {where}" if where else ""
-        text = " ".join(str(error).split()).rstrip(".")
-        raise MethodImportError(
-            f"importing {name} failed: {type(error).__name__}: {text}{at}.", "Run with --traceback to see where."
-        ) from error
-    finally:
-        os.chdir(folder)
-        if (torch := sys.modules.get("torch")) is not None and hasattr(torch, "set_default_dtype"):
-            torch.set_default_dtype(torch.float32)
-            torch.set_grad_enabled(True)
 
 
 def check_contract(cls: Any, name: str) -> None:
@@ -147,18 +114,3 @@ def _wrapped(wrapper: Any, method: Any) -> Any:
     recipes = {name: {**wrapper.recipes.get(name, {}), **own} for name, own in getattr(method, "recipes", {}).items()}
     both = {"needs": method.needs, "version": wrapper.version + getattr(method, "version", 1) - 1, "recipes": recipes}
     return dataclasses.make_dataclass(wrapper.__name__, [inside], bases=(wrapper,), namespace=both, frozen=True)
-
-
-def _load_file(path: Path) -> ModuleType:
-    name = f"croftbench_user_{file_digest(path)[:12]}"
-    if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, path)
-        assert spec is not None and spec.loader is not None  # a .py file always has a loader
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[name] = module  # dataclasses look their module up there
-        try:
-            spec.loader.exec_module(module)
-        except BaseException:
-            del sys.modules[name]
-            raise
-    return sys.modules[name]

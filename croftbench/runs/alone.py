@@ -17,8 +17,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from croftbench import blame
 from croftbench.errors import CroftbenchError, MethodError, UsageError
-from croftbench.plugins import MethodInfo, blame
+from croftbench.plugins import MethodInfo
 from croftbench.runs.per_image import SplitTable
 from croftbench.runs.results import RunResult
 from croftbench.runs.spec import RunSpec

@@ -230,7 +230,8 @@ class _Run:
             how = protocol.headline, protocol.id_filter, protocol.full_spectrum, self.bench.suite.official
             scores = tuple(scoring.score(tables, *how))
         sources = {"splits": self.fold.sources} if self.fold.sources else {}
-        env = environment.describe(self.bench.device) | sources | self.shots()
+        code = {"code": self.info.code} if self.info.code else {}
+        env = environment.describe(self.bench.device) | code | sources | self.shots()
         warnings = tuple(scoring.warnings(scores))
         return RunResult(self.spec, scores, env, timings, created, needs=_needs(self.info), warnings=warnings), tables
 

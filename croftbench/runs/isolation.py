@@ -23,8 +23,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from croftbench import blame
 from croftbench.errors import CroftbenchError, MethodError, UsageError
-from croftbench.plugins import blame
 
 GRACE = 5.0
 """Seconds after its time that a method in a process of its own has to stop, before the process is ended."""

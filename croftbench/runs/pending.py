@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from croftbench import scorers
-from croftbench.runs import posthoc
+from croftbench.runs import posthoc, results
 from croftbench.runs.planning import Job
 from croftbench.scorers import Asked
 from croftbench.suites.language import Suite
@@ -18,14 +18,21 @@ def unfinished(jobs: Sequence[Job], results: Path, force: bool = False) -> list[
     return sorted(waiting, key=lambda job: (job.spec.seed, job.spec.fold))
 
 
-def unscored(suite: Suite, jobs: Sequence[Job], asked: Sequence[Asked], results: Path) -> list[tuple[Job, list[Asked]]]:
+def by_other_code(jobs: Sequence[Job], folder: Path) -> list[Job]:
+    """Finished runs whose record says that other code of their method made them; older ones say nothing."""
+    finished = ((job, results.path_of(folder, job.spec)) for job in jobs if job.info.code and job.finished(folder))
+    recorded = ((job, results.read(path).env.get("code", "")) for job, path in finished)
+    return [job for job, code in recorded if code and code != job.info.code]
+
+
+def unscored(suite: Suite, jobs: Sequence[Job], asked: Sequence[Asked], folder: Path) -> list[tuple[Job, list[Asked]]]:
     """Finished runs that lack a score that is asked for, and which; none where there are no unknown classes."""
     if not asked or not suite.semantic:
         return []
     own = [scorers.parse(name).label for name in suite.protocol.scorers]
     lacking = []
-    for job in (job for job in jobs if job.finished(results)):
-        record = posthoc.read(results, job.spec)
+    for job in (job for job in jobs if job.finished(folder)):
+        record = posthoc.read(folder, job.spec)
         missing = record.missing(asked, own)
         if missing or not record.environments:  # the method's own scores come with the first
             lacking.append((job, missing))

@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from croftbench import plugins
+from croftbench import blame, plugins
 from croftbench.draw.limited import limited
 from croftbench.encoders.lazy import ImageFeatures
 from croftbench.errors import CroftbenchError, MethodError
 from croftbench.method import Needs, Outputs, Predictor, Renamable, Task
-from croftbench.plugins import MethodInfo, blame
+from croftbench.plugins import MethodInfo
 from croftbench.plugins.parameters import Value
 from croftbench.plugins.recipes import at_shots
 from croftbench.runs import planning, predict

@@ -9,7 +9,7 @@ from typing import Any
 
 from croftbench.errors import CroftbenchError, MethodError, TrainingError
 
-PACKAGE = Path(__file__).parents[1]
+PACKAGE = Path(__file__).parent
 METHODS = PACKAGE / "methods"
 INSTALLED = {"site-packages", "dist-packages"}
 """Folders of other people's packages, which may lie below an author's own folder."""
