@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from croftbench.api.disk import verify_data as verify_data
     from croftbench.api.evaluating import evaluate as evaluate
     from croftbench.api.inventory import describe as describe
+    from croftbench.api.inventory import hyperparameters as hyperparameters
     from croftbench.api.inventory import load_suite as load_suite
     from croftbench.api.inventory import splits as splits
     from croftbench.api.reading import compare as compare
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from croftbench.api.reading import plot as plot
     from croftbench.api.reading import stale_tables as stale_tables
     from croftbench.api.reading import write_page as write_page
+    from croftbench.api.running import forecast as forecast
     from croftbench.api.running import run as run
     from croftbench.api.starting import new_method as new_method
     from croftbench.api.studying import diagnose as diagnose
@@ -47,13 +49,13 @@ HOMES = {
     "board": ("Leaderboard",),
     "checking": ("check", "check_method"),
     "disk": ("cached", "data_status", "get_data", "prune_cache", "verify_data"),
-    "inventory": ("describe", "load_suite", "splits"),
+    "inventory": ("describe", "hyperparameters", "load_suite", "splits"),
     "reading": (
         "compare", "export_runs", "import_runs", "leaderboard", "load_run", "load_runs", "plot", "stale_tables",
         "write_page",
     ),
     "evaluating": ("evaluate",),
-    "running": ("run",),
+    "running": ("forecast", "run"),
     "starting": ("new_method",),
     "studying": ("diagnose", "reproduce", "tune"),
 }  # fmt: skip

@@ -42,6 +42,14 @@ class Silent:
     def complain(self, message: str, hint: str = "") -> None: ...
 
 
+class Errors(Silent):
+    """Only what went wrong is shown."""
+
+    def complain(self, message: str, hint: str = "") -> None:
+        """A line that begins as errors of the command line do."""
+        complain(message, hint)
+
+
 class Bars:
     """One bar a stage on stderr, as a context; notes and complaints as lines of their own."""
 

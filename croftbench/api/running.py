@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -27,9 +27,14 @@ from croftbench.suites.language import Suite
 if TYPE_CHECKING:
     from croftbench.method import Method
     from croftbench.runs.execute import Workbench
+    from croftbench.runs.forecast import Forecast
 
     MethodLike = str | type[Method] | Method
     """A name, "file.py:Class", a class, or an object whose values become recorded hyper-parameters."""
+
+
+SMOKE = "smoke"
+"""Folder of runs of few images, below that of results."""
 
 
 class FailedRunsError(CroftbenchError):
@@ -70,6 +75,7 @@ def run(
     timeout: float | None = None,
     isolate: bool = False,
     force: bool = False,
+    limit: int | None = None,
     results: Folder = None,
     cache: Folder = None,
     data_root: Folder = None,
@@ -97,6 +103,8 @@ def run(
         allow_incomplete: take splits that lack images; runs record it.
         timeout: seconds that a method's own code may take in a run; any number where None.
         isolate: each run in a process of its own, which may crash or run out of memory alone.
+        limit: a smoke run of so many images a split, to see that something runs: kept in `results`/smoke, never
+            ranked, and in no committed table.
         force: run again what is finished; the new result takes the old one's place.
         results, cache, data_root, manifests: folders, see `croftbench.api`.
         progress: True for bars on stderr, None for bars where stderr is a terminal, or where to show it.
@@ -110,8 +118,9 @@ def run(
             `results`/failed, until it succeeds.
     """
     folders = Folders.of(results, cache, data_root, manifests)
+    chosen, folders = smoke(suite, limit, folders)
     with shown(progress) as sink:
-        plan = _plan(methods, suite, folders, sink, encoder, str(preprocess), seeds, shots, views, recipe, settings)
+        plan = _plan(methods, chosen, folders, sink, encoder, str(preprocess), seeds, shots, views, recipe, settings)
         asked = scorers.split(scores if isinstance(scores, str) else ",".join(scores)) if scores else []
         for one in asked:
             one.file_digests()  # a word list that cannot be read is an error now, not after hours
@@ -124,6 +133,55 @@ def run(
         raise FailedRunsError(failures, board, folders.results)
     assert board is not None  # every job is finished
     return board
+
+
+def forecast(
+    methods: MethodLike | Iterable[MethodLike],
+    suite: str | Path | Suite = "emoji-open",
+    *,
+    encoder: str = EMBEDDED,
+    seeds: Sequence[int] | None = None,
+    shots: int | None = None,
+    views: int | None = None,
+    recipe: str | None = None,
+    settings: Mapping[str, Value] | Sequence[str] = (),
+    preprocess: str | Path = "",
+    allow_incomplete: bool = False,
+    limit: int | None = None,
+    results: Folder = None,
+    cache: Folder = None,
+    data_root: Folder = None,
+    manifests: Folder = None,
+    progress: bool | Progress | None = None,
+) -> Forecast:
+    """What `run` with the same arguments would do; nothing is encoded, trained or written.
+
+    Raises:
+        UsageError: a name or a setting that does not exist.
+        DataError: a split is not there.
+    """
+    from croftbench.runs import forecast as looking
+
+    folders = Folders.of(results, cache, data_root, manifests)
+    chosen, folders = smoke(suite, limit, folders)
+    with shown(progress) as sink:
+        plan = _plan(methods, chosen, folders, sink, encoder, str(preprocess), seeds, shots, views, recipe, settings)
+        bench = workbench(plan.suite, encoder, folders, "cpu", sink, allow_incomplete, str(preprocess))
+        return looking.of(bench, plan.jobs, folders.results)
+
+
+def smoke(suite: str | Path | Suite, limit: int | None, folders: Folders) -> tuple[Suite, Folders]:
+    """A suite and folders; of few images and in a folder of its own, where there is a limit.
+
+    Raises:
+        UsageError: a limit of none.
+    """
+    chosen = suite if isinstance(suite, Suite) else manifest.suite(str(suite), folders.manifests)
+    if limit is None:
+        return chosen, folders
+    if limit < 1:
+        raise UsageError(f"limit must be at least 1, not {limit}.", "It is a number of images a split.")
+    return chosen.smoke(limit), replace(folders, results=folders.results / SMOKE)
 
 
 def shown(progress: bool | Progress | None) -> AbstractContextManager[Progress]:
@@ -170,12 +228,11 @@ class Plan:
 
 
 def _plan(
-    methods: MethodLike | Iterable[MethodLike], suite: str | Path | Suite, folders: Folders, progress: Progress,
+    methods: MethodLike | Iterable[MethodLike], chosen: Suite, folders: Folders, progress: Progress,
     encoder: str, preprocess: str, seeds: Sequence[int] | None, shots: int | None, views: int | None,
     recipe: str | None,
     settings: Mapping[str, Value] | Sequence[str],
 ) -> Plan:  # fmt: skip
-    chosen = suite if isinstance(suite, Suite) else manifest.suite(str(suite), folders.manifests)
     infos = [plugins.describe(method, folders.cache) for method in _each(methods)]
     if not infos:
         raise UsageError("no method was given.", "`croftbench list methods` shows what there is.")

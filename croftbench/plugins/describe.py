@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import ast
 import functools
+import inspect
 import json
 import re
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import MISSING, asdict, dataclass, field, is_dataclass, replace
+from dataclasses import fields as dataclass_fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -207,6 +209,21 @@ def needs(target: str) -> str:
 @functools.cache
 def _parsed(target: str) -> ast.Module:
     return ast.parse(defining_files(target)[0].read_text(encoding="utf-8"))
+
+
+def meanings(cls: Any) -> dict[str, str]:
+    """What a class says of its fields under "Attributes:", by name; of nested dataclasses too."""
+    said: dict[str, str] = {}
+    for field_ in dataclass_fields(cls):
+        inner = type(field_.default_factory()) if field_.default_factory is not MISSING else None
+        if inner is not None and is_dataclass(inner):
+            said |= meanings(inner)
+    text = inspect.cleandoc(cls.__doc__ or "").partition("Attributes:\n")[2]
+    for entry in re.split(r"\n(?=    \S)", text.partition("\n\n")[0]):
+        names, colon, meaning = entry.strip().partition(": ")
+        if colon:
+            said |= dict.fromkeys(re.split(r",\s*", names), " ".join(meaning.split()))
+    return said
 
 
 def build(info: MethodInfo, params: Mapping[str, Any]) -> Method:

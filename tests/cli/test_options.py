@@ -22,7 +22,7 @@ TAKES = {
     "reproduce": {"results", "cache", "data_root", "manifests", "device"},
     "check": {"cache", "data_root", "manifests", "device"},
     "new": set(),
-    "list": {"manifests"},
+    "list": {"cache", "manifests"},
     "show": {"results"},
     "leaderboard": {"results", "manifests"},
     "compare": {"results", "data_root", "manifests"},
