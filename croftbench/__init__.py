@@ -19,8 +19,10 @@ if TYPE_CHECKING:
     from croftbench.api.checking import check_method as check_method
     from croftbench.api.disk import cached as cached
     from croftbench.api.disk import data_status as data_status
+    from croftbench.api.disk import find_runs as find_runs
     from croftbench.api.disk import get_data as get_data
     from croftbench.api.disk import prune_cache as prune_cache
+    from croftbench.api.disk import remove_runs as remove_runs
     from croftbench.api.disk import verify_data as verify_data
     from croftbench.api.evaluating import evaluate as evaluate
     from croftbench.api.inventory import describe as describe
@@ -48,7 +50,7 @@ __version__ = "0.3.0"
 HOMES = {
     "board": ("Leaderboard",),
     "checking": ("check", "check_method"),
-    "disk": ("cached", "data_status", "get_data", "prune_cache", "verify_data"),
+    "disk": ("cached", "data_status", "find_runs", "get_data", "prune_cache", "remove_runs", "verify_data"),
     "inventory": ("describe", "hyperparameters", "load_suite", "splits"),
     "reading": (
         "compare", "export_runs", "import_runs", "leaderboard", "load_run", "load_runs", "plot", "stale_tables",

@@ -167,7 +167,8 @@ def _handed_over(method: type[Method] | Method) -> MethodInfo:
         cls, name, f"{cls.__module__}:{cls.__qualname__}", source, about, method if cls is not method else None
     )
     fixed = cls is not method
-    code = "" if source else _code({path := Path(str(sys.modules[cls.__module__].__file__)), *imported_files(path)})
+    path = Path(str(getattr(sys.modules.get(cls.__module__), "__file__", "")))
+    code = "" if source else _code({path, *imported_files(path)})
     return replace(info, cls=cls, fixed=fixed, recipes={} if fixed else info.recipes, code=code)
 
 

@@ -31,7 +31,7 @@ GRACE = 5.0
 
 STATE: tuple[tuple[Callable[[], Any], Callable[[Any], Any]], ...] = (
     (os.getcwd, os.chdir),
-    (lambda: dict(os.environ), lambda before: (os.environ.clear(), os.environ.update(before))),
+    (lambda: dict(os.environ), lambda before: _environment(before)),
     (torch.is_grad_enabled, torch.set_grad_enabled),
     (torch.get_default_dtype, torch.set_default_dtype),
     (torch.get_default_device, torch.set_default_device),
@@ -45,6 +45,11 @@ STATE: tuple[tuple[Callable[[], Any], Callable[[Any], Any]], ...] = (
 
 class _TimeUpError(BaseException):
     """The time of a method is up; no `except Exception` of its own stops this."""
+
+
+def _environment(before: dict[str, str]) -> None:
+    os.environ.clear()
+    os.environ.update(before)
 
 
 @dataclass
@@ -95,7 +100,7 @@ def one_run(seed: int, limits: Limits | None = None) -> Iterator[None]:
         raise UsageError("--timeout needs an alarm, which this system or thread lacks.", "Add --isolate.")
     watch = _Watch(timeout, timeout, alone)
     token = _current.set(watch)
-    devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
+    devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()  # type: ignore[no-untyped-call]
     python, numpy = random.getstate(), np.random.get_state()
     try:
         with _interrupts(watch), torch.random.fork_rng(devices), warnings.catch_warnings():

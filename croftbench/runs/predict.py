@@ -171,9 +171,10 @@ def _numbers(outputs: object, name: str) -> Outputs:
     if not isinstance(outputs, Outputs):
         hint = "Return croftbench.method.Outputs(logits, features)."
         raise TrainingError(f"{name} returned a {type(outputs).__name__}, not Outputs.", hint)
-    if not isinstance(outputs.scores, Mapping):
-        kind = type(outputs.scores).__name__
-        raise TrainingError(f"{name} returned scores of type {kind}.", "They are tensors by name: {'own': (B,)}.")
+    given: object = outputs.scores
+    if not isinstance(given, Mapping):
+        hint = "They are tensors by name: {'own': (B,)}."
+        raise TrainingError(f"{name} returned scores of type {type(given).__name__}.", hint)
     parts = {"logits": outputs.logits, "features": outputs.features, **outputs.scores}
     if outputs.classes is not None:
         parts["classes"] = outputs.classes

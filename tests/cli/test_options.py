@@ -28,6 +28,7 @@ TAKES = {
     "compare": {"results", "data_root", "manifests"},
     "plot": {"results", "manifests"},
     "report": {"results", "manifests"},
+    "rm": {"results"},
     "export": {"results"},
     "import": {"results"},
     "cache list": {"cache"},
