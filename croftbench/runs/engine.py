@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from croftbench.errors import CroftbenchError
+from croftbench.errors import CroftbenchError, DataError
 from croftbench.runs import failures, per_image, posthoc, results
 from croftbench.runs.planning import Job
 
@@ -36,10 +36,20 @@ def run_all(
             failures.write(folder, job.spec, error)
             failed(job, error)
             continue
-        for old in (results.path_of(folder, job.spec), posthoc.path_of(folder, job.spec)):
-            old.unlink(missing_ok=True)  # first: without a JSON it is not finished, whatever is beside it
+        _remove(results.path_of(folder, job.spec))  # first: without a JSON it is not finished
+        _remove(posthoc.path_of(folder, job.spec))  # scores of what is replaced
         per_image.write(folder, job.spec, images)
         results.write(folder, result)  # last: a run with a JSON is finished
         failures.remove(folder, job.spec)
         done += 1
     return done
+
+
+def _remove(old: Path) -> None:
+    """Remove what a forced run replaces, if it is there."""
+    if not old.is_file():
+        return
+    try:
+        old.unlink()
+    except OSError as error:
+        raise DataError(f"cannot replace {old}: {error.strerror}.", "Choose another folder with --results.") from error

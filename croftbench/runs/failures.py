@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import traceback
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -56,9 +57,7 @@ def reason(folder: Path, spec: RunSpec) -> str:
 def remove(folder: Path, spec: RunSpec, stage: Stage = "run") -> None:
     """It succeeded."""
     path = path_of(folder, spec, stage)
-    path.unlink(missing_ok=True)
-    for empty in (path.parent, path.parent.parent, path.parent.parent.parent):
-        try:
+    with suppress(OSError):  # where there is another reason beside it, its folder stays
+        path.unlink()
+        for empty in (path.parent, path.parent.parent, path.parent.parent.parent):
             empty.rmdir()
-        except OSError:
-            return

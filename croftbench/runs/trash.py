@@ -27,7 +27,7 @@ def find(results: Path, names: Iterable[str], suite: str | None = None) -> list[
     found: dict[Path, None] = {}
     for name in names:
         for part in (name, suite or "any"):
-            if Path(part).name != part:  # it would lead out of the folder
+            if part in ("", ".", "..") or Path(part).name != part:  # it would lead out of the folder
                 raise UsageError(f"'{part}' names no method, run or suite.", "`croftbench leaderboard` shows names.")
         of = f"{glob.escape(suite) if suite else '*'}"
         files = [path for room in ROOMS for path in sorted((results / room).glob(f"{of}/{glob.escape(name)}/*"))]
@@ -36,11 +36,8 @@ def find(results: Path, names: Iterable[str], suite: str | None = None) -> list[
             if len({path.stem[:12] for path in files}) > 1:
                 raise UsageError(f"several runs begin with '{name}' in {results}.", "Give more digits.")
         if not files:
-            where = f" of {suite}" if suite else ""
-            raise UsageError(
-                f"no run{where} is of method '{name}', or has that id, in {results}.",
-                "`croftbench leaderboard` shows names.",
-            )
+            what = f"no run{f' of {suite}' if suite else ''} in {results} is of a method, or has an id, '{name}'."
+            raise UsageError(what, "`croftbench leaderboard` shows names.")
         found |= dict.fromkeys(path for path in files if path.is_file())
     return list(found)
 
