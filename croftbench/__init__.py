@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from croftbench.api.disk import remove_runs as remove_runs
     from croftbench.api.disk import verify_data as verify_data
     from croftbench.api.evaluating import evaluate as evaluate
+    from croftbench.api.foreseeing import forecast as forecast
     from croftbench.api.inventory import describe as describe
     from croftbench.api.inventory import hyperparameters as hyperparameters
     from croftbench.api.inventory import load_suite as load_suite
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
     from croftbench.api.reading import plot as plot
     from croftbench.api.reading import stale_tables as stale_tables
     from croftbench.api.reading import write_page as write_page
-    from croftbench.api.running import forecast as forecast
     from croftbench.api.running import run as run
     from croftbench.api.starting import new_method as new_method
     from croftbench.api.studying import diagnose as diagnose
@@ -57,7 +57,8 @@ HOMES = {
         "write_page",
     ),
     "evaluating": ("evaluate",),
-    "running": ("forecast", "run"),
+    "foreseeing": ("forecast",),
+    "running": ("run",),
     "starting": ("new_method",),
     "studying": ("diagnose", "reproduce", "tune"),
 }  # fmt: skip

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from croftbench import draw, plugins, scorers
-from croftbench.api import running
+from croftbench.api import plans, running
 from croftbench.draw import shares
 from croftbench.encoders.identity import EMBEDDED
 from croftbench.errors import CroftbenchError, ManifestError, UsageError
@@ -85,7 +85,7 @@ def check_method(
     folders = Folders.of(cache=cache)
     info = plugins.describe(method, folders.cache)
     with running.shown(progress) as sink:
-        running.identity_of(EMBEDDED, folders.cache, sink)
+        plans.identity_of(EMBEDDED, folders.cache, sink)
         bench = running.workbench(contract.small(), EMBEDDED, folders, device, sink, timeout=timeout)
         trial = contract.Trial(bench, info)
         promises = tuple(contract.check(trial))

@@ -5,36 +5,29 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
-from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from croftbench import plugins, scorers
+from croftbench.api import plans
 from croftbench.api.board import Leaderboard
-from croftbench.draw.draws import Draws
-from croftbench.encoders.identity import EMBEDDED, Identity
+from croftbench.encoders.identity import EMBEDDED
 from croftbench.errors import CroftbenchError, MethodError, UsageError
 from croftbench.locations import Folder, Folders
 from croftbench.plugins.parameters import Value
 from croftbench.progress import Bars, Progress, Silent
-from croftbench.runs import outputs, pending, planning
+from croftbench.runs import outputs, pending
 from croftbench.runs.planning import Job
 from croftbench.scorers import Asked
-from croftbench.suites import manifest
 from croftbench.suites.language import Suite
 
 if TYPE_CHECKING:
     from croftbench.method import Method
     from croftbench.runs.execute import Workbench
-    from croftbench.runs.forecast import Forecast
 
     MethodLike = str | type[Method] | Method
     """A name, "file.py:Class", a class, or an object whose values become recorded hyper-parameters."""
-
-
-SMOKE = "smoke"
-"""Folder of runs of few images, below that of results."""
 
 
 class FailedRunsError(CroftbenchError):
@@ -118,9 +111,10 @@ def run(
             `results`/failed, until it succeeds.
     """
     folders = Folders.of(results, cache, data_root, manifests)
-    chosen, folders = smoke(suite, limit, folders)
+    chosen, folders = plans.smoke(suite, limit, folders)
     with shown(progress) as sink:
-        plan = _plan(methods, chosen, folders, sink, encoder, str(preprocess), seeds, shots, views, recipe, settings)
+        options = encoder, str(preprocess), seeds, shots, views, recipe, settings
+        plan = plans.plan(methods, chosen, folders, sink, *options)
         asked = scorers.split(scores if isinstance(scores, str) else ",".join(scores)) if scores else []
         for one in asked:
             one.file_digests()  # a word list that cannot be read is an error now, not after hours
@@ -128,60 +122,17 @@ def run(
             workbench, plan.suite, encoder, folders, device, sink, allow_incomplete, str(preprocess), timeout, isolate
         )
         failures = _complete(plan, asked, folders, sink, make, force)
-    board = _board(plan, asked, folders.results)
+        board = _board(plan, asked, folders.results)
+        if board and (others := pending.by_other_code(plan.jobs, board.runs)):
+            names, n = ", ".join(sorted({job.spec.method for job in others})), len(others)
+            sink.note(
+                f"WARNING: {plan.suite.name}: {n} finished run(s) of {names} were made by other code of the method "
+                "than this version's; --force runs them again."
+            )
     if failures:
         raise FailedRunsError(failures, board, folders.results)
     assert board is not None  # every job is finished
     return board
-
-
-def forecast(
-    methods: MethodLike | Iterable[MethodLike],
-    suite: str | Path | Suite = "emoji-open",
-    *,
-    encoder: str = EMBEDDED,
-    seeds: Sequence[int] | None = None,
-    shots: int | None = None,
-    views: int | None = None,
-    recipe: str | None = None,
-    settings: Mapping[str, Value] | Sequence[str] = (),
-    preprocess: str | Path = "",
-    allow_incomplete: bool = False,
-    limit: int | None = None,
-    results: Folder = None,
-    cache: Folder = None,
-    data_root: Folder = None,
-    manifests: Folder = None,
-    progress: bool | Progress | None = None,
-) -> Forecast:
-    """What `run` with the same arguments would do; nothing is encoded, trained or written.
-
-    Raises:
-        UsageError: a name or a setting that does not exist.
-        DataError: a split is not there.
-    """
-    from croftbench.runs import forecast as looking
-
-    folders = Folders.of(results, cache, data_root, manifests)
-    chosen, folders = smoke(suite, limit, folders)
-    with shown(progress) as sink:
-        plan = _plan(methods, chosen, folders, sink, encoder, str(preprocess), seeds, shots, views, recipe, settings)
-        bench = workbench(plan.suite, encoder, folders, "cpu", sink, allow_incomplete, str(preprocess))
-        return looking.of(bench, plan.jobs, folders.results)
-
-
-def smoke(suite: str | Path | Suite, limit: int | None, folders: Folders) -> tuple[Suite, Folders]:
-    """A suite and folders; of few images and in a folder of its own, where there is a limit.
-
-    Raises:
-        UsageError: a limit of none.
-    """
-    chosen = suite if isinstance(suite, Suite) else manifest.suite(str(suite), folders.manifests)
-    if limit is None:
-        return chosen, folders
-    if limit < 1:
-        raise UsageError(f"limit must be at least 1, not {limit}.", "It is a number of images a split.")
-    return chosen.smoke(limit), replace(folders, results=folders.results / SMOKE)
 
 
 def shown(progress: bool | Progress | None) -> AbstractContextManager[Progress]:
@@ -191,79 +142,6 @@ def shown(progress: bool | Progress | None) -> AbstractContextManager[Progress]:
     if isinstance(progress, bool):
         return Bars() if progress else nullcontext(Silent())
     return nullcontext(progress)
-
-
-def as_settings(settings: Mapping[str, Value] | Sequence[str]) -> list[str]:
-    """Hyper-parameters as the command line writes them."""
-    return [f"{name}={value}" for name, value in settings.items()] if isinstance(settings, Mapping) else list(settings)
-
-
-def identity_of(encoder: str, cache: Path, progress: Progress, preprocess: str = "") -> Identity:
-    """What the encoder is; loads it, once, when the cache does not say. What was chosen for it is noted."""
-    from croftbench import encoders
-
-    recorded = encoders.identity(encoder, cache, preprocess)
-    if recorded is None:
-        progress.note(f"loading {encoder} for the first time ...")
-        recorded = encoders.load(encoder, "cpu", cache, preprocess).identity
-    if recorded.told:
-        progress.note(recorded.told)
-    return recorded
-
-
-# ------------------------------------------------------------------------------------------- planning
-
-
-@dataclass(frozen=True)
-class Plan:
-    """The runs that a call asks for."""
-
-    suite: Suite
-    jobs: tuple[Job, ...]
-
-    @property
-    def seeds(self) -> tuple[int, ...]:
-        """Each once, in order."""
-        return tuple(dict.fromkeys(job.spec.seed for job in self.jobs))
-
-
-def _plan(
-    methods: MethodLike | Iterable[MethodLike], chosen: Suite, folders: Folders, progress: Progress,
-    encoder: str, preprocess: str, seeds: Sequence[int] | None, shots: int | None, views: int | None,
-    recipe: str | None,
-    settings: Mapping[str, Value] | Sequence[str],
-) -> Plan:  # fmt: skip
-    infos = [plugins.describe(method, folders.cache) for method in _each(methods)]
-    if not infos:
-        raise UsageError("no method was given.", "`croftbench list methods` shows what there is.")
-    overrides = planning.overrides(as_settings(settings), infos)
-    identity = identity_of(encoder, folders.cache, progress, preprocess)
-    draws = Draws(chosen, folders.roots)
-    jobs = [
-        job
-        for info in infos
-        for job in planning.plan(
-            chosen,
-            info,
-            identity,
-            draws.content,
-            seeds=seeds,
-            shots=shots,
-            views=views,
-            recipe=recipe,
-            overrides=overrides[info.name],
-        )
-    ]
-    return Plan(chosen, tuple({job.spec.run_id: job for job in jobs}.values()))
-
-
-def _each(methods: MethodLike | Iterable[MethodLike]) -> list[MethodLike]:
-    if isinstance(methods, str):
-        names = [name.strip() for name in methods.split(",") if name.strip()]
-        return list(plugins.BUILT_IN) if names == ["all"] else list(dict.fromkeys(names))
-    if isinstance(methods, type) or hasattr(methods, "fit"):
-        return [cast("MethodLike", methods)]
-    return [one for given in methods for one in (_each(given) if isinstance(given, str) else [given])]
 
 
 # ------------------------------------------------------------------------------------------- executing
@@ -296,7 +174,7 @@ def workbench(
 
 
 def _complete(
-    plan: Plan, asked: Sequence[Asked], folders: Folders, progress: Progress, make: Callable[[], Workbench],
+    plan: plans.Plan, asked: Sequence[Asked], folders: Folders, progress: Progress, make: Callable[[], Workbench],
     force: bool = False,
 ) -> list[tuple[Job, CroftbenchError]]:  # fmt: skip
     """Run what has no result yet, or all by force, then score by what is asked; the jobs that failed."""
@@ -304,12 +182,6 @@ def _complete(
     todo = pending.unfinished(jobs, results, force)
     if len(todo) < len(jobs):
         progress.note(f"{suite.name}: {len(jobs) - len(todo)} of {len(jobs)} runs are finished already, in {results}.")
-    if not force and (others := pending.by_other_code(jobs, results)):
-        names, n = ", ".join(sorted({job.spec.method for job in others})), len(others)
-        progress.note(
-            f"WARNING: {suite.name}: {n} finished run(s) of {names} were made by other code of the method than this "
-            "version's; --force runs them again."
-        )
     if not todo and not pending.unscored(suite, jobs, asked, results):
         return []
     from croftbench.runs import engine, rescore  # torch, only when there is something to run
@@ -336,7 +208,7 @@ def _complete(
     return failures
 
 
-def _board(plan: Plan, asked: Sequence[Asked], results: Path) -> Leaderboard | None:
+def _board(plan: plans.Plan, asked: Sequence[Asked], results: Path) -> Leaderboard | None:
     """The leaderboard of the plan's seeds; None where no job is finished."""
     if not any(job.finished(results) for job in plan.jobs):
         return None

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from croftbench import plugins
-from croftbench.api import running
+from croftbench.api import plans, running
+from croftbench.api.plans import identity_of
 from croftbench.api.reading import SuiteLike, suite_of
-from croftbench.api.running import identity_of, shown
+from croftbench.api.running import shown
 from croftbench.encoders.identity import EMBEDDED
 from croftbench.errors import CroftbenchError, DataError
 from croftbench.files import write_atomically
@@ -167,12 +168,12 @@ def diagnose(
     chosen, info = suite_of(suite, folders), plugins.describe(method, folders.cache)
     if recipe is not None:
         info.named_recipe(recipe)
-    fixed = planning.overrides(running.as_settings(settings), [info])[info.name]
+    fixed = planning.overrides(plans.as_settings(settings), [info])[info.name]
     cells = tuning.cells(tuning.parse_grid(_as_text(sweep), info)) if sweep else [{}]
     with shown(progress) as sink:
         identity_of(encoder, folders.cache, sink, str(preprocess))
         bench = running.workbench(chosen, encoder, folders, device, sink, preprocess=str(preprocess), timeout=timeout)
-        plans = {
+        sweeps = {
             " ".join(f"{name}={value}" for name, value in cell.items()) or info.name: planning.plan(
                 chosen,
                 info,
@@ -185,10 +186,10 @@ def diagnose(
             for cell in cells
         }
         failures, failed = _collecting(sink)
-        findings = list(diagnosing.findings(bench, plans, failed))
-        if len(failures) == sum(map(len, plans.values())):
+        findings = list(diagnosing.findings(bench, sweeps, failed))
+        if len(failures) == sum(map(len, sweeps.values())):
             raise failures[0][1]
-        record = diagnosing.record(bench, info, plans, findings, time.perf_counter() - start, failures)
+        record = diagnosing.record(bench, info, sweeps, findings, time.perf_counter() - start, failures)
     folder, page, picture = (
         folders.results / "diagnosis" / chosen.name,
         diagnosis.to_markdown(record),

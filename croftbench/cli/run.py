@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from croftbench.api import running
+from croftbench.api import foreseeing, plans, running
 from croftbench.api.board import Leaderboard
 from croftbench.cli.console import note, out
 from croftbench.cli.options import (
@@ -104,7 +104,7 @@ def run(
         }  # fmt: skip
         with nullcontext(Errors()) if quiet else Bars() as bars:
             if dry_run:
-                _foresee(running.forecast(names_of(method), each, progress=bars, **asked), each)
+                _foresee(foreseeing.forecast(names_of(method), each, progress=bars, **asked), each)
                 continue
             try:
                 board = running.run(
@@ -116,9 +116,9 @@ def run(
                 if error.leaderboard is None:
                     continue
                 board = error.leaderboard
-        _show(board, folders.results / running.SMOKE if limit else folders.results, quiet)
+        _show(board, folders.results / plans.SMOKE if limit else folders.results, quiet)
     if failed:
-        where = (folders.results / running.SMOKE if limit else folders.results) / failures.FOLDER
+        where = (folders.results / plans.SMOKE if limit else folders.results) / failures.FOLDER
         raise CroftbenchError(f"{failed} run(s) failed.", f"Why is in {where}.")
 
 

@@ -69,6 +69,11 @@ class MethodInfo:
         """The class itself, imported; whose author a fault of the method is told to."""
         return self.cls or cast("type", load(self.target))
 
+    @property
+    def needs(self) -> dict[str, str | bool]:
+        """What it declared, for a run's record."""
+        return {"image": self.image, "text": self.text, "train": self.train, "transductive": self.transductive}
+
     def said_by(self, suite: Mapping[str, Settings]) -> dict[str, Value | Mapping[str, Value]]:
         """What a suite's tables say of this method; of a wrapped one, first what they say of the method inside."""
         return {} if self.fixed else {**suite.get(unwrap(self.name)[1], {}), **suite.get(self.name, {})}

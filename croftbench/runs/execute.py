@@ -23,7 +23,7 @@ from croftbench.encoders.lazy import ImageFeatures, PlaceReader
 from croftbench.errors import UsageError
 from croftbench.method import Examples, Method, Outputs, Predictor, Renamable, Task, Towers
 from croftbench.plugins import MethodInfo
-from croftbench.progress import Clock, Progress, Silent
+from croftbench.progress import Clock, Progress, Silent, epochs
 from croftbench.runs import alone, environment, outputs, predict, scoring
 from croftbench.runs.isolation import Limits, calling, one_run
 from croftbench.runs.per_image import SplitTable
@@ -120,7 +120,7 @@ class Workbench:
             seed=spec.seed,
             towers=Towers(self.features.encoder.text_tower() if info.text == "tower" else None),
             device=self.device,
-            on_epoch=self._on_epoch(f"{info.name}, seed {spec.seed}, fold {spec.fold}"),
+            on_epoch=epochs(self.progress, f"{info.name}, seed {spec.seed}, fold {spec.fold}"),
             raw_text=self.features.raw_text(fold.classnames, fold.templates),
             templates=fold.templates,
         )
@@ -185,14 +185,6 @@ class Workbench:
             (lambda view, rows: places[view][rows]) if places else None,
         )
 
-    def _on_epoch(self, name: str) -> Callable[[int, int, float], None]:
-        def show(epoch: int, epochs: int, loss: float) -> None:
-            if epoch == 0:
-                self.progress.stage(f"training {name}", epochs)
-            self.progress.advance()
-
-        return show
-
 
 @dataclass(frozen=True)
 class _Run:
@@ -233,7 +225,7 @@ class _Run:
         code = {"code": self.info.code} if self.info.code else {}
         env = environment.describe(self.bench.device) | code | sources | self.shots()
         warnings = tuple(scoring.warnings(scores))
-        return RunResult(self.spec, scores, env, timings, created, needs=_needs(self.info), warnings=warnings), tables
+        return RunResult(self.spec, scores, env, timings, created, needs=self.info.needs, warnings=warnings), tables
 
     def shots(self) -> dict[str, dict[str, int]]:
         """How many training images the classes have, the fewest and the most; said once where they are too few."""
@@ -305,8 +297,3 @@ class _Run:
             features, scale = self.bench.test_images("named", one.split, self.info.image), task.logit_scale
             predicted = predict.predict(renamed, features, len(one.classnames), scale, self.info)
             yield predict.table(one.split, "named", predicted, fitted)
-
-
-def _needs(info: MethodInfo) -> dict[str, str | bool]:
-    """What the method declared, for the run's record."""
-    return {"image": info.image, "text": info.text, "train": info.train, "transductive": info.transductive}

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from croftbench import scorers
-from croftbench.runs import posthoc, results
+from croftbench.runs import posthoc
 from croftbench.runs.planning import Job
+from croftbench.runs.results import RunResult
 from croftbench.scorers import Asked
 from croftbench.suites.language import Suite
 
@@ -18,11 +19,10 @@ def unfinished(jobs: Sequence[Job], results: Path, force: bool = False) -> list[
     return sorted(waiting, key=lambda job: (job.spec.seed, job.spec.fold))
 
 
-def by_other_code(jobs: Sequence[Job], folder: Path) -> list[Job]:
-    """Finished runs whose record says that other code of their method made them; older ones say nothing."""
-    finished = ((job, results.path_of(folder, job.spec)) for job in jobs if job.info.code and job.finished(folder))
-    recorded = ((job, results.read(path).env.get("code", "")) for job, path in finished)
-    return [job for job, code in recorded if code and code != job.info.code]
+def by_other_code(jobs: Sequence[Job], runs: Iterable[RunResult]) -> list[Job]:
+    """Jobs whose run, among those that were read, was made by other code of its method; older ones don't say."""
+    recorded = {run.spec.run_id: run.env.get("code", "") for run in runs}
+    return [job for job in jobs if job.info.code and recorded.get(job.spec.run_id) not in (None, "", job.info.code)]
 
 
 def unscored(suite: Suite, jobs: Sequence[Job], asked: Sequence[Asked], folder: Path) -> list[tuple[Job, list[Asked]]]:

@@ -272,8 +272,7 @@ class Suite:
 
     def smoke(self, images: int) -> Suite:
         """The same of so many images a split: to see that something runs. Its digest is another."""
-        title = f"SMOKE RUN of {images} images a split, no evaluation: {self.title}"
-        return replace(self, limit=images, title=title)
+        return replace(self, limit=images, title=f"SMOKE RUN of {images} images a split, no evaluation: {self.title}")
 
     def used(self, fold: FoldSpec, train: bool = True) -> set[str]:
         """Split ids that a fold names; without those that it only trains on where `train` is False."""
