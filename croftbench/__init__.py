@@ -16,13 +16,18 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from croftbench.api.board import Leaderboard as Leaderboard
     from croftbench.api.checking import check as check
+    from croftbench.api.checking import check_method as check_method
     from croftbench.api.disk import cached as cached
     from croftbench.api.disk import data_status as data_status
+    from croftbench.api.disk import find_runs as find_runs
     from croftbench.api.disk import get_data as get_data
     from croftbench.api.disk import prune_cache as prune_cache
+    from croftbench.api.disk import remove_runs as remove_runs
     from croftbench.api.disk import verify_data as verify_data
     from croftbench.api.evaluating import evaluate as evaluate
+    from croftbench.api.foreseeing import forecast as forecast
     from croftbench.api.inventory import describe as describe
+    from croftbench.api.inventory import hyperparameters as hyperparameters
     from croftbench.api.inventory import load_suite as load_suite
     from croftbench.api.inventory import splits as splits
     from croftbench.api.reading import compare as compare
@@ -35,6 +40,7 @@ if TYPE_CHECKING:
     from croftbench.api.reading import stale_tables as stale_tables
     from croftbench.api.reading import write_page as write_page
     from croftbench.api.running import run as run
+    from croftbench.api.starting import new_method as new_method
     from croftbench.api.studying import diagnose as diagnose
     from croftbench.api.studying import reproduce as reproduce
     from croftbench.api.studying import tune as tune
@@ -43,15 +49,17 @@ __version__ = "0.3.0"
 
 HOMES = {
     "board": ("Leaderboard",),
-    "checking": ("check",),
-    "disk": ("cached", "data_status", "get_data", "prune_cache", "verify_data"),
-    "inventory": ("describe", "load_suite", "splits"),
+    "checking": ("check", "check_method"),
+    "disk": ("cached", "data_status", "find_runs", "get_data", "prune_cache", "remove_runs", "verify_data"),
+    "inventory": ("describe", "hyperparameters", "load_suite", "splits"),
     "reading": (
         "compare", "export_runs", "import_runs", "leaderboard", "load_run", "load_runs", "plot", "stale_tables",
         "write_page",
     ),
     "evaluating": ("evaluate",),
+    "foreseeing": ("forecast",),
     "running": ("run",),
+    "starting": ("new_method",),
     "studying": ("diagnose", "reproduce", "tune"),
 }  # fmt: skip
 """Module of `croftbench.api` -> what it gives to this package."""

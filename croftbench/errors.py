@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import Any
 
 
 class CroftbenchError(Exception):
@@ -21,6 +22,17 @@ class CroftbenchError(Exception):
         super().__init__(f"{message} {hint}".strip())
         self.message = message
         self.hint = hint
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Whole, for another process."""
+        return _again, (type(self), dict(vars(self)))
+
+
+def _again(cls: type[CroftbenchError], state: dict[str, Any]) -> CroftbenchError:
+    error = cls.__new__(cls)
+    CroftbenchError.__init__(error, state["message"], state["hint"])
+    vars(error).update(state)
+    return error
 
 
 class UsageError(CroftbenchError):
@@ -51,6 +63,18 @@ class DamagedError(DataError):
 
 class TrainingError(CroftbenchError):
     """A method did not train: a loss that is not finite, outputs of the wrong shape."""
+
+
+class MethodError(TrainingError):
+    """The code of a method, or of a score, failed: what it raised, and where in its author's file.
+
+    Attributes:
+        where: "file:line", or "" where no line of the author's is known.
+    """
+
+    def __init__(self, message: str, hint: str = "", where: str = "") -> None:
+        super().__init__(f"{message}, at {where}." if where else f"{message}.", hint)
+        self.where = where
 
 
 def unknown(kind: str, name: str, choices: Iterable[str]) -> UsageError:

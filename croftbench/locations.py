@@ -42,10 +42,10 @@ class Folders:
     def of(
         cls, results: Folder = None, cache: Folder = None, data_root: Folder = None, manifests: Folder = None
     ) -> Folders:
-        """The folders that are given; for each that is not, its variable, then its default."""
+        """The folders that are given; for each that is not, its variable, then its default. All from the root on."""
         data, other = _chosen(data_root, DATA), _chosen(manifests, MANIFESTS)
         return cls(
-            _chosen(results, RESULTS) or Path("results"),
+            _chosen(results, RESULTS) or Path("results").absolute(),
             _chosen(cache, CACHE) or platformdirs.user_cache_path("croftbench"),
             data,
             other,
@@ -65,4 +65,4 @@ class Folders:
 
 def _chosen(given: Folder, variable: str) -> Path | None:
     value = given if given is not None else os.environ.get(variable)
-    return Path(value).expanduser() if value else None
+    return Path(value).expanduser().absolute() if value else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Protocol
@@ -49,6 +49,14 @@ class Silent:
     def note(self, message: str) -> None: ...
 
     def complain(self, message: str, hint: str = "") -> None: ...
+
+
+class Errors(Silent):
+    """Only what went wrong is shown."""
+
+    def complain(self, message: str, hint: str = "") -> None:
+        """A line that begins as errors of the command line do."""
+        complain(message, hint)
 
 
 class Bars:
@@ -124,6 +132,17 @@ class Bars:
 def complain(message: str, hint: str = "") -> None:
     """One line on stderr: what went wrong and what to do next."""
     print(f"error: {message} {hint}".rstrip(), file=sys.stderr)
+
+
+def epochs(progress: Progress, name: str) -> Callable[[int, int, float], None]:
+    """What a method tells of its epochs, as a stage: a `Task.on_epoch`."""
+
+    def show(epoch: int, epochs: int, loss: float) -> None:
+        if epoch == 0:
+            progress.stage(f"training {name}", epochs)
+        progress.advance()
+
+    return show
 
 
 class Clock:

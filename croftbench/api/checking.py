@@ -6,11 +6,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from croftbench import draw, plugins, scorers
+from croftbench.api import plans, running
 from croftbench.api.reading import no_runs, stale_tables
 from croftbench.draw import shares
 from croftbench.draw.namesakes import published, told
+from croftbench.encoders.identity import EMBEDDED
 from croftbench.errors import CroftbenchError, DamagedError, DataError, ManifestError, UsageError
 from croftbench.files import check_seal
 from croftbench.locations import Folder, Folders
@@ -19,6 +22,11 @@ from croftbench.runs import posthoc, recheck
 from croftbench.runs import results as run_files
 from croftbench.suites import manifest, registry, suite_rules, toml
 from croftbench.suites.language import Suite
+
+if TYPE_CHECKING:
+    from croftbench.api.running import MethodLike
+    from croftbench.progress import Progress
+    from croftbench.studies.contract import Cost, Promise
 
 
 @dataclass(frozen=True)
@@ -47,6 +55,60 @@ def check(
         yield _checked("dataset", name, _family, folders)
     for name in manifest.names("suites", folders.manifests):
         yield _checked("suite", name, _suite, folders)
+
+
+@dataclass(frozen=True)
+class CheckedMethod:
+    """A method that was checked from outside.
+
+    Attributes:
+        name: as tables would show it.
+        promises: in order; those that are not kept say why and where.
+        cost: what it takes on few images, beside zero-shot CLIP; None where it does not run.
+    """
+
+    name: str
+    promises: tuple[Promise, ...]
+    cost: tuple[Cost, Cost] | None
+
+    @property
+    def broken(self) -> tuple[Promise, ...]:
+        """Promises that are not kept."""
+        return tuple(promise for promise in self.promises if promise.broken)
+
+
+def check_method(
+    method: MethodLike,
+    *,
+    device: str = "auto",
+    timeout: float | None = None,
+    cache: Folder = None,
+    progress: bool | Progress | None = None,
+) -> CheckedMethod:
+    """Check a method against the contract of `croftbench.method`, on a few of the images that ship.
+
+    Args:
+        method: as in `run`.
+        device, cache, progress: as there.
+        timeout: seconds for each promise.
+
+    Raises:
+        UsageError: there is no such method, or it does not meet the contract's form.
+    """
+    from croftbench.studies import contract
+
+    folders = Folders.of(cache=cache)
+    info = plugins.describe(method, folders.cache)
+    with running.shown(progress) as sink:
+        plans.identity_of(EMBEDDED, folders.cache, sink)
+        bench = running.workbench(contract.small(), EMBEDDED, folders, device, sink, timeout=timeout)
+        trial = contract.Trial(bench, info)
+        promises = tuple(contract.check(trial))
+        if any(promise.broken for promise in promises):
+            return CheckedMethod(info.name, promises, None)
+        usual = contract.Trial(bench, plugins.describe("zero-shot", folders.cache))
+        contract.cost(usual)  # what is made once is made now
+        return CheckedMethod(info.name, promises, (contract.cost(trial), contract.cost(usual)))
 
 
 def _checked(kind: str, name: str, step: Callable[[str, Folders], str], folders: Folders) -> Checked:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from croftbench.errors import UsageError
 from croftbench.locations import Folder, Folders
 from croftbench.progress import Progress, Silent
+from croftbench.runs import trash
 
 if TYPE_CHECKING:
     from croftbench.data.get.obtain import Obtained
@@ -80,6 +83,24 @@ def get_data(
     folders = Folders.of(data_root=data_root, manifests=manifests)
     family, parts = parts_of(name, folders.manifests)
     return obtain(family, parts, folders.roots, progress or Silent())
+
+
+def find_runs(names: Sequence[str], *, suite: str | None = None, results: Folder = None) -> list[Path]:
+    """The files of runs, by method or by id, as `remove_runs` takes them.
+
+    Raises:
+        UsageError: a name of no run, or digits of several.
+    """
+    return trash.find(Folders.of(results).results, names, suite)
+
+
+def remove_runs(files: Sequence[Path], *, results: Folder = None) -> Path:
+    """Move runs into `results`/trash, from where they can be moved back; the folder that they are in now.
+
+    Raises:
+        DataError: one cannot be moved.
+    """
+    return trash.move(Folders.of(results).results, files)
 
 
 def cached(*, cache: Folder = None) -> Contents:

@@ -10,6 +10,7 @@ from croftbench import plugins
 from croftbench.locations import Folder, Folders
 
 if TYPE_CHECKING:
+    from croftbench.api.running import MethodLike
     from croftbench.data.description import FamilyDescription, SuiteDescription
     from croftbench.suites.language import Suite
 
@@ -27,6 +28,26 @@ def methods() -> list[Row]:
             "citation": plugins.citation(target),
         }
         for name, target in {**plugins.registered(), **wrapped}.items()
+    ]
+
+
+def hyperparameters(method: MethodLike, *, cache: Folder = None) -> list[Row]:
+    """A method's hyper-parameters: name, type (or choices), default, range, what it is; imports the method.
+
+    Raises:
+        UsageError: there is no such method.
+    """
+    info = plugins.describe(method, Folders.of(cache=cache).cache)
+    said = plugins.meanings(info.author)
+    return [
+        {
+            "name": name,
+            "type": " | ".join(of.choices) or of.kind,
+            "default": of.default,
+            "range": of.range,
+            "what": said.get(name, ""),
+        }
+        for name, of in info.params.items()
     ]
 
 

@@ -4,25 +4,22 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, nullcontext, suppress
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from croftbench import plugins, scorers
+from croftbench.api import plans
 from croftbench.api.board import Leaderboard
-from croftbench.draw.draws import Draws
-from croftbench.encoders.identity import EMBEDDED, Identity
-from croftbench.errors import CroftbenchError, DataError, UsageError
+from croftbench.encoders.identity import EMBEDDED
+from croftbench.errors import CroftbenchError, DataError, MethodError, UsageError
 from croftbench.locations import Folder, Folders
 from croftbench.plugins.parameters import Value
 from croftbench.progress import Bars, Progress, Silent
-from croftbench.runs import outputs, pending, planning
+from croftbench.runs import outputs, pending
 from croftbench.runs.planning import Job
-from croftbench.runs.spec import RunSpec
 from croftbench.scorers import Asked
-from croftbench.suites import manifest
 from croftbench.suites.language import Suite
 
 if TYPE_CHECKING:
@@ -46,7 +43,10 @@ class FailedRunsError(CroftbenchError):
     ) -> None:
         job, error = failures[0]
         first = f"{job.spec.method}, seed {job.spec.seed}, fold {job.spec.fold}: {error.message}"
-        super().__init__(f"{len(failures)} run(s) failed, first {first}", f"The finished ones are in {where}.")
+        super().__init__(
+            f"{len(failures)} run(s) failed, first {first}",
+            f"Why is in {where / 'failed'}; the finished ones are beside.",
+        )
         self.failures = tuple(failures)
         self.leaderboard = leaderboard
 
@@ -65,6 +65,10 @@ def run(
     device: str = "auto",
     preprocess: str | Path = "",
     allow_incomplete: bool = False,
+    timeout: float | None = None,
+    isolate: bool = False,
+    force: bool = False,
+    limit: int | None = None,
     results: Folder = None,
     cache: Folder = None,
     data_root: Folder = None,
@@ -72,6 +76,9 @@ def run(
     progress: bool | Progress | None = None,
 ) -> Leaderboard:
     """Train and evaluate methods on a suite; finished runs are found and not repeated.
+
+    Whatever a method raises, changes or prints stays in its run: the others go on, and `FailedRunsError` is raised at
+    the end, with the table of those that are finished in its `leaderboard`.
 
     Args:
         methods: names, "file.py:Class", classes, and objects: `MyMethod(alpha=3)` runs with its own values, which are
@@ -87,6 +94,11 @@ def run(
         preprocess: a JSON or TOML file of mean, std, interpolation, resize_mode and size, or the published `arch/tag`
             that has them; what open_clip publishes for the encoder, or stands beside its weights, where empty.
         allow_incomplete: take splits that lack images; runs record it.
+        timeout: seconds that a method's own code may take in a run; any number where None.
+        isolate: each run in a process of its own, which may crash or run out of memory alone.
+        limit: a smoke run of so many images a split, to see that something runs: kept in `results`/smoke, never
+            ranked, and in no committed table.
+        force: run again what is finished; the new result takes the old one's place.
         results, cache, data_root, manifests: folders, see `croftbench.api`.
         progress: True for bars on stderr, None for bars where stderr is a terminal, or where to show it.
 
@@ -95,18 +107,29 @@ def run(
 
     Raises:
         UsageError: a name, a setting or a device that does not exist.
-        FailedRunsError: a run failed; the others are finished.
+        FailedRunsError: at the end, where a run failed; the others are finished, and why it did is in
+            `results`/failed, until it succeeds.
     """
     folders = Folders.of(results, cache, data_root, manifests)
+    chosen, folders = plans.smoke(suite, limit, folders)
     with shown(progress) as sink:
-        plan = _plan(methods, suite, folders, sink, encoder, str(preprocess), seeds, shots, views, recipe, settings)
+        options = encoder, str(preprocess), seeds, shots, views, recipe, settings
+        plan = plans.plan(methods, chosen, folders, sink, *options)
         asked = scorers.split(scores if isinstance(scores, str) else ",".join(scores)) if scores else []
         for one in asked:
             one.file_digests()  # a word list that cannot be read is an error now, not after hours
-        make = partial(workbench, plan.suite, encoder, folders, device, sink, allow_incomplete, str(preprocess))
-        failures = _complete(plan, asked, folders, sink, make)
-    _check_still_there(plan, failures, folders.results)
-    board = _board(plan, asked, folders)
+        make = partial(
+            workbench, plan.suite, encoder, folders, device, sink, allow_incomplete, str(preprocess), timeout, isolate
+        )
+        failures = _complete(plan, asked, folders, sink, make, force)
+        _check_still_there(plan, failures, folders.results)
+        board = _board(plan, asked, folders)
+        if board and (others := pending.by_other_code(plan.jobs, board.runs)):
+            names, n = ", ".join(sorted({job.spec.method for job in others})), len(others)
+            sink.note(
+                f"WARNING: {plan.suite.name}: {n} finished run(s) of {names} were made by other code of the method "
+                "than this version's; --force runs them again."
+            )
     if failures:
         raise FailedRunsError(failures, board, folders.results)
     assert board is not None  # every job is finished
@@ -122,86 +145,6 @@ def shown(progress: bool | Progress | None) -> AbstractContextManager[Progress]:
     return nullcontext(progress)
 
 
-def as_settings(settings: Mapping[str, Value] | Sequence[str]) -> list[str]:
-    """Hyper-parameters as the command line writes them."""
-    return [f"{name}={value}" for name, value in settings.items()] if isinstance(settings, Mapping) else list(settings)
-
-
-def identity_of(encoder: str, cache: Path, progress: Progress, preprocess: str = "") -> Identity:
-    """What the encoder is; loads it, once, when the cache does not say. What was chosen for it is noted."""
-    from croftbench import encoders
-
-    recorded = encoders.identity(encoder, cache, preprocess)
-    if recorded is None:
-        progress.note(f"loading {encoder} for the first time ...")
-        recorded = encoders.load(encoder, "cpu", cache, preprocess).identity
-    if recorded.told:
-        progress.note(recorded.told)
-    return recorded
-
-
-# ------------------------------------------------------------------------------------------- planning
-
-
-@dataclass(frozen=True)
-class Plan:
-    """The runs that a call asks for."""
-
-    suite: Suite
-    jobs: tuple[Job, ...]
-
-    @property
-    def specs(self) -> tuple[RunSpec, ...]:
-        """What is run."""
-        return tuple(job.spec for job in self.jobs)
-
-    @property
-    def seeds(self) -> tuple[int, ...]:
-        """Each once, in order."""
-        return tuple(dict.fromkeys(job.spec.seed for job in self.jobs))
-
-
-def _plan(
-    methods: MethodLike | Iterable[MethodLike], suite: str | Path | Suite, folders: Folders, progress: Progress,
-    encoder: str, preprocess: str, seeds: Sequence[int] | None, shots: int | None, views: int | None,
-    recipe: str | None,
-    settings: Mapping[str, Value] | Sequence[str],
-) -> Plan:  # fmt: skip
-    chosen = suite if isinstance(suite, Suite) else manifest.suite(str(suite), folders.manifests)
-    infos = [plugins.describe(method, folders.cache) for method in _each(methods)]
-    if not infos:
-        raise UsageError("no method was given.", "`croftbench list methods` shows what there is.")
-    overrides = planning.overrides(as_settings(settings), infos)
-    identity = identity_of(encoder, folders.cache, progress, preprocess)
-    draws = Draws(chosen, folders.roots)
-    jobs = [
-        job
-        for info in infos
-        for job in planning.plan(
-            chosen,
-            info,
-            identity,
-            draws.content,
-            seeds=seeds,
-            shots=shots,
-            views=views,
-            recipe=recipe,
-            overrides=overrides[info.name],
-        )
-    ]
-    return Plan(chosen, tuple({job.spec.run_id: job for job in jobs}.values()))
-
-
-def _each(methods: MethodLike | Iterable[MethodLike]) -> list[MethodLike]:
-    if isinstance(methods, str):
-        names = [name.strip() for name in methods.split(",") if name.strip()]
-        every = (one for name in names for one in (plugins.BUILT_IN if name == "all" else [name]))
-        return list(dict.fromkeys(every))
-    if isinstance(methods, type) or hasattr(methods, "fit"):
-        return [cast("MethodLike", methods)]
-    return [one for given in methods for one in (_each(given) if isinstance(given, str) else [given])]
-
-
 # ------------------------------------------------------------------------------------------- executing
 
 
@@ -213,22 +156,31 @@ def workbench(
     progress: Progress,
     allow_incomplete: bool = False,
     preprocess: str = "",
+    timeout: float | None = None,
+    isolate: bool = False,
 ) -> Workbench:
-    """Where runs of a suite with an encoder are carried out; imports torch."""
-    from croftbench.runs import environment, execute
+    """Where runs of a suite with an encoder are carried out; imports torch.
 
+    Raises:
+        UsageError: a timeout of no time.
+    """
+    from croftbench.runs import environment, execute, isolation
+
+    if timeout is not None and not timeout > 0:
+        raise UsageError(f"timeout must be above 0, not {timeout:g}.", "It is in seconds; left out, there is none.")
     return execute.Workbench(
         suite, encoder, folders.cache, environment.device(device), progress, folders.roots,
-        allow_incomplete=allow_incomplete, preprocess=preprocess,
+        allow_incomplete=allow_incomplete, preprocess=preprocess, limits=isolation.Limits(timeout, isolate),
     )  # fmt: skip
 
 
 def _complete(
-    plan: Plan, asked: Sequence[Asked], folders: Folders, progress: Progress, make: Callable[[], Workbench]
-) -> list[tuple[Job, CroftbenchError]]:
-    """Run what has no result yet, then score by what is asked; the jobs that failed."""
+    plan: plans.Plan, asked: Sequence[Asked], folders: Folders, progress: Progress, make: Callable[[], Workbench],
+    force: bool = False,
+) -> list[tuple[Job, CroftbenchError]]:  # fmt: skip
+    """Run what has no result yet, or all by force, then score by what is asked; the jobs that failed."""
     suite, jobs, results, cache = plan.suite, plan.jobs, folders.results, folders.cache
-    todo = pending.unfinished(jobs, results)
+    todo = pending.unfinished(jobs, results, force)
     if len(todo) < len(jobs):
         progress.note(f"{suite.name}: {len(jobs) - len(todo)} of {len(jobs)} runs are finished already, in {results}.")
     if not todo and not pending.unscored(suite, jobs, asked, results):
@@ -236,7 +188,8 @@ def _complete(
     from croftbench.runs import engine, preflight, rescore  # torch, only when there is something to run
 
     for job in todo:
-        plugins.build(job.info, job.spec.params)  # values that a method refuses are an error now, not one a run
+        with suppress(MethodError):  # of a class that breaks; that is its run's failure
+            plugins.build(job.info, job.spec.params)  # values that a method refuses are an error now, not one a run
     failures: list[tuple[Job, CroftbenchError]] = []
 
     def failed(job: Job, error: CroftbenchError) -> None:
@@ -246,7 +199,7 @@ def _complete(
     preflight.folders(results, cache)
     bench = make()  # with torch, which nothing needs that is finished
     todo = preflight.ready(bench, todo, lambda *failure: failures.append(failure), progress.complain)
-    engine.run_all(bench, todo, results, failed)
+    engine.run_all(bench, todo, results, failed, force)
     lacking = pending.unscored(suite, jobs, asked, results)
     gone = sum(not outputs.kept(cache, job.spec.run_id) for job, _ in lacking)
     if gone:
@@ -258,7 +211,7 @@ def _complete(
     return failures
 
 
-def _check_still_there(plan: Plan, failures: Sequence[tuple[Job, CroftbenchError]], results: Path) -> None:
+def _check_still_there(plan: plans.Plan, failures: Sequence[tuple[Job, CroftbenchError]], results: Path) -> None:
     """Every job that did not fail is finished, unless somebody removed it."""
     failed = {job.spec.run_id for job, _ in failures}
     lost = [job for job in plan.jobs if job.spec.run_id not in failed and not job.finished(results)]
@@ -270,7 +223,7 @@ def _check_still_there(plan: Plan, failures: Sequence[tuple[Job, CroftbenchError
         )
 
 
-def _board(plan: Plan, asked: Sequence[Asked], folders: Folders) -> Leaderboard | None:
+def _board(plan: plans.Plan, asked: Sequence[Asked], folders: Folders) -> Leaderboard | None:
     """The leaderboard of the plan's seeds; None where no job is finished."""
     if not any(job.finished(folders.results) for job in plan.jobs):
         return None

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from croftbench import plugins
-from croftbench.api import running
+from croftbench.api import plans, running
+from croftbench.api.plans import identity_of
 from croftbench.api.reading import SuiteLike, suite_of
-from croftbench.api.running import identity_of, shown
+from croftbench.api.running import shown
 from croftbench.encoders.identity import EMBEDDED
-from croftbench.errors import DataError
+from croftbench.errors import CroftbenchError, DataError
 from croftbench.files import sealed, write_atomically
 from croftbench.locations import Folder, Folders
 from croftbench.plugins.parameters import Value
@@ -30,6 +31,20 @@ if TYPE_CHECKING:
 
 Grid = Mapping[str, Sequence[Value]] | Sequence[str]
 """Values by hyper-parameter, or as text: ["lambda2=0,0.1", "epochs=10"]."""
+
+
+class FailedFitsError(CroftbenchError):
+    """Some fits of a study failed; the others are done and recorded.
+
+    Attributes:
+        failures: each failed setting with its error.
+        done: the `Tuned` or `Diagnosis` of the others.
+    """
+
+    def __init__(self, failures: Sequence[tuple[Any, CroftbenchError]], done: Tuned | Diagnosis) -> None:
+        (setting, error), n = failures[0], len(failures)
+        super().__init__(f"{n} fit(s) failed, first {_named(setting)}: {error.message}", "The others are recorded.")
+        self.failures, self.done = tuple(failures), done
 
 
 @dataclass(frozen=True)
@@ -61,6 +76,7 @@ def tune(
     seeds: Sequence[int] | None = None,
     recipe: str | None = None,
     device: str = "auto",
+    timeout: float | None = None,
     results: Folder = None,
     cache: Folder = None,
     data_root: Folder = None,
@@ -71,6 +87,8 @@ def tune(
 
     Raises:
         UsageError: a name or a value that does not exist.
+        FailedFitsError: at the end, where a cell of the grid failed and others did not; `done` has these.
+        CroftbenchError: every cell failed: why the first did.
     """
     from croftbench.studies import tuning
 
@@ -82,12 +100,33 @@ def tune(
     drawn = list(seeds or chosen.protocol.seeds)
     with shown(progress) as sink:
         identity_of(encoder, folders.cache, sink, str(preprocess))
-        bench = running.workbench(chosen, encoder, folders, device, sink, preprocess=str(preprocess))
-        cells = tuple(tuning.search(bench, info, values, drawn, recipe))
-        record = tuning.record(bench, info, cells, drawn, recipe)
+        bench = running.workbench(chosen, encoder, folders, device, sink, preprocess=str(preprocess), timeout=timeout)
+        failures, failed = _collecting(sink)
+        cells = tuple(tuning.search(bench, info, values, drawn, recipe, failed))
+        if not cells:
+            raise failures[0][1]
+        record = tuning.record(bench, info, cells, drawn, recipe, failures)
     path = folders.results / "tuning" / chosen.name / f"{info.name}.json"
     write_atomically(path, sealed(json.dumps(record, indent=1)), "--results")
-    return Tuned(cells, max(cells, key=lambda cell: cell.objective), path)
+    done = Tuned(cells, max(cells, key=lambda cell: cell.objective), path)
+    if failures:
+        raise FailedFitsError(failures, done)
+    return done
+
+
+def _collecting(progress: Progress) -> tuple[list[tuple[Any, CroftbenchError]], Callable[[Any, CroftbenchError], None]]:
+    """A list of failed settings, and what adds to it and says so."""
+    failures: list[tuple[Any, CroftbenchError]] = []
+
+    def failed(setting: Any, error: CroftbenchError) -> None:
+        failures.append((setting, error))
+        progress.complain(f"{_named(setting)}: {error.message}", error.hint)
+
+    return failures, failed
+
+
+def _named(setting: str | Mapping[str, Value]) -> str:
+    return setting if isinstance(setting, str) else " ".join(f"{name}={value}" for name, value in setting.items())
 
 
 def diagnose(
@@ -101,6 +140,7 @@ def diagnose(
     recipe: str | None = None,
     settings: Mapping[str, Value] | Sequence[str] = (),
     device: str = "auto",
+    timeout: float | None = None,
     results: Folder = None,
     cache: Folder = None,
     data_root: Folder = None,
@@ -116,6 +156,8 @@ def diagnose(
 
     Raises:
         UsageError: a name or a value that does not exist, or a method without class features.
+        FailedFitsError: at the end, where some runs failed; `done` has the others.
+        CroftbenchError: every run failed: why the first did.
     """
     from croftbench.report import diagnosis, style
     from croftbench.studies import diagnose as diagnosing
@@ -126,12 +168,12 @@ def diagnose(
     chosen, info = suite_of(suite, folders), plugins.describe(method, folders.cache)
     if recipe is not None:
         info.named_recipe(recipe)
-    fixed = planning.overrides(running.as_settings(settings), [info])[info.name]
+    fixed = planning.overrides(plans.as_settings(settings), [info])[info.name]
     cells = tuning.cells(tuning.parse_grid(_as_text(sweep), info)) if sweep else [{}]
     with shown(progress) as sink:
         identity_of(encoder, folders.cache, sink, str(preprocess))
-        bench = running.workbench(chosen, encoder, folders, device, sink, preprocess=str(preprocess))
-        plans = {
+        bench = running.workbench(chosen, encoder, folders, device, sink, preprocess=str(preprocess), timeout=timeout)
+        sweeps = {
             " ".join(f"{name}={value}" for name, value in cell.items()) or info.name: planning.plan(
                 chosen,
                 info,
@@ -143,8 +185,11 @@ def diagnose(
             )
             for cell in cells
         }
-        findings = list(diagnosing.findings(bench, plans))
-        record = diagnosing.record(bench, info, plans, findings, time.perf_counter() - start)
+        failures, failed = _collecting(sink)
+        findings = list(diagnosing.findings(bench, sweeps, failed))
+        if len(failures) == sum(map(len, sweeps.values())):
+            raise failures[0][1]
+        record = diagnosing.record(bench, info, sweeps, findings, time.perf_counter() - start, failures)
     folder, page, picture = (
         folders.results / "diagnosis" / chosen.name,
         diagnosis.to_markdown(record),
@@ -153,7 +198,10 @@ def diagnose(
     write_atomically(folder / f"{info.name}.json", sealed(json.dumps(record, indent=1)), "--results")
     write_atomically(folder / f"{info.name}.md", page, "--results")
     style.save(picture, folder / f"{info.name}.png")
-    return Diagnosis(record, page, picture, folder)
+    done = Diagnosis(record, page, picture, folder)
+    if failures:
+        raise FailedFitsError(failures, done)
+    return done
 
 
 def reproduce(

@@ -30,9 +30,11 @@ COMMANDS = {
     "tune": ("tune:tune", "Choose hyper-parameters on training images alone."),
     "diagnose": ("diagnose:diagnose", "Measure CRoFT's claim on energy gradients and Hessians."),
     "reproduce": ("reproduce:reproduce", "Run a published row; hold it against its band."),
+    "rm": ("rm:rm", "Move runs into the trash, by method or by id."),
     "export": ("export:export", "Write runs to one file that others can check and merge."),
     "import": ("import_runs:import_runs", "Check the runs of such a file and add them."),
-    "check": ("check:check", "Check manifests, or with --results every stored number."),
+    "new": ("new:new", "Write a first method of your own."),
+    "check": ("check:check", "Check manifests, a method of your own, or every stored number."),
     "data": ("data:app", "Data sets: what is here, is it whole, how to get it."),
     "cache": ("cache:app", "Cached features and outputs: list, size, prune."),
 }

@@ -1,16 +1,16 @@
-"""`croftbench check`: manifests against their rules, or the results folder against itself."""
+"""`croftbench check`: manifests against their rules, methods against the contract, or results against themselves."""
 
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperCommand
 
 from croftbench.api import checking
-from croftbench.cli.console import out
-from croftbench.cli.options import Cache, DataRoot, Manifests, Results
+from croftbench.cli.console import note, out
+from croftbench.cli.options import Cache, DataRoot, Device, Manifests, Results, Timeout, names_of
 from croftbench.errors import CroftbenchError
 from croftbench.locations import RESULTS
 from croftbench.progress import complain
@@ -18,6 +18,7 @@ from croftbench.progress import complain
 EXAMPLES = """
 croftbench check
 croftbench check --manifests my-manifests
+croftbench check ./mine.py:Mine
 croftbench check --results
 croftbench check --results my-results
 """
@@ -38,15 +39,26 @@ class COMMAND(TyperCommand):
 
 def check(
     context: typer.Context,
+    methods: Annotated[
+        list[str] | None,
+        typer.Argument(help="Methods, as in path/to/file.py:Class.", show_default="no method, but every manifest"),
+    ] = None,
+    device: Device = "auto",
+    timeout: Timeout = None,
     results: Results = None,
     cache: Cache = None,
     data_root: DataRoot = None,
     manifests: Manifests = None,
 ) -> None:
-    """Check every manifest; no data are needed. Suites on images that ship are drawn, too.
+    """Check methods against the contract; without any, every manifest against its rules, for which no data are needed.
 
-    With --results, check that folder instead: digests, every number against its per-image table, and the tables.
+    Suites on images that ship are drawn, too. A method meets a few of these images: does it fit, keep shapes and seeds,
+    leave alone what is not its own, and what does it cost? With --results, check that folder instead: digests, every
+    number against its per-image table, and the tables.
     """
+    if methods:
+        _methods(names_of(methods), device, timeout, cache)
+        return
     source = context.get_parameter_source("results")
     asked = results if source is not None and source.name == "COMMANDLINE" else None  # its variable asks for nothing
     faults = 0
@@ -60,3 +72,23 @@ def check(
         raise CroftbenchError(f"{faults} file(s) of {asked} are not to be trusted.", "")
     if faults:
         raise CroftbenchError(f"{faults} manifest(s) break a rule.", "")
+
+
+def _methods(names: list[str], device: str, timeout: Timeout, cache: Cache) -> None:
+    broken = 0
+    for name in names:
+        checked = checking.check_method(name, device=device, timeout=timeout, cache=cache)
+        for promise in checked.promises:
+            if promise.broken:
+                complain(f"{checked.name}: {promise.name}: {promise.broken}", promise.hint)
+            else:
+                out.print(f"ok  {checked.name}: {promise.name}", markup=False)
+        broken += len(checked.broken)
+        if checked.cost:
+            its, usual = checked.cost
+            note(
+                f"{checked.name} fits in {its.fit:.2f} s, predicts in {its.predict:.2f} s and takes {its.memory:.0f} "
+                f"MB more memory here; zero-shot fits in {usual.fit:.2f} s and predicts in {usual.predict:.2f} s."
+            )
+    if broken:
+        raise CroftbenchError(f"{broken} promise(s) are broken.", "Change the lines above, then check again.")

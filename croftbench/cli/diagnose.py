@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, cast
 
 import typer
 
@@ -20,9 +20,11 @@ from croftbench.cli.options import (
     Results,
     Seeds,
     Settings,
+    Timeout,
     seeds_of,
 )  # fmt: skip
 from croftbench.encoders.identity import EMBEDDED
+from croftbench.errors import CroftbenchError
 from croftbench.progress import Bars
 
 EXAMPLES = """
@@ -44,17 +46,24 @@ def diagnose(
     recipe: Recipe = None,
     settings: Settings = None,
     device: Device = "auto",
+    timeout: Timeout = None,
     results: Results = None,
     cache: Cache = None,
     data_root: DataRoot = None,
     manifests: Manifests = None,
 ) -> None:
     """Measure CRoFT's claim: do small energy gradients go with alike Hessians, and these with accuracy?"""
+    failed = None
     with Bars() as bars:
-        done = studying.diagnose(
-            method, sweep or (), suite, encoder=encoder, preprocess=preprocess, seeds=seeds_of(seeds),
-            recipe=recipe, settings=settings or (), device=device, results=results, cache=cache, data_root=data_root,
-            manifests=manifests, progress=bars,
-        )  # fmt: skip
+        try:
+            done = studying.diagnose(
+                method, sweep or (), suite, encoder=encoder, preprocess=preprocess, seeds=seeds_of(seeds),
+                recipe=recipe, settings=settings or (), device=device, timeout=timeout, results=results,
+                cache=cache, data_root=data_root, manifests=manifests, progress=bars,
+            )  # fmt: skip
+        except studying.FailedFitsError as error:
+            failed, done = error, cast("studying.Diagnosis", error.done)
     out.print(done.markdown, markup=False)
     note(f"Written: {done.folder / done.record['method']}.json, .md, .png.")
+    if failed:
+        raise CroftbenchError(f"{len(failed.failures)} fit(s) failed.", "The others are recorded.")

@@ -11,11 +11,13 @@ from rich.table import Table
 from rich.text import Text
 
 from croftbench.api import inventory
-from croftbench.cli.console import out
-from croftbench.cli.options import Json, Manifests
+from croftbench.cli.console import note, out
+from croftbench.cli.options import Cache, Json, Manifests
+from croftbench.errors import UsageError
 
 EXAMPLES = """
 croftbench list methods
+croftbench list methods croft
 croftbench list suites --json
 """
 
@@ -35,11 +37,21 @@ DETAILS = {"citation": "", "uses": "uses: ", "parameters": "parameters: "}
 
 
 def list_names(
-    kind: Annotated[Kind, typer.Argument(help="What to list.")], as_json: Json = False, manifests: Manifests = None
+    kind: Annotated[Kind, typer.Argument(help="What to list.")],
+    name: Annotated[
+        str | None, typer.Argument(help="A method, for its hyper-parameters.", show_default="all there is")
+    ] = None,
+    as_json: Json = False,
+    cache: Cache = None,
+    manifests: Manifests = None,
 ) -> None:
-    """List methods, suites, splits, scorers or encoders."""
+    """List methods, suites, splits, scorers or encoders; or one method's hyper-parameters."""
+    if name is not None and kind is not Kind.methods:
+        raise UsageError(f"`list {kind.value}` takes no name.", f"Try `croftbench data describe {name}`.")
     options = {"manifests": manifests} if kind in (Kind.suites, Kind.splits) else {}
-    rows = getattr(inventory, kind)(**options)
+    rows = inventory.hyperparameters(name, cache=cache) if name else getattr(inventory, kind)(**options)
+    if name and not rows:
+        note(f"{name} has no hyper-parameters.")
     if as_json:
         typer.echo(json.dumps(rows, indent=1, ensure_ascii=False))
         return

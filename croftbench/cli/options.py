@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import re
+import tomllib
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from croftbench.errors import UsageError
+from croftbench.errors import UsageError, unknown
 from croftbench.locations import CACHE, DATA, MANIFESTS, RESULTS
 
 # ------------------------------------------------------------------------------------------- folders
@@ -62,6 +64,15 @@ Encoder = Annotated[
         envvar="CROFTBENCH_ENCODER",
     ),
 ]
+Encoders = Annotated[
+    str,
+    typer.Option(
+        "--encoder",
+        "-e",
+        help="open_clip's arch/tag, arch@path/to/weights, or hf-hub:owner/name; several by commas.",
+        envvar="CROFTBENCH_ENCODER",
+    ),
+]
 Preprocess = Annotated[
     str,
     typer.Option(
@@ -100,6 +111,62 @@ Scores = Annotated[
 AllowIncomplete = Annotated[
     bool, typer.Option("--allow-incomplete", help="Take splits that lack images; runs record it.")
 ]
+Timeout = Annotated[
+    float | None,
+    typer.Option("--timeout", min=0, help="Seconds for a method's own code in a run.", show_default="none"),
+]
+Isolate = Annotated[bool, typer.Option("--isolate", help="Each run in a process of its own, which may die alone.")]
+Limit = Annotated[
+    int | None,
+    typer.Option("--limit", min=1, help="A smoke run of N images a split: never ranked.", show_default="all images"),
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="The table and errors only.")]
+Force = Annotated[bool, typer.Option("--force", help="Run again what is finished, and replace it.")]
+
+
+def _read_config(context: typer.Context, path: Path | None) -> Path | None:
+    """Take options from a file; what the command line says counts more."""
+    if path is None:
+        return None
+    try:
+        given = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UsageError(f"--config {path} cannot be read: {error}.", "`--show-config` prints one.") from error
+    names = _option_names(context)
+    for key in given:
+        if key not in names:
+            raise unknown(f"option in {path}", key, names)
+    context.default_map = {names[key]: _as_typed(names[key], value) for key, value in given.items()}
+    return path
+
+
+def _option_names(context: typer.Context) -> dict[str, str]:
+    """Long flags, without dashes, of what a file of options may say -> names of parameters."""
+    flags = {max(p.opts, key=len).lstrip("-"): str(p.name) for p in context.command.params}
+    return {flag: name for flag, name in flags.items() if name not in ("config", "show_config", "help")}
+
+
+def _as_typed(name: str, value: Any) -> Any:
+    """A value of a file as the command line gives it: lists are joined by commas, a table of settings is a list."""
+    if name == "settings":
+        return [f"{key}={one}" for key, one in value.items()] if isinstance(value, dict) else value
+    return ",".join(map(str, value)) if isinstance(value, list) else value
+
+
+def config_of(context: typer.Context) -> str:
+    """What was asked, as a file for `--config`."""
+    asked = ((flag, context.params.get(name)) for flag, name in _option_names(context).items())
+    plain = ((flag, str(value) if isinstance(value, Path) else value) for flag, value in asked)
+    return "\n".join(f"{flag} = {json.dumps(value)}" for flag, value in plain if value not in (None, "", False, [], ()))
+
+
+Config = Annotated[
+    Path | None,
+    typer.Option("--config", help="A TOML file of these options.", callback=_read_config, is_eager=True,
+                 show_default=False),
+]  # fmt: skip
+ShowConfig = Annotated[bool, typer.Option("--show-config", help="Print the options as such a file, and do nothing.")]
 
 # ------------------------------------------------------------------------------------------- what to print
 

@@ -2,50 +2,73 @@
 
 from __future__ import annotations
 
+import itertools
 import shlex
+from contextlib import nullcontext
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from croftbench.api import running
+import typer
+
+from croftbench.api import foreseeing, plans, running
 from croftbench.api.board import Leaderboard
 from croftbench.cli.console import note, out, width
 from croftbench.cli.options import (
     AllowIncomplete,
     Cache,
+    Config,
     DataRoot,
     Device,
-    Encoder,
+    DryRun,
+    Encoders,
+    Force,
+    Isolate,
+    Limit,
     Manifests,
     Methods,
     Preprocess,
+    Quiet,
     Recipe,
     Results,
     Scores,
     Seeds,
     Settings,
     Shots,
+    ShowConfig,
     Suites,
+    Timeout,
     Views,
+    config_of,
     names_of,
     seeds_of,
 )  # fmt: skip
 from croftbench.encoders.identity import EMBEDDED
 from croftbench.errors import CroftbenchError
 from croftbench.locations import Folders
-from croftbench.progress import Bars
+from croftbench.progress import Bars, Errors
+from croftbench.runs import failures
 from croftbench.suites import manifest
 from croftbench.suites.language import Suite
+
+if TYPE_CHECKING:
+    from croftbench.runs.forecast import Forecast
 
 EXAMPLES = """
 croftbench run -m zero-shot,coop,croft
 croftbench run -m path/to/mine.py:Mine -s emoji-open --set alpha=3
 croftbench run -m all -s setup1 -e ViT-B-16/openai --data-root ~/data
 croftbench run -m croft --scorers all --seeds 1,2
+croftbench run -m ./mine.py:Mine --limit 20
+croftbench run -m all --dry-run
 """
 
 
 def run(
+    context: typer.Context,
     method: Methods,
     suite: Suites = "emoji-open",
-    encoder: Encoder = EMBEDDED,
+    encoder: Encoders = EMBEDDED,
     preprocess: Preprocess = "",
     seeds: Seeds = "",
     shots: Shots = None,
@@ -55,49 +78,82 @@ def run(
     scores: Scores = "",
     device: Device = "auto",
     allow_incomplete: AllowIncomplete = False,
+    timeout: Timeout = None,
+    isolate: Isolate = False,
+    force: Force = False,
+    limit: Limit = None,
+    dry_run: DryRun = False,
+    quiet: Quiet = False,
+    config: Config = None,
+    show_config: ShowConfig = False,
     results: Results = None,
     cache: Cache = None,
     data_root: DataRoot = None,
     manifests: Manifests = None,
 ) -> None:
     """Train and evaluate methods; finished runs are found and not repeated."""
+    if show_config:
+        typer.echo(config_of(context))
+        return
     folders = Folders.of(results, cache, data_root, manifests)
-    names = names_of(suite)
+    names, drawn, failed = names_of(suite), seeds_of(seeds), 0
     suites = _runnable(folders) if names == ["all"] else [manifest.suite(name, folders.manifests) for name in names]
-    drawn, failures = seeds_of(seeds), 0
-    flags = _flags(folders, drawn)
-    for name, each in zip(names if names != ["all"] else [one.name for one in suites], suites, strict=True):
-        with Bars() as bars:
+    there = replace(folders, results=folders.results / plans.SMOKE) if limit else folders
+    flags = _flags(there, drawn)
+    named = zip(names if names != ["all"] else [one.name for one in suites], suites, strict=True)
+    for (name, each), model in itertools.product(named, names_of(encoder)):
+        asked: dict[str, Any] = {
+            "encoder": model, "preprocess": preprocess, "seeds": drawn, "shots": shots, "views": views,
+            "recipe": recipe, "settings": settings or (), "allow_incomplete": allow_incomplete, "limit": limit,
+            "results": results, "cache": cache, "data_root": data_root, "manifests": manifests,
+        }  # fmt: skip
+        with nullcontext(Errors()) if quiet else Bars() as bars:
+            if dry_run:
+                _foresee(foreseeing.forecast(names_of(method), each, progress=bars, **asked), each)
+                continue
             try:
                 board = running.run(
-                    names_of(method), each, encoder=encoder, preprocess=preprocess, seeds=drawn, shots=shots,
-                    views=views, recipe=recipe, settings=settings or (), scores=scores, device=device,
-                    allow_incomplete=allow_incomplete, results=results, cache=cache, data_root=data_root,
-                    manifests=manifests, progress=bars,
+                    names_of(method), each, scores=scores, device=device, timeout=timeout, isolate=isolate,
+                    force=force, progress=bars, **asked,
                 )  # fmt: skip
             except running.FailedRunsError as error:
-                failures += len(error.failures)
+                failed += len(error.failures)
                 if error.leaderboard is None:
                     continue
                 board = error.leaderboard
-        _show(board, folders, f"{name} {flags}".strip())
-    if failures:
-        raise CroftbenchError(f"{failures} run(s) failed.", "The finished ones are in the table.")
+        _show(board, there, f"{name} {flags}".strip(), quiet)
+    if failed:
+        raise CroftbenchError(f"{failed} run(s) failed.", f"Why is in {there.results / failures.FOLDER}.")
 
 
-def _show(leaderboard: Leaderboard, folders: Folders, rest: str) -> None:
-    """Print the rows that were asked for, and rebuild the suite's files."""
+def _foresee(forecast: Forecast, suite: Suite) -> None:
+    """Print what a run would do."""
+    for run in forecast.runs:
+        spec, state = run.job.spec, "finished" if run.finished else "to do"
+        why = f", failed: {run.failed}" if run.failed and not run.finished else ""
+        line = f"{run.run_id}  {suite.name}  {spec.method}, seed {spec.seed}, fold {spec.fold}: {state}{why}"
+        out.print(line, markup=False)
+    todo = sum(not run.finished for run in forecast.runs)
+    time = "" if forecast.seconds is None else f", about {forecast.seconds:.0f} s by earlier runs of these methods"
+    out.print(f"{suite.name}: {todo} of {len(forecast.runs)} runs to do, {forecast.images:,} images to encode{time}.")
+
+
+def _show(leaderboard: Leaderboard, folders: Folders, rest: str, quiet: bool) -> None:
+    """Print the rows that were asked for, and rebuild the suite's files, but for a smoke run."""
     from croftbench.report.formats import scores, terminal
 
-    board, focus = leaderboard.board, leaderboard.focus
+    board, focus, written = leaderboard.board, leaderboard.focus, list[Path]()
     others = len(board.table) - len(focus.table)
     more = f"And {others} other{'s' if others > 1 else ''}: `croftbench leaderboard {rest}`" if others else ""
     out.print(terminal.to_text(focus, width(), more=more))
     if leaderboard.by_score is not None:
         out.print(scores.to_text(leaderboard.by_score, width()))
-    note(f"Runs are in {folders.results / 'runs' / board.suite.name}. {board.note}".rstrip())
-    if set(board.seeds) & set(board.suite.protocol.seeds):
-        note(f"Tables: {', '.join(map(str, leaderboard.write_tables()))}.")
+    if set(board.seeds) & set(board.suite.protocol.seeds) and not board.suite.limit:
+        written = leaderboard.write_tables()
+    if not quiet:
+        note(f"Runs are in {folders.results / 'runs' / board.suite.name}. {board.note}".rstrip())
+        if written:
+            note(f"Tables: {', '.join(map(str, written))}.")
 
 
 def _flags(folders: Folders, seeds: list[int] | None) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, cast
 
 import typer
 from rich.table import Table
@@ -20,9 +20,11 @@ from croftbench.cli.options import (
     Recipe,
     Results,
     Seeds,
+    Timeout,
     seeds_of,
 )  # fmt: skip
 from croftbench.encoders.identity import EMBEDDED
+from croftbench.errors import CroftbenchError
 from croftbench.progress import Bars
 
 EXAMPLES = """
@@ -40,17 +42,23 @@ def tune(
     seeds: Seeds = "",
     recipe: Recipe = None,
     device: Device = "auto",
+    timeout: Timeout = None,
     results: Results = None,
     cache: Cache = None,
     data_root: DataRoot = None,
     manifests: Manifests = None,
 ) -> None:
     """Search a grid on held-out domains and record the grid, the choice and its cost."""
+    failed = None
     with Bars() as bars:
-        done = studying.tune(
-            method, grid, suite, encoder=encoder, preprocess=preprocess, seeds=seeds_of(seeds), recipe=recipe,
-            device=device, results=results, cache=cache, data_root=data_root, manifests=manifests, progress=bars,
-        )  # fmt: skip
+        try:
+            done = studying.tune(
+                method, grid, suite, encoder=encoder, preprocess=preprocess, seeds=seeds_of(seeds), recipe=recipe,
+                device=device, timeout=timeout, results=results, cache=cache, data_root=data_root,
+                manifests=manifests, progress=bars,
+            )  # fmt: skip
+        except studying.FailedFitsError as error:
+            failed, done = error, cast("studying.Tuned", error.done)
     table = Table(*done.best.params, "accuracy", "AUROC", "objective", "s", box=None)
     for cell in done.cells:
         numbers = (f"{100 * v:.2f}" for v in (cell.accuracy, cell.auroc, cell.objective))
@@ -59,3 +67,5 @@ def tune(
     out.print(table)
     setting = " ".join(f"{name}={value}" for name, value in done.best.params.items())
     note(f"Chosen: {setting}, see {done.path}. To use it, --set it, or put it into [recipes] of the suite.")
+    if failed:
+        raise CroftbenchError(f"{len(failed.failures)} fit(s) failed.", "The others are recorded.")

@@ -6,6 +6,7 @@ from functools import cached_property
 
 from croftbench.data.roots import Roots
 from croftbench.draw import build
+from croftbench.draw.limited import limited
 from croftbench.draw.splits import Fold
 from croftbench.files import digest
 from croftbench.suites import suite_rules
@@ -35,9 +36,10 @@ class Draws:
         """
         key = name, seed, shots, train
         if key not in self._folds:
-            self._folds[key] = build.fold(
+            drawn = build.fold(
                 self.suite, name, seed, shots, roots=self.roots, train=train, allow_incomplete=self.allow_incomplete
             )
+            self._folds[key] = limited(drawn, self.suite.limit) if self.suite.limit else drawn
         return self._folds[key]
 
     def content(self, name: str, train: bool) -> str:

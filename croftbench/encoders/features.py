@@ -89,7 +89,7 @@ class Features:
         key = pool.digest, count
         if self._last_views is None or self._last_views[0] != key:
             self.progress.stage(f"encoding {count} views of {pool.name}", len(pool.paths))
-            array = self._store.views(pool, protocol, count, self.progress.advance)
+            array = self.store.views(pool, protocol, count, self.progress.advance)
             self._last_views = key, torch.from_numpy(array).to(self.device)
         return self._last_views[1]
 
@@ -97,7 +97,7 @@ class Features:
         """The same with the features of places, on disk, view by view."""
         pool = subset(split)
         self.progress.stage(f"encoding places in {count} views of {pool.name}", len(pool.paths))
-        return self._store.view_patches(pool, protocol, count, self.progress.advance)
+        return self.store.view_patches(pool, protocol, count, self.progress.advance)
 
     def text(self, classnames: Sequence[str], templates: Sequence[str]) -> Tensor:
         """(C, D) text features as `Task.text` defines them."""
@@ -110,23 +110,24 @@ class Features:
     def encode_text(self, prompts: Sequence[str]) -> Tensor:
         """(P, D) raw text features."""
         if len(prompts) <= MANY:
-            return torch.from_numpy(np.array(self._store.text(prompts))).to(self.device)
+            return torch.from_numpy(np.array(self.store.text(prompts))).to(self.device)
         self.progress.stage("encoding words", len(prompts))  # a scorer's; a large encoder takes minutes on a CPU
-        return torch.from_numpy(np.array(self._store.text(prompts, self.progress.advance))).to(self.device)
+        return torch.from_numpy(np.array(self.store.text(prompts, self.progress.advance))).to(self.device)
 
     @cached_property
-    def _store(self) -> FeatureStore:
+    def store(self) -> FeatureStore:
+        """Where they are kept."""
         return FeatureStore(self.cache, self.identity, lambda: self.encoder, self.roots, self.progress.note)
 
     def _pool(self, pool: Pool) -> Tensor:
         if pool.digest not in self._pools:
             self.progress.stage(f"encoding {pool.name}", len(pool.paths))
-            array = self._store.test(pool, self.progress.advance)
+            array = self.store.test(pool, self.progress.advance)
             self._pools[pool.digest] = torch.from_numpy(np.array(array)).to(self.device)
         return self._pools[pool.digest]
 
     def _pool_places(self, pool: Pool) -> View:
         if pool.digest not in self._places:
             self.progress.stage(f"encoding places of {pool.name}", len(pool.paths))
-            self._places[pool.digest] = self._store.test_patches(pool, self.progress.advance)
+            self._places[pool.digest] = self.store.test_patches(pool, self.progress.advance)
         return self._places[pool.digest]

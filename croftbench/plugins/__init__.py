@@ -3,7 +3,7 @@
 A wrapper is a method around a method. It is named before it, as in wise-ft+croft, and adds its hyper-parameters.
 """
 
-from croftbench.plugins.describe import MethodInfo, build, citation, describe, needs, summary
+from croftbench.plugins.describe import MethodInfo, build, citation, describe, meanings, needs, summary
 from croftbench.plugins.names import BUILT_IN, WRAPPERS, is_registered, registered, unwrap
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "citation",
     "describe",
     "is_registered",
+    "meanings",
     "needs",
     "registered",
     "summary",

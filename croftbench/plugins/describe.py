@@ -8,16 +8,20 @@ from __future__ import annotations
 
 import ast
 import functools
+import inspect
 import re
+import sys
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import MISSING, asdict, dataclass, field, is_dataclass, replace
+from dataclasses import fields as dataclass_fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from croftbench import __version__
-from croftbench.errors import UsageError, unknown
+from croftbench import __version__, authored
+from croftbench.blame import raised
+from croftbench.errors import CroftbenchError, UsageError, unknown
 from croftbench.files import digest, file_digest, recall, remember
-from croftbench.plugins.in_memory import name_of, source_of
+from croftbench.plugins.in_memory import name_of, own_name, source_of
 from croftbench.plugins.load import check_contract, defining_files, imported_files, load
 from croftbench.plugins.names import BUILT_IN, WRAPPERS, registered, unwrap
 from croftbench.plugins.parameters import Parameter, Value, construct, parameters, typed
@@ -37,6 +41,7 @@ class MethodInfo:
         source: digest of the defining file for methods from outside, "" for built-in ones.
         version, image, text, train, transductive: the method's version and needs.
         params: its hyper-parameters, nested dataclasses flattened.
+        code: digest of this package's code behind it; recorded with a run, and no part of its identity.
         summary: the first line of its module's docstring.
         recipes: its named recipes; see `plugins.recipes`.
         cls: the class itself, of a method that was handed over as a class or an object.
@@ -56,6 +61,17 @@ class MethodInfo:
     recipes: Mapping[str, Settings] = field(default_factory=dict)
     cls: type | None = field(default=None, compare=False, repr=False)
     fixed: bool = False
+    code: str = ""
+
+    @property
+    def author(self) -> type:
+        """The class itself, imported; whose author a fault of the method is told to."""
+        return self.cls or cast("type", load(self.target))
+
+    @property
+    def needs(self) -> dict[str, str | bool]:
+        """What it declared, for a run's record."""
+        return {"image": self.image, "text": self.text, "train": self.train, "transductive": self.transductive}
 
     def said_by(self, suite: Mapping[str, Settings]) -> dict[str, Value | Mapping[str, Value]]:
         """What a suite's tables say of this method; of a wrapped one, first what they say of the method inside."""
@@ -121,16 +137,17 @@ def _by_name(name: str, cache: Path | None) -> MethodInfo:
     prefix = f"{wrapper}+" if wrapper else ""
     target = prefix + methods.get(inside, inside)
     files = defining_files(target)
-    sources = {*files, *(path for file in files for path in imported_files(file))}
-    key = digest([__version__, target, *map(file_digest, sorted(sources))])
+    ours = {*files, *(path for file in files for path in imported_files(file))}
+    theirs = authored.beside(files[-1]) if inside not in BUILT_IN else set()
+    key = digest([__version__, "with code", target, *map(file_digest, sorted(ours | theirs))])
     kept = cache / "methods" / f"{key[:16]}.json" if cache else None
     data = recall(kept) if kept else None
     if data is not None:
         params = {k: Parameter(**v | {"choices": tuple(v["choices"])}) for k, v in data.pop("params").items()}
         return MethodInfo(**data, params=params)
-    shown = prefix + (inside if inside in methods else target.rpartition(":")[2])
-    source = "" if inside in BUILT_IN else file_digest(files[-1])[:12]
-    info = _described(load(target), shown, target, source, summary(target))
+    shown = prefix + (inside if inside in methods else own_name(*inside.rsplit(":", 1)))
+    source = "" if inside in BUILT_IN else authored.source(files[-1])
+    info = replace(_described(load(target), shown, target, source, summary(target)), code=_code(ours))
     fields = {name: value for name, value in asdict(info).items() if name not in ("cls", "fixed")}
     if kept:
         remember(kept, fields)
@@ -152,6 +169,14 @@ def _no_class(file: str) -> UsageError:
     return UsageError(f"{file} names no class.", f"Give: --method {' or '.join(f'{file}:{name}' for name in fitting)}")
 
 
+DECIDING = ("method", "training", "prompting")
+"""Modules, beside those of the methods themselves, whose code decides a method's numbers."""
+
+
+def _code(files: set[Path]) -> str:
+    return authored.code(file for file in files if file.parent.name == "methods" or file.stem in DECIDING)
+
+
 def _handed_over(method: type[Method] | Method) -> MethodInfo:
     """A class, or an object whose values are its hyper-parameters."""
     cls = method if isinstance(method, type) else type(method)
@@ -164,7 +189,9 @@ def _handed_over(method: type[Method] | Method) -> MethodInfo:
         cls, name, f"{cls.__module__}:{cls.__qualname__}", source, about, method if cls is not method else None
     )
     fixed = cls is not method
-    return replace(info, cls=cls, fixed=fixed, recipes={} if fixed else info.recipes)
+    path = Path(str(getattr(sys.modules.get(cls.__module__), "__file__", "")))
+    code = "" if source else _code({path, *imported_files(path)})
+    return replace(info, cls=cls, fixed=fixed, recipes={} if fixed else info.recipes, code=code)
 
 
 def _described(cls: Any, name: str, target: str, source: str, about: str, example: Any = None) -> MethodInfo:
@@ -207,13 +234,29 @@ def _parsed(target: str) -> ast.Module:
     return ast.parse(defining_files(target)[0].read_bytes())
 
 
+def meanings(cls: Any) -> dict[str, str]:
+    """What a class says of its fields under "Attributes:", by name; of nested dataclasses too."""
+    said: dict[str, str] = {}
+    for field_ in dataclass_fields(cls):
+        inner = type(field_.default_factory()) if field_.default_factory is not MISSING else None
+        if inner is not None and is_dataclass(inner):
+            said |= meanings(inner)
+    text = inspect.cleandoc(cls.__doc__ or "").partition("Attributes:\n")[2]
+    for entry in re.split(r"\n(?=    \S)", text.partition("\n\n")[0]):
+        names, colon, meaning = entry.strip().partition(": ")
+        if colon:
+            said |= dict.fromkeys(re.split(r",\s*", names), " ".join(meaning.split()))
+    return said
+
+
 def build(info: MethodInfo, params: Mapping[str, Any]) -> Method:
     """The method with these hyper-parameters.
 
     Raises:
         UsageError: the method refuses them.
+        MethodError: its class raised something else.
     """
-    cls = info.cls or load(info.target)
+    cls = info.author
     try:
         later = {name: of.default for name, of in info.params.items() if of.later}
         return cast("Method", construct(cls, later | dict(params)))
@@ -221,3 +264,7 @@ def build(info: MethodInfo, params: Mapping[str, Any]) -> Method:
         raise UsageError(
             f"{info.name} refuses its hyper-parameters: {error}.", "See `croftbench list methods`."
         ) from error
+    except CroftbenchError:
+        raise
+    except BaseException as error:
+        raise raised(error, cls) from error

@@ -10,11 +10,12 @@ import ast
 import linecache
 import sys
 from pathlib import Path
-from types import CodeType, FunctionType
+from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
+from croftbench import authored, blame
 from croftbench.errors import UsageError
-from croftbench.files import digest, file_digest
+from croftbench.files import digest
 from croftbench.plugins.names import BUILT_IN, registered
 
 PLAIN = (bool, int, float, str, bytes, type(None), tuple, frozenset)
@@ -24,7 +25,16 @@ PLAIN = (bool, int, float, str, bytes, type(None), tuple, frozenset)
 def name_of(cls: type) -> str:
     """The registered name of a class that has one, else its own."""
     target = f"{cls.__module__}:{cls.__qualname__}"
-    return next((name for name, of in registered().items() if of == target), cls.__name__)
+    file = getattr(sys.modules.get(cls.__module__), "__file__", None) or cls.__module__
+    return next((name for name, of in registered().items() if of == target), own_name(file, cls.__name__))
+
+
+def own_name(file: str, cls: str) -> str:
+    """What a class of an author's is called: by its own name, behind its file's where a method has that already.
+
+    Else it would take that method's recipes, and its place in tables.
+    """
+    return f"{Path(file).stem.strip('_')}.{cls}" if cls in registered() else cls
 
 
 def source_of(cls: type) -> str:
@@ -38,7 +48,7 @@ def source_of(cls: type) -> str:
     module = sys.modules.get(cls.__module__)
     file = getattr(module, "__file__", None)
     if file is not None and cls.__module__ != "__main__":
-        return file_digest(Path(file))[:12]
+        return authored.source(Path(file))
     texts: dict[str, str] = {}
     _gather(cls, cls.__name__, vars(module) if module else {}, texts)
     return digest(texts)[:12]
@@ -53,6 +63,20 @@ def _gather(thing: Any, name: str, around: dict[str, Any], texts: dict[str, str]
             texts[used] = f"{used} = {value!r}"
         elif isinstance(value, type | FunctionType) and value.__module__ == "__main__":
             _gather(value, used, around, texts)
+        elif (path := _beside_program(value)) is not None:
+            texts[used] = authored.source(path)
+
+
+def _beside_program(value: Any) -> Path | None:
+    """The file of a module, or of what comes from one, in the folder of the program that runs; None for others."""
+    module = value if isinstance(value, ModuleType) else sys.modules.get(getattr(value, "__module__", None) or "")
+    file = getattr(module, "__file__", None)
+    if file is None or not str(file).endswith(".py"):
+        return None
+    path, main = Path(file).resolve(), getattr(sys.modules["__main__"], "__file__", None)
+    folder = Path(main).resolve().parent if main else Path.cwd().resolve()
+    inside = path.is_relative_to(folder) and not blame.INSTALLED & set(path.relative_to(folder).parts)
+    return path if inside and not path.is_relative_to(authored.PACKAGE) else None
 
 
 def _source(thing: Any, name: str) -> str:

@@ -9,19 +9,13 @@ import ast
 import dataclasses
 import importlib
 import importlib.util
-import sys
 from functools import cache
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
+from croftbench import authored
 from croftbench.errors import UsageError, unknown
-from croftbench.files import file_digest
 from croftbench.plugins.names import WRAPPERS, unwrap
-
-
-class MethodImportError(UsageError):
-    """A user's method file raised while it was imported."""
 
 
 def load(target: str) -> Any:
@@ -34,12 +28,11 @@ def load(target: str) -> Any:
     if wrapper:
         return _wrapped(load(WRAPPERS[wrapper]), load(inside))
     module_name, _, attribute = target.rpartition(":")
-    try:
-        module = _load_file(Path(module_name)) if module_name.endswith(".py") else importlib.import_module(module_name)
-    except Exception as error:
-        raise MethodImportError(
-            f"importing {module_name} failed: {type(error).__name__}: {error}.", "Run with --traceback to see where."
-        ) from error
+    if module_name.endswith(".py"):
+        module = authored.load(Path(module_name))
+    else:
+        with authored.importing(module_name):
+            module = importlib.import_module(module_name)
     cls = getattr(module, attribute, None)
     if cls is None:
         raise unknown(f"class in {module_name}", attribute, [n for n in vars(module) if not n.startswith("_")])
@@ -121,18 +114,3 @@ def _wrapped(wrapper: Any, method: Any) -> Any:
     recipes = {name: {**wrapper.recipes.get(name, {}), **own} for name, own in getattr(method, "recipes", {}).items()}
     both = {"needs": method.needs, "version": wrapper.version + getattr(method, "version", 1) - 1, "recipes": recipes}
     return dataclasses.make_dataclass(wrapper.__name__, [inside], bases=(wrapper,), namespace=both, frozen=True)
-
-
-def _load_file(path: Path) -> ModuleType:
-    name = f"croftbench_user_{file_digest(path)[:12]}"
-    if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, path)
-        assert spec is not None and spec.loader is not None  # a .py file always has a loader
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[name] = module  # dataclasses look their module up there
-        try:
-            spec.loader.exec_module(module)
-        except BaseException:
-            del sys.modules[name]
-            raise
-    return sys.modules[name]

@@ -185,7 +185,7 @@ def _about(row: Row, suite: Suite, seeds: tuple[int, ...]) -> dict[str, Any]:
         "shots": row.spec.shots,
         "params": params,
         "params_digest": digest(row.spec.params)[:12],
-        "ranked": pairs >= set(product(seeds, folds)) and row.caveat == NONE,
+        "ranked": not suite.limit and pairs >= set(product(seeds, folds)) and row.caveat == NONE,
         "imported": row.imported,
         "transductive": row.transductive,
         "recipe": row.recipe(suite),

@@ -23,8 +23,9 @@ from croftbench.encoders.lazy import ImageFeatures, PlaceReader
 from croftbench.errors import UsageError
 from croftbench.method import Examples, Method, Outputs, Predictor, Renamable, Task, Towers
 from croftbench.plugins import MethodInfo
-from croftbench.progress import Clock, Progress, Silent
-from croftbench.runs import environment, outputs, predict, scoring
+from croftbench.progress import Clock, Progress, Silent, epochs
+from croftbench.runs import alone, environment, outputs, predict, scoring
+from croftbench.runs.isolation import Limits, calling, one_run
 from croftbench.runs.per_image import SplitTable
 from croftbench.runs.results import RunResult
 from croftbench.runs.spec import RunSpec
@@ -52,6 +53,7 @@ class Workbench:
         preprocess: what replaces the encoder's own preprocessing, as in `encoders.load`.
         draws: which image plays which role.
         features: what the encoder makes of images and texts.
+        limits: what a run may take.
         said: notes that were given.
     """
 
@@ -63,6 +65,7 @@ class Workbench:
     roots: Roots = field(default_factory=Roots)
     allow_incomplete: bool = False
     preprocess: str = ""
+    limits: Limits = field(default_factory=Limits)
     draws: Draws = field(init=False)
     features: Features = field(init=False)
     said: set[str] = field(init=False, default_factory=set)
@@ -117,7 +120,7 @@ class Workbench:
             seed=spec.seed,
             towers=Towers(self.features.encoder.text_tower() if info.text == "tower" else None),
             device=self.device,
-            on_epoch=self._on_epoch(f"{info.name}, seed {spec.seed}, fold {spec.fold}"),
+            on_epoch=epochs(self.progress, f"{info.name}, seed {spec.seed}, fold {spec.fold}"),
             raw_text=self.features.raw_text(fold.classnames, fold.templates),
             templates=fold.templates,
         )
@@ -141,12 +144,15 @@ class Workbench:
     def run(self, spec: RunSpec, info: MethodInfo, bank: bool = False) -> tuple[RunResult, list[SplitTable]]:
         """One run, and its outputs kept: its numbers, and its answer and scores for every image.
 
-        With `bank` the outputs of the training images too, even for a method that needs none.
+        With `bank` the outputs of the training images too, even for a method that needs none. Whatever the method does
+        stays in its run: see `runs.isolation`.
 
         Raises:
             CroftbenchError: data, method or training are at fault; the message says which.
         """
-        with outputs.keeping(self.cache, spec.run_id) as writer:
+        if self.limits.isolate:
+            return alone.run(self, spec, info, bank)
+        with one_run(spec.seed, self.limits), outputs.keeping(self.cache, spec.run_id) as writer:
             fold = self.fold_of(spec, info, bank)
             keep_bank = bank or info.train or self.draws.shipped
             return _Run(self, fold, spec, info, fold.train, writer.through, keep_bank).execute()
@@ -155,7 +161,8 @@ class Workbench:
         self, fold: Fold, spec: RunSpec, info: MethodInfo, within: Split | None = None
     ) -> tuple[RunResult, list[SplitTable]]:
         """One run on a fold that is given, such as one made for tuning; `within` as in `task`, nothing is kept."""
-        return _Run(self, fold, spec, info, within or fold.train).execute()
+        with one_run(spec.seed, self.limits):
+            return _Run(self, fold, spec, info, within or fold.train).execute()
 
     def _training(self, split: Split, within: Split, views: int, image: str) -> Examples:
         """A split's training views, taken from those of `within`."""
@@ -177,14 +184,6 @@ class Workbench:
             torch.tensor(split.domains, device=self.device),
             (lambda view, rows: places[view][rows]) if places else None,
         )
-
-    def _on_epoch(self, name: str) -> Callable[[int, int, float], None]:
-        def show(epoch: int, epochs: int, loss: float) -> None:
-            if epoch == 0:
-                self.progress.stage(f"training {name}", epochs)
-            self.progress.advance()
-
-        return show
 
 
 @dataclass(frozen=True)
@@ -214,17 +213,18 @@ class _Run:
         with clock("features"):
             images = [self.bench.test_images(shift, split, self.info.image) for shift, split in self.fold.tests]
             task = self.bench.task(self.fold, self.spec, self.info, self.within)
-        method = plugins.build(self.info, self.spec.params)
+        with calling(self.info.author):
+            method = plugins.build(self.info, self.spec.params)
         with clock("fit"):
-            predictor = method.fit(task)
+            predictor = predict.fit(method, task, self.info)
         with clock("score"):
             tables = self.tables(images, task, method, predictor)
             how = protocol.headline, protocol.id_filter, protocol.full_spectrum, self.bench.suite.official
             scores = tuple(scoring.score(tables, *how))
-        said = {"splits": self.fold.sources, "namesakes": self.fold.namesakes}
+        said = {"code": self.info.code, "splits": self.fold.sources, "namesakes": self.fold.namesakes}
         env = environment.describe(self.bench.device) | {key: of for key, of in said.items() if of} | self.shots()
         warnings = tuple(scoring.warnings(scores))
-        return RunResult(self.spec, scores, env, timings, created, needs=_needs(self.info), warnings=warnings), tables
+        return RunResult(self.spec, scores, env, timings, created, needs=self.info.needs, warnings=warnings), tables
 
     def shots(self) -> dict[str, dict[str, int]]:
         """How many training images the classes have, the fewest and the most; said once where they are too few."""
@@ -286,16 +286,13 @@ class _Run:
             prompted = one.classnames, self.fold.templates
             text, raw_text = self.bench.features.text(*prompted), self.bench.features.raw_text(*prompted)
             if not self.info.train:  # nothing was learnt: other names make another classifier of the same kind
-                renamed = method.fit(replace(task, classnames=one.classnames, text=text, raw_text=raw_text))
+                others = replace(task, classnames=one.classnames, text=text, raw_text=raw_text)
+                renamed = predict.fit(method, others, self.info)
             elif isinstance(predictor, Renamable):
-                renamed = predictor.with_classes(one.classnames, text)
+                with calling(self.info.author, predictor.with_classes):
+                    renamed = predict.as_predictor(predictor.with_classes(one.classnames, text), self.info)
             else:
                 continue
             features, scale = self.bench.test_images("named", one.split, self.info.image), task.logit_scale
             predicted = predict.predict(renamed, features, len(one.classnames), scale, self.info)
             yield predict.table(one.split, "named", predicted, fitted)
-
-
-def _needs(info: MethodInfo) -> dict[str, str | bool]:
-    """What the method declared, for the run's record."""
-    return {"image": info.image, "text": info.text, "train": info.train, "transductive": info.transductive}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import cast
 
 import numpy as np
 import torch
@@ -12,9 +13,10 @@ from torch import Tensor
 from croftbench.draw.splits import UNKNOWN, Shift, Split
 from croftbench.encoders.lazy import ImageFeatures
 from croftbench.errors import TrainingError
-from croftbench.method import Outputs, Predictor
+from croftbench.method import Method, Outputs, Predictor, Task
 from croftbench.plugins import MethodInfo
 from croftbench.runs import scoring
+from croftbench.runs.isolation import calling
 from croftbench.runs.outputs import Kept
 from croftbench.runs.per_image import SplitTable
 from croftbench.runs.posthoc import Scored
@@ -34,6 +36,25 @@ PROBED = 64
 """Images of a chunk whose logits are compared with what the class features promise."""
 
 
+def fit(method: Method, task: Task, info: MethodInfo) -> Predictor:
+    """The fitted method.
+
+    Raises:
+        MethodError: it raised something, or returned no predictor.
+    """
+    with calling(info.author):
+        return as_predictor(method.fit(task), info)
+
+
+def as_predictor(predictor: object, info: MethodInfo) -> Predictor:
+    if not callable(predictor):
+        raise TrainingError(
+            f"{info.name} gave a {type(predictor).__name__} for a predictor.",
+            "Return a function of (B, D) features that returns Outputs.",
+        )
+    return cast("Predictor", predictor)
+
+
 @torch.no_grad()
 def predict(
     predictor: Predictor, features: ImageFeatures, classes: int, scale: float, info: MethodInfo
@@ -44,6 +65,7 @@ def predict(
     truth values, such as votes, count as the numbers that they are.
 
     Raises:
+        MethodError: the predictor raised something.
         TrainingError: no `Outputs`, outputs of the wrong shape, values that are not finite, features that are not of
             unit length, or class features that do not give the logits.
     """
@@ -54,8 +76,9 @@ def predict(
         chunk = features[start : start + size]
         if isinstance(features, Tensor):
             chunk = chunk.clone()  # a predictor may write on what it is given; what was read is its own
-        outputs = _numbers(predictor(chunk), info.name)
-        _check(outputs, len(chunk), classes, scale, info.name)
+        with calling(getattr(info, "author", predictor), predictor):
+            outputs = _numbers(predictor(chunk), info.name)
+            _check(outputs, len(chunk), classes, scale, info.name)
         yield outputs
 
 
@@ -148,6 +171,10 @@ def _numbers(outputs: object, name: str) -> Outputs:
     if not isinstance(outputs, Outputs):
         hint = "Return croftbench.method.Outputs(logits, features)."
         raise TrainingError(f"{name} returned a {type(outputs).__name__}, not Outputs.", hint)
+    given: object = outputs.scores
+    if not isinstance(given, Mapping):
+        hint = "They are tensors by name: {'own': (B,)}."
+        raise TrainingError(f"{name} returned scores of type {type(given).__name__}.", hint)
     parts = {"logits": outputs.logits, "features": outputs.features, **outputs.scores}
     if outputs.classes is not None:
         parts["classes"] = outputs.classes

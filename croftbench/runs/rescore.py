@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from croftbench.errors import CroftbenchError, DamagedError, DataError
 from croftbench.files import discard
-from croftbench.runs import environment, outputs, posthoc, predict, results
+from croftbench.runs import environment, failures, outputs, posthoc, predict, results
+from croftbench.runs.isolation import one_run
 from croftbench.runs.planning import Job
 from croftbench.runs.posthoc import Scored
 from croftbench.runs.results import RunResult
@@ -27,17 +28,22 @@ def score_all(
 ) -> None:
     """Score every finished run by what is asked of it, writing each record as soon as it is there.
 
-    A run that cannot be scored is handed to `failed` and the others go on.
+    A run that cannot be scored is recorded as that, handed to `failed`, and the others go on.
     """
     for place, (job, asked) in enumerate(jobs, 1):
         bench.progress.begin(f"run {place} of {len(jobs)}")
         bench.progress.stage("scoring", 1)
         try:
-            result = results.read(results.path_of(folder, job.spec))
-            scored, env = score(bench, result, job, asked)
-            posthoc.write(folder, posthoc.read(folder, job.spec).with_more(scored, env))
+            with one_run(job.spec.seed):
+                result = results.read(results.path_of(folder, job.spec))
+                scored, env = score(bench, result, job, asked)
+                record = posthoc.read(folder, job.spec).with_more(scored, env)
         except CroftbenchError as error:
+            failures.write(folder, job.spec, error, "score")
             failed(job, error)
+        else:
+            posthoc.write(folder, record)
+            failures.remove(folder, job.spec, "score")
     bench.progress.begin("")
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -12,10 +12,11 @@ from torch import Tensor
 
 from croftbench import plugins
 from croftbench.draw.splits import Fold, Shift, Split
-from croftbench.errors import UsageError
+from croftbench.errors import CroftbenchError, UsageError
 from croftbench.method import Outputs, Predictor, Task
 from croftbench.plugins import MethodInfo
 from croftbench.runs import environment, predict
+from croftbench.runs.isolation import one_run
 from croftbench.runs.planning import Job
 from croftbench.stats import metrics
 from croftbench.studies.curvature import PROBES, Classified, energy_gradient, hessian_distance
@@ -27,6 +28,8 @@ IMAGES = 512
 """Images of a split that gradients and Hessians are taken on, drawn with the run's seed; all, where there are fewer."""
 
 BEFORE = "before training"
+Failed = Callable[[str, CroftbenchError], None]
+"""Is told of a setting with a run that failed, and why."""
 
 
 @dataclass(frozen=True)
@@ -54,22 +57,38 @@ class Finding:
     n: int
 
 
-def findings(bench: Workbench, settings: Mapping[str, Sequence[Job]]) -> Iterator[Finding]:
+def findings(
+    bench: Workbench, settings: Mapping[str, Sequence[Job]], failed: Failed | None = None
+) -> Iterator[Finding]:
     """Everything about the frozen model and about every setting's runs, one fit a run.
+
+    A run that fails is handed to `failed` with its setting, and the others go on.
 
     Raises:
         UsageError: a method whose logits are not cosines of its features and class features.
+        CroftbenchError: a run failed, and there is no `failed`.
     """
     zero_shot = plugins.describe("zero-shot", bench.cache)
     for job in next(iter(settings.values())):
-        frozen = plugins.build(zero_shot, zero_shot.resolve())
-        task = _task(bench, job)
-        yield from _Measured(bench, job, BEFORE, frozen.fit(task), task).findings()
+        yield from _measured(bench, job, BEFORE, zero_shot, zero_shot.resolve())
     for setting, jobs in settings.items():
         for job in jobs:
-            task = _task(bench, job)
-            fitted = plugins.build(job.info, job.spec.params).fit(task)
-            yield from _Measured(bench, job, setting, fitted, task).findings()
+            try:
+                yield from _measured(bench, job, setting, job.info, job.spec.params)
+            except UsageError:
+                raise
+            except CroftbenchError as error:
+                if failed is None:
+                    raise
+                failed(setting, error)
+
+
+def _measured(bench: Workbench, job: Job, setting: str, info: MethodInfo, params: Mapping[str, Any]) -> list[Finding]:
+    """A method's numbers on what the job's own method may learn from."""
+    with one_run(job.spec.seed, bench.limits):
+        task = _task(bench, job)
+        fitted = predict.fit(plugins.build(info, params), task, info)
+        return list(_Measured(bench, job, setting, fitted, task).findings())
 
 
 def record(
@@ -78,6 +97,7 @@ def record(
     settings: Mapping[str, Sequence[Job]],
     findings: Sequence[Finding],
     seconds: float,
+    failures: Sequence[tuple[str, CroftbenchError]] = (),
 ) -> dict[str, Any]:
     """What a diagnosis leaves behind: all that its numbers depend on, and the numbers."""
     spec = next(iter(settings.values()))[0].spec
@@ -98,6 +118,7 @@ def record(
         "seconds": round(seconds, 1),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "findings": [asdict(finding) for finding in findings],
+        **({"failed": [{"setting": name, "why": e.message} for name, e in failures]} if failures else {}),
     }
 
 
@@ -183,9 +204,10 @@ class _Measured:
     def _labels(self, split: Split) -> Tensor:
         return torch.tensor(split.labels, device=self.task.device)
 
-    @torch.no_grad()
     def _outputs(self, features: Tensor) -> Outputs:
-        return self.predictor(features.clone())
+        whole = replace(self.job.info, transductive=True)  # all at once: there are no more than memory holds
+        classes, scale = len(self.fold.classnames), self.task.logit_scale
+        return predict.joined(predict.predict(self.predictor, features, classes, scale, whole))
 
 
 def _rows(outputs: Outputs, wanted: Tensor) -> Outputs:

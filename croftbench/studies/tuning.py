@@ -6,20 +6,23 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from statistics import fmean
 from typing import TYPE_CHECKING
 
 from croftbench import draw
 from croftbench.draw.gather import own_pool
-from croftbench.errors import UsageError
+from croftbench.errors import CroftbenchError, UsageError
 from croftbench.plugins import MethodInfo
 from croftbench.plugins.parameters import Value
 from croftbench.runs import planning
 
 if TYPE_CHECKING:
     from croftbench.runs.execute import Workbench
+
+Failed = Callable[[Mapping[str, Value], CroftbenchError], None]
+"""Is told of a cell that failed, and why."""
 
 
 @dataclass(frozen=True)
@@ -71,34 +74,51 @@ def cells(grid: Mapping[str, Sequence[Value]]) -> list[dict[str, Value]]:
 
 def search(
     bench: Workbench, info: MethodInfo, grid: Mapping[str, Sequence[Value]], seeds: Sequence[int],
-    recipe: str | None = None,
+    recipe: str | None = None, failed: Failed | None = None,
 ) -> Iterator[Cell]:  # fmt: skip
-    """Every cell of the grid, in order; the rest is of the named recipe, the suite's own where None."""
-    suite = bench.suite
+    """Every cell of the grid, in order; the rest is of the named recipe, the suite's own where None.
+
+    A cell with a run that fails is handed to `failed`, and the others go on.
+
+    Raises:
+        CroftbenchError: a run failed, and there is no `failed`.
+    """
     for params in cells(grid):
-        start, accuracies, aurocs = time.perf_counter(), [], []
-        for job in planning.plan(
-            suite, info, bench.identity, bench.draws.content, seeds=seeds, recipe=recipe, overrides=params
-        ):
-            fold = bench.fold(job.spec)
-            fold = replace(fold, train=own_pool(fold.train))  # whole training sets need not be encoded
-            for held_out in draw.tuning_folds(fold, job.spec.seed):
-                result, _ = bench.run_on(held_out, job.spec, info, within=fold.train)
-                scores = result.scores
-                accuracies += [s.value for s in scores if s.metric == "accuracy" and s.shift == "id"]
-                aurocs += [
-                    s.value
-                    for s in scores
-                    if s.metric == "auroc" and s.scorer == suite.protocol.headline and s.reference == held_out.id.name
-                ]
-        seconds = round(time.perf_counter() - start, 2)
-        yield Cell(params, fmean(accuracies), fmean(aurocs), len(accuracies), seconds)
+        try:
+            yield _cell(bench, info, params, seeds, recipe)
+        except CroftbenchError as error:
+            if failed is None:
+                raise
+            failed(params, error)
+
+
+def _cell(
+    bench: Workbench, info: MethodInfo, params: Mapping[str, Value], seeds: Sequence[int], recipe: str | None
+) -> Cell:
+    suite, start, accuracies, aurocs = bench.suite, time.perf_counter(), [], []
+    for job in planning.plan(
+        suite, info, bench.identity, bench.draws.content, seeds=seeds, recipe=recipe, overrides=params
+    ):
+        fold = bench.fold(job.spec)
+        fold = replace(fold, train=own_pool(fold.train))  # whole training sets need not be encoded
+        for held_out in draw.tuning_folds(fold, job.spec.seed):
+            result, _ = bench.run_on(held_out, job.spec, info, within=fold.train)
+            scores = result.scores
+            accuracies += [s.value for s in scores if s.metric == "accuracy" and s.shift == "id"]
+            aurocs += [
+                s.value
+                for s in scores
+                if s.metric == "auroc" and s.scorer == suite.protocol.headline and s.reference == held_out.id.name
+            ]
+    seconds = round(time.perf_counter() - start, 2)
+    return Cell(params, fmean(accuracies), fmean(aurocs), len(accuracies), seconds)
 
 
 def record(
-    bench: Workbench, info: MethodInfo, cells: Sequence[Cell], seeds: Sequence[int], recipe: str | None = None
-) -> dict[str, object]:
-    """What a search leaves behind: the grid, the choice, and the cost."""
+    bench: Workbench, info: MethodInfo, cells: Sequence[Cell], seeds: Sequence[int], recipe: str | None = None,
+    failures: Sequence[tuple[Mapping[str, Value], CroftbenchError]] = (),
+) -> dict[str, object]:  # fmt: skip
+    """What a search leaves behind: the grid, the choice, and the cost; and which cells failed, where some did."""
     best = max(cells, key=lambda cell: cell.objective)
     return {
         "suite": bench.suite.name,
@@ -114,4 +134,5 @@ def record(
         "grid": [asdict(cell) | {"objective": cell.objective} for cell in cells],
         "runs": sum(cell.runs for cell in cells),
         "seconds": round(sum(cell.seconds for cell in cells), 1),
+        **({"failed": [{"params": dict(params), "why": e.message} for params, e in failures]} if failures else {}),
     }

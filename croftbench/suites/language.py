@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from typing import Any, ClassVar, Literal
 
@@ -248,6 +248,7 @@ class Suite:
         authors: method name -> what its authors set for these very data, on top of its recipe "authors", whether that
             is the suite's own or asked for.
         notes: what a reader of its numbers must know: choices made, and what is not covered.
+        limit: images a split of a smoke run, which is no evaluation; 0 for all. No manifest says it.
         digest: of the manifest's content.
     """
 
@@ -267,6 +268,11 @@ class Suite:
     recipes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     authors: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     notes: str = ""
+    limit: int = 0
+
+    def smoke(self, images: int) -> Suite:
+        """The same of so many images a split: to see that something runs. Its digest is another."""
+        return replace(self, limit=images, title=f"SMOKE RUN of {images} images a split, no evaluation: {self.title}")
 
     def used(self, fold: FoldSpec, train: bool = True) -> set[str]:
         """Split ids that a fold names; without those that it only trains on where `train` is False."""
@@ -279,6 +285,8 @@ class Suite:
         content = asdict(self)
         for name in ("recipe", "recipes", "authors", "title", "notes"):
             del content[name]
+        if not self.limit:
+            del content["limit"]
         return digest(content)
 
     @property

@@ -1,138 +1,103 @@
-"""Every registered method keeps the contract of croftbench.method: one test a promise, over all of them."""
-
-from dataclasses import fields, is_dataclass, replace
+"""Every method keeps the contract of croftbench.method; and what breaks it is told, with the line to change."""
 
 import pytest
-import torch
 
-from croftbench import encoders, plugins
+import croftbench
+from croftbench import plugins
 from croftbench.errors import UsageError
-from croftbench.method import Examples, Method, Outputs, Renamable, Task, Towers
-from croftbench.plugins.recipes import at_shots
-
-NAMES = ("octopus", "red apple", "violin", "bus")
-DOMAINS = ("ink", "paint", "photo")
-D, N, V, P = 256, 24, 3, 4
+from croftbench.method import Towers
+from croftbench.studies import contract
 
 
-@pytest.fixture(scope="module")
-def encoder():
-    return encoders.load(encoders.EMBEDDED)
+@pytest.mark.parametrize("name", [*sorted(plugins.BUILT_IN), "wise-ft+croft", "wise-ft+coop"])
+def test_it_keeps_every_promise(name, cache):
+    checked = croftbench.check_method(name, cache=cache, device="cpu")
+    assert [(one.name, one.broken) for one in checked.promises] == [(name, "") for name in contract.PROMISES]
+    assert checked.cost is not None
 
 
-@pytest.fixture(scope="module")
-def tower(encoder):
-    return encoder.text_tower()
-
-
-@pytest.fixture(params=sorted(plugins.BUILT_IN))
-def info(request, cache):
-    return plugins.describe(request.param, cache)
-
-
-@pytest.fixture
-def task(info, tower):
-    random = torch.Generator().manual_seed(7)
-    centres = torch.randn(len(NAMES), D, generator=random)
-    labels = torch.arange(N) % len(NAMES)
-    views = as_needed(info, centres[labels] + 0.5 * torch.randn(V, N, D, generator=random))
-    shown = views if info.train else views[:, :0]
-    return Task(
-        NAMES,
-        Examples(shown, labels[: shown.shape[1]], torch.arange(N)[: shown.shape[1]] % 3),
-        None,
-        centres + 0.5 * torch.randn(len(NAMES), D, generator=random),
-        30.0,
-        seed=1,
-        towers=Towers(tower if info.text == "tower" else None),
-        domains=DOMAINS,
-    )
-
-
-def as_needed(info, whole):
-    """The images as the method declares to need them: (..., D), or (..., 1 + P, D) with places around them."""
-    if info.image == "features":
-        return whole
-    random = torch.Generator().manual_seed(11)
-    places = whole.unsqueeze(-2) + torch.randn(*whole.shape[:-1], P, D, generator=random)
-    return torch.cat([whole.unsqueeze(-2), places], dim=-2)
-
-
-def fitted(info, task):
-    short = {k: v for k, v in {"epochs": 2, "batch": 8}.items() if k in info.params}
-    return plugins.build(info, info.resolve(short)).fit(task)
-
-
-@pytest.mark.parametrize("recipe", ["authors", "croft-comparison"])
-def test_it_trains_by_both_named_recipes(info, task, images, recipe):
-    short = {k: v for k, v in {"epochs": 2}.items() if k in info.params}
-    layer = at_shots(info.named_recipe(recipe), 16)
-    task = replace(task, val=task.train, templates=("a photo of a {}.",), raw_text=2 * task.text)
-    outputs = plugins.build(info, info.resolve(layer, short)).fit(task)(images)
-    assert outputs.logits.shape == (len(images), len(NAMES))
-    assert torch.isfinite(outputs.logits).all()
-
-
-@pytest.fixture
-def images(info):
-    return as_needed(info, torch.randn(10, D, generator=torch.Generator().manual_seed(3)))
-
-
-def test_it_is_a_frozen_dataclass_with_defaults(info):
-    method = plugins.build(info, info.resolve())
-    assert isinstance(method, Method)
-    assert is_dataclass(method)
-    with pytest.raises(AttributeError):
-        setattr(method, next((f.name for f in fields(method)), "anything"), 0)
-
-
-def test_outputs_have_the_promised_shapes_and_unit_features(info, task, images):
-    outputs = fitted(info, task)(images)
-    assert isinstance(outputs, Outputs)
-    assert outputs.logits.shape == (10, len(NAMES))
-    assert outputs.features.shape == (10, D)
-    # CRoFT's published normalisation adds 1e-6 to the norm
-    assert torch.allclose(outputs.features.norm(dim=1), torch.ones(10), atol=1e-5)
-
-
-def test_fitting_twice_gives_the_same_bits(info, task, images):
-    one, two = (fitted(info, task)(images).logits for _ in range(2))
-    assert torch.equal(one, two)
-
-
-def test_inputs_are_left_alone(info, task, images):
-    before = [x.clone() for x in (task.train.views, task.train.labels, task.text, images)]
-    fitted(info, task)(images)
-    for kept, x in zip(before, (task.train.views, task.train.labels, task.text, images), strict=True):
-        assert torch.equal(kept, x)
-
-
-def test_an_image_is_scored_alike_whatever_is_beside_it(info, task, images):
-    if info.transductive:
-        pytest.skip(f"{info.name} is transductive: an image's outputs depend on those predicted with it, as declared")
-    predictor = fitted(info, task)
-    alone = torch.cat([predictor(image[None]).logits for image in images])
-    assert torch.allclose(alone, predictor(images).logits, rtol=1e-4, atol=1e-4)
-
-
-def test_given_other_names_it_is_the_classifier_of_those(info, task, images):
-    predictor = fitted(info, task)
-    if not isinstance(predictor, Renamable):
-        pytest.skip("its classes are those that it was trained on")
-    order = [2, 0]
-    names, text = tuple(NAMES[i] for i in order), task.text[order]
-    renamed = predictor.with_classes(names, text)(images)
-    torch.testing.assert_close(renamed.logits, predictor(images).logits[:, order], rtol=1e-4, atol=1e-4)
-
-
-def test_the_towers_are_never_trained(info, task, encoder):
-    weights = {name: p.clone() for name, p in encoder.model.named_parameters()}
-    fitted(info, task)
-    for name, p in encoder.model.named_parameters():
-        assert torch.equal(weights[name], p), name
-        assert p.grad is None, name
+@pytest.mark.parametrize("name", sorted(plugins.BUILT_IN))
+def test_it_has_both_named_recipes(name, cache):
+    assert {"authors", "croft-comparison"} <= set(plugins.describe(name, cache).recipes)
 
 
 def test_a_tower_that_was_not_declared_is_an_error_that_names_the_fix():
     with pytest.raises(UsageError, match=r'Needs\(text="tower"\)'):
         _ = Towers().text
+
+
+MINE = '''"""Zero-shot CLIP, and what a promise forbids."""
+import glob
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+
+from croftbench.method import Needs, Outputs
+from croftbench.training import unit
+
+
+@dataclass(frozen=True)
+class Mine:
+    needs: ClassVar[Needs] = Needs()
+    recipes: ClassVar = {"mild": {"t": 0.5}}
+    t: float = 1.0
+
+    def fit(self, task):
+        FIT
+        w = unit(task.text)
+        def predict(f):
+            z = unit(f)
+            PREDICT
+            return Outputs(task.logit_scale * z @ w.T, z)
+        return predict
+'''
+BROKEN = {
+    "fits; shapes, types, unit length": [
+        ("w = task.classes", "pass", "AttributeError", 19),
+        ("pass", "z = 2 * z", "features of length 2", 21),
+        ("task.towers.text", "pass", "without declaring it", 19),
+    ],
+    "same seed, same bits": [
+        ("import os; noise = float(os.urandom(1)[0])", "return Outputs(f @ w.T + noise, z)", "fitted twice", 18)
+    ],
+    "inputs untouched": [
+        ("task.text.add_(1)", "pass", "fit writes on task.text", 18),
+        ("pass", "f.mul_(0)", "writes on the features", 21),
+    ],
+    "image by image": [("pass", "return Outputs(f @ w.T + f.mean(), z)", "depend on the images beside", 21)],
+    "no test data reachable": [
+        ("[open(p, 'rb').close() for p in glob.glob('CACHE/features/**/*.npy', recursive=True)]", "pass", "opens", 18)
+    ],
+    "its recipes": [("assert self.t == 1", "pass", "by its recipe 'mild': AssertionError", 19)],
+}
+
+
+@pytest.mark.parametrize(("promise", "case"), [(name, case) for name, cases in BROKEN.items() for case in cases])
+def test_a_broken_promise_names_its_line(promise, case, cache, tmp_path):
+    fit, predict, says, line = case
+    mine = tmp_path / "mine.py"
+    mine.write_text(MINE.replace("FIT", fit.replace("CACHE", str(cache))).replace("PREDICT", predict))
+    checked = croftbench.check_method(f"{mine}:Mine", cache=cache, device="cpu")
+    broken = {one.name: one for one in checked.broken}
+    assert list(broken) == [promise]
+    assert says in broken[promise].broken
+    assert f"mine.py:{line}" in broken[promise].broken
+    assert broken[promise].hint or "Error" in broken[promise].broken
+
+
+def test_the_command_says_each_promise_and_exits_1_where_one_is_broken(cache, tmp_path, monkeypatch, capsys):
+    import sys
+
+    from croftbench import cli
+
+    mine = tmp_path / "mine.py"
+    for fit, code in (("pass", 0), ("task.text.add_(1)", 1)):
+        mine.write_text(MINE.replace("FIT", fit).replace("PREDICT", "pass"))
+        monkeypatch.setattr(sys, "argv", ["croftbench", "check", f"{mine}:Mine", "--cache", str(cache)])
+        with pytest.raises(SystemExit) as stop:
+            cli.main()
+        captured = capsys.readouterr()
+        assert stop.value.code == code
+        assert captured.out.count("ok  Mine: ") == len(contract.PROMISES) - code
+    assert "inputs untouched: fit writes on task.text, at" in captured.err

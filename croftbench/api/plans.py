@@ -1,0 +1,117 @@
+"""What a call asks to run: suite, methods and options -> jobs, one of each run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from croftbench import plugins
+from croftbench.draw.draws import Draws
+from croftbench.encoders.identity import Identity
+from croftbench.errors import UsageError
+from croftbench.locations import Folders
+from croftbench.plugins.parameters import Value
+from croftbench.progress import Progress
+from croftbench.runs import planning
+from croftbench.runs.planning import Job
+from croftbench.runs.spec import RunSpec
+from croftbench.suites import manifest
+from croftbench.suites.language import Suite
+
+if TYPE_CHECKING:
+    from croftbench.api.running import MethodLike
+
+SMOKE = "smoke"
+"""Folder of runs of few images, below that of results."""
+
+
+def smoke(suite: str | Path | Suite, limit: int | None, folders: Folders) -> tuple[Suite, Folders]:
+    """A suite and folders; of few images and in a folder of its own, where there is a limit.
+
+    Raises:
+        UsageError: a limit of none.
+    """
+    chosen = suite if isinstance(suite, Suite) else manifest.suite(str(suite), folders.manifests)
+    if limit is None:
+        return chosen, folders
+    if limit < 1:
+        raise UsageError(f"limit must be at least 1, not {limit}.", "It is a number of images a split.")
+    return chosen.smoke(limit), replace(folders, results=folders.results / SMOKE)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The runs that a call asks for."""
+
+    suite: Suite
+    jobs: tuple[Job, ...]
+
+    @property
+    def specs(self) -> tuple[RunSpec, ...]:
+        """What is run."""
+        return tuple(job.spec for job in self.jobs)
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """Each once, in order."""
+        return tuple(dict.fromkeys(job.spec.seed for job in self.jobs))
+
+
+def plan(
+    methods: MethodLike | Iterable[MethodLike], chosen: Suite, folders: Folders, progress: Progress,
+    encoder: str, preprocess: str, seeds: Sequence[int] | None, shots: int | None, views: int | None,
+    recipe: str | None,
+    settings: Mapping[str, Value] | Sequence[str],
+) -> Plan:  # fmt: skip
+    infos = [plugins.describe(method, folders.cache) for method in _each(methods)]
+    if not infos:
+        raise UsageError("no method was given.", "`croftbench list methods` shows what there is.")
+    overrides = planning.overrides(as_settings(settings), infos)
+    identity = identity_of(encoder, folders.cache, progress, preprocess)
+    draws = Draws(chosen, folders.roots)
+    jobs = [
+        job
+        for info in infos
+        for job in planning.plan(
+            chosen,
+            info,
+            identity,
+            draws.content,
+            seeds=seeds,
+            shots=shots,
+            views=views,
+            recipe=recipe,
+            overrides=overrides[info.name],
+        )
+    ]
+    return Plan(chosen, tuple({job.spec.run_id: job for job in jobs}.values()))
+
+
+def _each(methods: MethodLike | Iterable[MethodLike]) -> list[MethodLike]:
+    if isinstance(methods, str):
+        names = [name.strip() for name in methods.split(",") if name.strip()]
+        every = (one for name in names for one in (plugins.BUILT_IN if name == "all" else [name]))
+        return list(dict.fromkeys(every))
+    if isinstance(methods, type) or hasattr(methods, "fit"):
+        return [cast("MethodLike", methods)]
+    return [one for given in methods for one in (_each(given) if isinstance(given, str) else [given])]
+
+
+def as_settings(settings: Mapping[str, Value] | Sequence[str]) -> list[str]:
+    """Hyper-parameters as the command line writes them."""
+    return [f"{name}={value}" for name, value in settings.items()] if isinstance(settings, Mapping) else list(settings)
+
+
+def identity_of(encoder: str, cache: Path, progress: Progress, preprocess: str = "") -> Identity:
+    """What the encoder is; loads it, once, when the cache does not say. What was chosen for it is noted."""
+    from croftbench import encoders
+
+    recorded = encoders.identity(encoder, cache, preprocess)
+    if recorded is None:
+        progress.note(f"loading {encoder} for the first time ...")
+        recorded = encoders.load(encoder, "cpu", cache, preprocess).identity
+    if recorded.told:
+        progress.note(recorded.told)
+    return recorded

@@ -1,0 +1,38 @@
+"""`croftbench rm`: runs that are no longer wanted."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from croftbench.api import disk
+from croftbench.cli.console import note, out
+from croftbench.cli.options import Results
+from croftbench.errors import UsageError
+
+EXAMPLES = """
+croftbench rm Mine
+croftbench rm 1f6a22 --yes
+croftbench rm Mine --suite emoji-open
+"""
+
+
+def rm(
+    names: Annotated[list[str], typer.Argument(help="Methods, or runs by their id or its first digits.")],
+    suite: Annotated[str | None, typer.Option("--suite", "-s", help="Of this suite only.", show_default="all")] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    results: Results = None,
+) -> None:
+    """Move runs into the trash of the results folder; tables are as they were until `leaderboard` rebuilds them."""
+    files = disk.find_runs(names, suite=suite, results=results)
+    runs = sorted({"/".join((*path.parts[-3:-1], Path(path.name).stem[:12])) for path in files})
+    for run in runs:
+        out.print(run, markup=False)
+    if not yes:
+        if not sys.stdin.isatty():
+            raise UsageError(f"{len(runs)} run(s) would be moved into the trash.", "Say --yes.")
+        typer.confirm(f"Move {len(runs)} run(s) into the trash?", abort=True)
+    note(f"Moved {len(runs)} run(s) to {disk.remove_runs(files, results=results)}.")

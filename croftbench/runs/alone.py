@@ -1,0 +1,113 @@
+"""A run in a process of its own: whatever kills that, the others go on.
+
+The parent sends what is to be run, pickled, through a pipe and reads the answer from another. The child ends when its
+parent does.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import threading
+import traceback
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from croftbench import blame
+from croftbench.errors import CroftbenchError, MethodError, UsageError
+from croftbench.plugins import MethodInfo
+from croftbench.runs.per_image import SplitTable
+from croftbench.runs.results import RunResult
+from croftbench.runs.spec import RunSpec
+
+if TYPE_CHECKING:
+    from croftbench.runs.execute import Workbench
+
+COMMAND = [sys.executable, "-c", "from croftbench.runs import alone; alone.main()"]
+PARENT_GONE = 3
+"""Exit status of a child whose parent died."""
+
+
+def run(bench: Workbench, spec: RunSpec, info: MethodInfo, bank: bool) -> tuple[RunResult, list[SplitTable]]:
+    """One run, as `Workbench.run`, in a process of its own.
+
+    Raises:
+        CroftbenchError: as there.
+        MethodError: the process died; the message says of what.
+        UsageError: a class that no other process can import.
+    """
+    bench.progress.stage(f"{info.name}, seed {spec.seed}, fold {spec.fold}, in a process of its own", 1)
+    path = os.pathsep.join(str(Path(place).absolute()) for place in sys.path if place or Path.cwd().is_dir())
+    child = subprocess.Popen(
+        COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True,
+        env={**os.environ, "PYTHONPATH": path},
+    )  # fmt: skip
+    try:
+        assert child.stdin is not None and child.stdout is not None
+        child.stdin.write(_packed(bench, spec, info, bank))
+        child.stdin.flush()
+        answer = child.stdout.read()
+        status = child.wait()
+    finally:  # Ctrl-C reaches the parent only
+        child.kill()
+        child.wait()
+        child.stdin.close()  # type: ignore[union-attr]
+        child.stdout.close()  # type: ignore[union-attr]
+    bench.progress.advance()
+    if not answer:
+        raise _death(status, bench.limits.timeout, blame.defined(info.author))
+    done = pickle.loads(answer)
+    if isinstance(done, CroftbenchError):
+        raise done
+    return done  # type: ignore[no-any-return]
+
+
+def _packed(bench: Workbench, spec: RunSpec, info: MethodInfo, bank: bool) -> bytes:
+    about: dict[str, Any] = {
+        "suite": bench.suite, "encoder_id": bench.encoder_id, "cache": bench.cache, "device": bench.device,
+        "roots": bench.roots, "allow_incomplete": bench.allow_incomplete, "preprocess": bench.preprocess,
+        "limits": replace(bench.limits, isolate=False, alone=True),
+    }  # fmt: skip
+    try:
+        if info.cls is not None and info.cls.__module__ == "__main__":
+            raise pickle.PicklingError("it is defined in the program that runs")
+        return pickle.dumps((about, spec, info, bank))
+    except (pickle.PicklingError, AttributeError, TypeError) as error:
+        raise UsageError(f"{info.name} cannot be sent to another process: {error}.", "Put it into a file.") from error
+
+
+def _death(status: int, timeout: float | None, where: str) -> MethodError:
+    if status < 0:
+        name = signal.Signals(-status).name
+        hint = "Memory may have run out: try a smaller --set batch= or fewer --shots." if name == "SIGKILL" else ""
+        return MethodError(f"its process was ended by {name}", hint, where)
+    if status == 1 and timeout is not None:
+        return MethodError(f"it took longer than its {timeout:g} s and did not stop", "Raise --timeout.", where)
+    return MethodError(f"its process left without an answer, with exit status {status}", "", where)
+
+
+def main() -> None:
+    """The child: read what to run, run it, answer."""
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # what a method prints, from C too, is no answer
+    about, spec, info, bank = pickle.load(sys.stdin.buffer)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    from croftbench.runs.execute import Workbench
+
+    try:
+        done: object = Workbench(**about).run(spec, info, bank)
+    except CroftbenchError as error:
+        error.add_note(traceback.format_exc())
+        done = error
+    pickle.dump(done, answers)
+    answers.close()
+    os._exit(0)  # not through what a method registered to be called at exit
+
+
+def _end_with_parent() -> None:
+    sys.stdin.buffer.read()
+    os._exit(PARENT_GONE)
