@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-import tomllib
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from croftbench import texts
 from croftbench.errors import UsageError, unknown
 from croftbench.locations import CACHE, DATA, MANIFESTS, RESULTS
 
@@ -130,9 +130,11 @@ def _read_config(context: typer.Context, path: Path | None) -> Path | None:
     if path is None:
         return None
     try:
-        given = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UsageError(f"--config {path} cannot be read: {error}.", "`--show-config` prints one.") from error
+        given = texts.toml(path)
+    except (OSError, texts.TextError) as error:
+        raise UsageError(
+            f"--config {path} cannot be read: {error}".rstrip(".") + ".", "`--show-config` prints one."
+        ) from error
     names = _option_names(context)
     for key in given:
         if key not in names:
