@@ -3,12 +3,16 @@
 # make check  types, style, import directions, manifests, committed tables
 # make bench  speed, as ratios taken in one run
 # make flips  500 times flipped bits in stored files: is a wrong number ever shown without a word?
+# make floors the tests that touch each dependency, with the lowest versions that pyproject.toml allows
+# make wheel  build sdist and wheel in dist/, install the wheel in a clean environment, run it from an empty folder
 
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+FLOORS ?= .venv-floors
+FLOOR_TESTS ?= tests/cli tests/data tests/encoders tests/report tests/runs tests/scorers tests/methods/test_croft.py
 
-.PHONY: run test check bench flips setup clean
+.PHONY: run test check bench flips floors wheel setup clean
 
 run: setup
 	$(BIN)/croftbench run --method croft --results my-results
@@ -30,6 +34,19 @@ bench: setup
 flips: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.flips 500
 
+floors: $(FLOORS)/installed
+	OMP_NUM_THREADS=1 $(FLOORS)/bin/python -m pytest -n auto $(FLOOR_TESTS)
+
+$(FLOORS)/installed: pyproject.toml tools/floors.py
+	$(PYTHON) -m venv $(FLOORS)
+	$(FLOORS)/bin/python tools/floors.py > $(FLOORS)/floors.txt
+	$(FLOORS)/bin/python -m pip install --quiet --disable-pip-version-check \
+	  --constraint $(FLOORS)/floors.txt --editable '.[test]'
+	touch $@
+
+wheel: setup
+	$(BIN)/python tools/wheel.py $(WHEEL_OPTIONS)
+
 setup: $(VENV)/installed
 
 $(VENV)/installed: pyproject.toml
@@ -40,4 +57,4 @@ $(VENV)/installed: pyproject.toml
 	touch $@
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .benchmarks
+	rm -rf $(VENV) $(FLOORS) dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .benchmarks

@@ -182,7 +182,7 @@ def test_a_transductive_method_sees_each_split_whole(croftbench, mine, folder, s
 def test_the_table_of_scores_is_checked(croftbench, mine, folder, suite_file):
     arguments, _ = mine
     assert croftbench(*arguments, "--scorers", "margin,vim")[0] == 0
-    table = pd.read_csv(folder / "leaderboards/food-scores.csv", engine="python")
+    table = pd.read_csv(folder / "leaderboards/food-scores.csv", engine="pyarrow")
     assert table["scorer"].tolist()[-1] == "vim"
     assert set(table["scorer"]) == {"energy", "msp", "margin", "vim", "least"}
     assert set(table["source"]) == {"suite", "post-hoc", "own"}

@@ -35,7 +35,7 @@ def filled(add, tiny, tmp_path):
 def test_csv_reads_back_without_loss(filled):
     suite, folder = filled
     path, *_ = committed.write_leaderboards(leaderboard(folder, suite))
-    read = pd.read_csv(path, engine="python")
+    read = pd.read_csv(path, engine="pyarrow")
     assert_frame_equal(read, leaderboard(folder, suite).table, check_exact=True)
     assert list(read.columns[:4]) == ["method", "encoder", "shots", "ranked"]
     assert read["accuracy/id"][0] == (0.1 + 1 / 3 + 0.2 + 1 / 3 + 0.1 * 3 + 1 / 3) / 3

@@ -24,7 +24,7 @@ def board(add, tiny, tmp_path):
 
 
 def read(text: str) -> pd.DataFrame:
-    return pd.read_csv(io.StringIO(text), engine="python")
+    return pd.read_csv(io.StringIO(text), engine="pyarrow")
 
 
 def test_tidy_reads_back_without_loss(board):

@@ -1,7 +1,7 @@
 """Leaderboards for programs: CSV, wide and tidy, and JSON. Fractions in full precision.
 
-Read the CSV back with `pandas.read_csv(file, engine="python")`: in older versions of pandas the default parser may be
-off by the last bit.
+Read the CSV back with `pandas.read_csv(file, engine="pyarrow")`: in pandas 2 the other parsers may be off by the
+last bit.
 """
 
 from __future__ import annotations
