@@ -1,15 +1,9 @@
 """What a release says of itself is true, and said in one place."""
 
-import re
-import runpy
 import tomllib
-from importlib.metadata import requires, version
 from pathlib import Path
 
-import pytest
 import yaml
-
-import croftbench
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
