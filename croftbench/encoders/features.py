@@ -58,10 +58,8 @@ class Features:
     @cached_property
     def encoder(self) -> Encoder:
         """The encoder itself; touching it loads CLIP."""
-        self.progress.stage(f"loading {self.encoder_id}", 1)
-        encoder = encoders.load(self.encoder_id, self.device, self.cache, self.preprocess)
-        self.progress.advance()
-        return encoder
+        self.progress.note(f"Loading {self.encoder_id}.")  # no stage of its own: it happens within that of encoding
+        return encoders.load(self.encoder_id, self.device, self.cache, self.preprocess)
 
     @cached_property
     def identity(self) -> Identity:
