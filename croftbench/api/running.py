@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, cast
 
 from croftbench import plugins, scorers
 from croftbench.api.board import Leaderboard
+from croftbench.api.reading import keep, suite_of
 from croftbench.draw.draws import Draws
 from croftbench.encoders.identity import EMBEDDED, Identity
 from croftbench.errors import CroftbenchError, UsageError
@@ -21,7 +22,6 @@ from croftbench.progress import Bars, Progress, Silent
 from croftbench.runs import outputs, pending, planning
 from croftbench.runs.planning import Job
 from croftbench.scorers import Asked
-from croftbench.suites import manifest
 from croftbench.suites.language import Suite
 
 if TYPE_CHECKING:
@@ -97,11 +97,14 @@ def run(
         FailedRunsError: a run failed; the others are finished.
     """
     folders = Folders.of(results, cache, data_root, manifests)
+    suite = suite_of(suite, folders)
+    folders = folders.behind(suite)
     with shown(progress) as sink:
         plan = _plan(methods, suite, folders, sink, encoder, str(preprocess), seeds, shots, views, recipe, settings)
         asked = scorers.split(scores if isinstance(scores, str) else ",".join(scores)) if scores else []
         for one in asked:
             one.file_digests()  # a word list that cannot be read is an error now, not after hours
+        keep(suite, folders)
         make = partial(workbench, plan.suite, encoder, folders, device, sink, allow_incomplete, str(preprocess))
         failures = _complete(plan, asked, folders, sink, make)
     board = _board(plan, asked, folders.results)
@@ -155,23 +158,22 @@ class Plan:
 
 
 def _plan(
-    methods: MethodLike | Iterable[MethodLike], suite: str | Path | Suite, folders: Folders, progress: Progress,
+    methods: MethodLike | Iterable[MethodLike], suite: Suite, folders: Folders, progress: Progress,
     encoder: str, preprocess: str, seeds: Sequence[int] | None, shots: int | None, views: int | None,
     recipe: str | None,
     settings: Mapping[str, Value] | Sequence[str],
 ) -> Plan:  # fmt: skip
-    chosen = suite if isinstance(suite, Suite) else manifest.suite(str(suite), folders.manifests)
     infos = [plugins.describe(method, folders.cache) for method in _each(methods)]
     if not infos:
         raise UsageError("no method was given.", "`croftbench list methods` shows what there is.")
     overrides = planning.overrides(as_settings(settings), infos)
     identity = identity_of(encoder, folders.cache, progress, preprocess)
-    draws = Draws(chosen, folders.roots)
+    draws = Draws(suite, folders.roots)
     jobs = [
         job
         for info in infos
         for job in planning.plan(
-            chosen,
+            suite,
             info,
             identity,
             draws.content,
@@ -182,7 +184,7 @@ def _plan(
             overrides=overrides[info.name],
         )
     ]
-    return Plan(chosen, tuple({job.spec.run_id: job for job in jobs}.values()))
+    return Plan(suite, tuple({job.spec.run_id: job for job in jobs}.values()))
 
 
 def _each(methods: MethodLike | Iterable[MethodLike]) -> list[MethodLike]:
@@ -210,7 +212,7 @@ def workbench(
     from croftbench.runs import environment, execute
 
     return execute.Workbench(
-        suite, encoder, folders.cache, environment.device(device), progress, folders.roots,
+        suite, encoder, folders.cache, environment.device(device), progress, folders.behind(suite).roots,
         allow_incomplete=allow_incomplete, preprocess=preprocess,
     )  # fmt: skip
 

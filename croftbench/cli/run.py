@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from croftbench.api import running
 from croftbench.api.board import Leaderboard
+from croftbench.api.reading import suite_of
 from croftbench.cli.console import note, out
 from croftbench.cli.options import (
     AllowIncomplete,
@@ -29,7 +30,6 @@ from croftbench.encoders.identity import EMBEDDED
 from croftbench.errors import CroftbenchError
 from croftbench.locations import Folders
 from croftbench.progress import Bars
-from croftbench.suites import manifest
 from croftbench.suites.language import Suite
 
 EXAMPLES = """
@@ -61,7 +61,7 @@ def run(
     """Train and evaluate methods; finished runs are found and not repeated."""
     folders = Folders.of(results, cache, data_root, manifests)
     names = names_of(suite)
-    suites = _runnable(folders) if names == ["all"] else [manifest.suite(name, folders.manifests) for name in names]
+    suites = _runnable(folders) if names == ["all"] else [suite_of(name, folders) for name in names]
     drawn, failures = seeds_of(seeds), 0
     for each in suites:
         with Bars() as bars:
@@ -103,4 +103,4 @@ def _runnable(folders: Folders) -> list[Suite]:
     lacking = [one.suite for one in able if one.lacks]
     if lacking:
         note(f"Left out for want of data (see `croftbench data status`): {', '.join(lacking)}.")
-    return [manifest.suite(one.suite, folders.manifests) for one in able if not one.lacks]
+    return [suite_of(one.suite, folders) for one in able if not one.lacks]

@@ -248,6 +248,7 @@ class Suite:
         authors: method name -> what its authors set for these very data, on top of its recipe "authors", whether that
             is the suite's own or asked for.
         notes: what a reader of its numbers must know: choices made, and what is not covered.
+        home: the user's own file that it is from, whose families it may use; "" for what ships.
         digest: of the manifest's content.
     """
 
@@ -267,6 +268,7 @@ class Suite:
     recipes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     authors: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     notes: str = ""
+    home: str = field(default="", compare=False)
 
     def used(self, fold: FoldSpec, train: bool = True) -> set[str]:
         """Split ids that a fold names; without those that it only trains on where `train` is False."""
@@ -277,7 +279,7 @@ class Suite:
     def digest(self) -> str:
         """Of everything that decides what is evaluated; recipes are part of a run's parameters instead."""
         content = asdict(self)
-        for name in ("recipe", "recipes", "authors", "title", "notes"):
+        for name in ("recipe", "recipes", "authors", "title", "notes", "home"):
             del content[name]
         return digest(content)
 
