@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from croftbench.api.inventory import describe as describe
     from croftbench.api.inventory import load_suite as load_suite
     from croftbench.api.inventory import splits as splits
+    from croftbench.api.own_images import describe_folder as describe_folder
+    from croftbench.api.own_images import new_suite as new_suite
     from croftbench.api.reading import compare as compare
     from croftbench.api.reading import export_runs as export_runs
     from croftbench.api.reading import import_runs as import_runs
@@ -51,6 +53,7 @@ HOMES = {
         "write_page",
     ),
     "evaluating": ("evaluate",),
+    "own_images": ("describe_folder", "new_suite"),
     "running": ("run",),
     "studying": ("diagnose", "reproduce", "tune"),
 }  # fmt: skip

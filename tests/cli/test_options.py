@@ -36,6 +36,7 @@ TAKES = {
     "data verify": {"data_root", "manifests"},
     "data describe": {"manifests"},
     "data get": {"data_root", "manifests"},
+    "data new": set(),
 }
 """What each command reads. `run` needs all; `export` no suite's manifest: it copies runs as they are."""
 
