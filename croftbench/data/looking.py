@@ -186,7 +186,7 @@ def _listed(path: Path) -> Group:
         if min(at) < 0:
             raise DataError(f"the header of {path} names no path and label.", "Call its columns 'path' and 'label'.")
         rows, label = rows[1:], at[1]
-        line = " ".join("path" if i == at[0] else "label" if i == at[1] else "-" for i in range(max(at) + 1))
+        line = " ".join("path" if i == at[0] else "label" if i == at[1] else "-" for i in range(len(header)))
     classes = Counter(row[label].strip() for row in rows)
     numbers = all(name.isdigit() for name in classes)
     names = _names(path.parent) if numbers else []

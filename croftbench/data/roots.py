@@ -61,6 +61,7 @@ class Roots:
         if data is not None and not (data.is_dir() and os.access(data, os.R_OK | os.X_OK)):
             raise DataError(f"there is no data folder {data} to read.", "Check --data-root, or CROFTBENCH_DATA.")
         self.data, self.manifests = data, manifests
+        self._roots: dict[str, Path | None] = {}
         self._trees: dict[Path, Tree] = {}
         self._stores: dict[Path, Shards] = {}
         self._occurrences: dict[str, list[Occurrence]] = {}
@@ -157,9 +158,10 @@ class Roots:
 
     def root(self, family: str) -> Path | None:
         """The folder that a family's layouts lie below: its own where it has one that is here, else the data folder."""
-        own = registry.family(family, self.manifests).root
-        found = snapshots.local(own) if own else None
-        return self.data if found is None else found
+        if family not in self._roots:
+            own = registry.family(family, self.manifests).root
+            self._roots[family] = (snapshots.local(own) if own else None) or self.data
+        return self._roots[family]
 
     def _known_root(self, family: str) -> Path:
         root = self.root(family)

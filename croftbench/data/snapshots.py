@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
 from pathlib import Path
 
 from croftbench.errors import DataError
@@ -42,11 +41,9 @@ def fetch(root: str) -> Path:
     except Exception as error:  # the hub's errors, its client's and the network's, of many kinds
         said = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise DataError(f"cannot fetch {root}: {said}.", "Check the name, the network, HF_TOKEN.") from error
-    _snapshot.cache_clear()
     return path
 
 
-@cache
 def _snapshot(name: str, revision: str) -> Path | None:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
