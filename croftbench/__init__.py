@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from croftbench.api.reading import stale_tables as stale_tables
     from croftbench.api.reading import write_page as write_page
     from croftbench.api.running import run as run
+    from croftbench.api.score_files import evaluate_file as evaluate_file
     from croftbench.api.studying import diagnose as diagnose
     from croftbench.api.studying import reproduce as reproduce
     from croftbench.api.studying import tune as tune
@@ -55,6 +56,7 @@ HOMES = {
     "evaluating": ("evaluate",),
     "own_images": ("describe_folder", "new_suite"),
     "running": ("run",),
+    "score_files": ("evaluate_file",),
     "studying": ("diagnose", "reproduce", "tune"),
 }  # fmt: skip
 """Module of `croftbench.api` -> what it gives to this package."""

@@ -27,6 +27,7 @@ TAKES = {
     "compare": {"results", "data_root", "manifests"},
     "plot": {"results", "manifests"},
     "report": {"results", "manifests"},
+    "evaluate": set(),
     "export": {"results"},
     "import": {"results"},
     "cache list": {"cache"},

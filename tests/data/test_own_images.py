@@ -1,4 +1,4 @@
-"""From a folder of somebody's images to a suite: what is there is seen, what cannot be seen is told, nothing is lost."""
+"""From a folder of images to a suite: what is there is seen, what cannot be seen is told, nothing is lost."""
 
 import io
 import json
@@ -64,7 +64,8 @@ def test_class_folders_alone_are_shared_out_and_it_is_said(here):
     fill(here / "birds", BIRDS, 10)
     _, (fold,), said = drawn(here / "birds")
     assert sizes(fold) == {"train": 6, "id": 12}
-    assert not set(fold.train.pool.paths[i] for i in fold.train.rows) & set(fold.id.pool.paths[i] for i in fold.id.rows)
+    trained, tested = ({split.pool.paths[row] for row in split.rows} for split in (fold.train, fold.id))
+    assert not trained & tested
     assert "60% of each class train" in said
 
 
@@ -83,9 +84,7 @@ def test_folders_elsewhere_are_taken_for_what_they_are_said_to_be(here):
     fill(here / "birds/val", BIRDS, 3)
     fill(here / "sketches", BIRDS[1:], 2)
     fill(here / "textures/a", OTHERS, 2)
-    suite, (fold,), said = drawn(
-        here / "birds", unknown=[str(here / "textures")], shifts={"sketch": here / "sketches"}
-    )
+    _, (fold,), said = drawn(here / "birds", unknown=[str(here / "textures")], shifts={"sketch": here / "sketches"})
     assert sizes(fold) == {"train": 6, "id": 9, "sketch": 4, "textures": 4}
     assert "There is no test folder: 'val' tests" in said
     with pytest.raises(DataError, match="none of the known classes"):
@@ -145,7 +144,9 @@ def webdataset(folder, count):
 def parquet(folder, count):
     """As `datasets` writes to the hub."""
     (folder / "data").mkdir(parents=True)
-    feature = {"info": {"features": {"image": {"_type": "Image"}, "label": {"names": list(BIRDS), "_type": "ClassLabel"}}}}
+    feature = {
+        "info": {"features": {"image": {"_type": "Image"}, "label": {"names": list(BIRDS), "_type": "ClassLabel"}}}
+    }
     for split in ("train", "test"):
         images = [{"bytes": picture("png", i % 3, split == "test", i), "path": f"{i}.png"} for i in range(count)]
         table = pa.table({"image": images, "label": [i % 3 for i in range(count)]})
