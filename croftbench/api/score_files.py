@@ -58,11 +58,11 @@ def evaluate_file(
     import pandas as pd
 
     table = _read(Path(path))
-    found = _columns(table)
-    chosen = list(scores) or [c for c in table if c not in (*found.values(), *IGNORED) and _is_numbers(table[c])]
+    found, names = _columns(table), [str(name) for name in table]
+    chosen = list(scores) or [c for c in names if c not in (*found.values(), *IGNORED) and _is_numbers(table[c])]
     for name in chosen:
-        if name not in table:
-            raise UsageError(f"{path} has no column '{name}' (it has {', '.join(table)}).", "Choose with --score.")
+        if name not in names:
+            raise UsageError(f"{path} has no column '{name}' (it has {', '.join(names)}).", "Choose with --score.")
     labels = _words(table, found.get("label"))
     predicted = _words(table, found.get("prediction"))
     unlabelled = np.isin(np.char.lower(labels), UNKNOWN)

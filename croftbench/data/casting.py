@@ -178,8 +178,8 @@ class _Casting:
         folds = [replace(fold, covariate={**fold.covariate, **self.shifted}) for fold in folds]
         main = Data(self.name, self.root, tuple(self.parts), {key: readable(key) for key in self._classes()})
         shots, validates = self._shots(folds, share)
-        data = (main, *self.flat, *self.outside)
-        renamed = [replace(one, parts=tuple(replace(p, name="images") for p in one.parts)) for one in data[1:]]
+        others = (*self.flat, *self.outside)
+        renamed = [replace(one, parts=tuple(replace(p, name="images") for p in one.parts)) for one in others]
         return Cast(
             self.name, (main, *renamed), tuple(folds), self.unknown, shots, share, validates, self.found.templates,
             tuple(self.said),

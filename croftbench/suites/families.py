@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field
 
@@ -98,7 +98,7 @@ class Part:
         return self.per_class if isinstance(self.per_class, tuple) else (self.per_class,) * len(self.members)
 
 
-def _several(value: Any) -> Any:
+def _several(value: str | tuple[str, ...]) -> tuple[str, ...]:
     """One text as several, of which it is the only one."""
     return (value,) if isinstance(value, str) else value
 

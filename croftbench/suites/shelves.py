@@ -86,8 +86,8 @@ def manifest_path(kind: Kind, name: str, where: Where = None) -> Path:
         if not path.is_file():
             raise UsageError(f"there is no file {name}.", f"`croftbench list {kind}` shows those that ship.")
         return path
-    if kind == "splits" and (path := _inline(where).get(name)):
-        return path
+    if kind == "splits" and (inline := _inline(where).get(name)):
+        return inline
     mine = (file for file in _own(where) if kind == "suites" and file.suffix == ".toml" and file.stem == name)
     paths = (folder / kind / f"{name}.toml" for folder in folders(where))
     found = next((path for path in (*mine, *paths) if path.is_file()), None)
