@@ -12,7 +12,7 @@ from croftbench.errors import UsageError
 from croftbench.files import write_atomically
 
 if TYPE_CHECKING:
-    from croftbench.data.casting import Cast
+    from croftbench.data.cast import Cast
 
 
 @dataclass(frozen=True)

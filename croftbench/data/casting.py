@@ -2,88 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from croftbench.data.cast import Cast, Data, Fold, Part, readable, slug
 from croftbench.data.looking import ALIKE, Found, Group, look
 from croftbench.errors import DataError, UsageError, unknown
-from croftbench.suites import registry
 
 SHOTS = (16, 8, 4, 2, 1)
 """Training images a class: the first of which a class has twice as many, so that some are left to validate."""
 
 SHARE, DOMAIN_SHARE = 0.6, 0.8
 """Share of the images that train where no folder says which do; of each domain, as DomainBed and Setup-II have it."""
-
-
-@dataclass(frozen=True)
-class Part:
-    """A group in one role, as a part of a family.
-
-    Attributes:
-        name: of the part.
-        group: where its images are.
-        subset: its classes, as called on disk.
-    """
-
-    name: str
-    group: Group
-    subset: tuple[str, ...] = ()
-
-    @property
-    def images(self) -> int:
-        """How many are in its classes."""
-        return sum(self.group.classes[key] for key in self.subset) if self.subset else self.group.images
-
-
-@dataclass(frozen=True)
-class Data:
-    """A family: parts below one root, with one list of classes (id -> name)."""
-
-    name: str
-    root: str
-    parts: tuple[Part, ...]
-    classes: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Fold:
-    """Split ids of one fold's roles; `covariate` by name."""
-
-    name: str
-    train: tuple[str, ...]
-    id: tuple[str, ...]
-    val: tuple[str, ...] = ()
-    covariate: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Cast:
-    """A suite over a folder, as it would be written.
-
-    Attributes:
-        name: of the suite.
-        data: its data sets.
-        folds: roles.
-        unknown: name of a set of unknown classes -> split id.
-        shots: training images a class.
-        share: of the images that train, where one group trains and tests; 0 elsewhere.
-        validates: whether images that no shot took are left to validate.
-        templates: prompts that came with the images.
-        said: what was seen and decided, a line each.
-    """
-
-    name: str
-    data: tuple[Data, ...]
-    folds: tuple[Fold, ...]
-    unknown: Mapping[str, str]
-    shots: int
-    share: float
-    validates: bool
-    templates: tuple[str, ...]
-    said: tuple[str, ...]
 
 
 def cast(found: Found, name: str, root: str, unknowns: Sequence[str], shifts: Mapping[str, str | Path]) -> Cast:
@@ -107,7 +38,7 @@ def cast(found: Found, name: str, root: str, unknowns: Sequence[str], shifts: Ma
         roles |= _placed(shown, str(folder), found, name, outside, "shift")
     folders = [one for one in unknowns if one in groups or Path(one).is_dir()]
     for folder in folders:
-        roles |= _placed(_slug(Path(folder).name), folder, found, name, outside, "unknown")
+        roles |= _placed(slug(Path(folder).name), folder, found, name, outside, "unknown")
     apart = {one for one in unknowns if one not in folders}
     every = {key for group in found.groups for key in group.classes}
     for key in sorted(apart - every):
@@ -178,8 +109,8 @@ class _Casting:
         folds = [replace(fold, covariate={**fold.covariate, **self.shifted}) for fold in folds]
         main = Data(self.name, self.root, tuple(self.parts), {key: readable(key) for key in self._classes()})
         shots, validates = self._shots(folds, share)
-        others = (*self.flat, *self.outside)
-        renamed = [replace(one, parts=tuple(replace(p, name="images") for p in one.parts)) for one in others]
+        beside = (*self.flat, *self.outside)
+        renamed = [replace(one, parts=tuple(replace(p, name="images") for p in one.parts)) for one in beside]
         return Cast(
             self.name, (main, *renamed), tuple(folds), self.unknown, shots, share, validates, self.found.templates,
             tuple(self.said),
@@ -210,7 +141,7 @@ class _Casting:
 
     def _domains(self, groups: Sequence[Group]) -> tuple[list[Fold], float]:
         """Domains: each is left out once, or those that were named as shifts always are."""
-        ids = {group.name: self._part(_slug(group.name), group) for group in groups}
+        ids = {group.name: self._part(slug(group.name), group) for group in groups}
         for group in groups:
             self._new_classes(group)
         if any(role.startswith("shift") for role in self.roles.values()) or (len(groups) < 3 and self.roles):
@@ -220,13 +151,13 @@ class _Casting:
         folds = []
         for name, left_out in ids.items():
             rest = tuple(split for split in ids.values() if split != left_out)
-            folds.append(Fold(_slug(name), rest, rest, covariate={_slug(name): left_out}))
+            folds.append(Fold(slug(name), rest, rest, covariate={slug(name): left_out}))
         return folds, DOMAIN_SHARE
 
     def _other(self, group: Group, told: str) -> None:
         """A group that neither trains nor is a test split: known classes in a new manner, or unknown ones."""
         role, _, shown = told.partition(" ")
-        shown = shown or _slug(group.name)
+        shown = shown or slug(group.name)
         both = [key for key in group.classes if key in self.known]
         fresh = [key for key in group.classes if key not in self.known]
         if role != "unknown" and both:
@@ -263,7 +194,7 @@ class _Casting:
         """Classes of a tested group that training lacks, or that are to be unknown."""
         fresh = [key for key in tested.classes if key not in self.known]
         if fresh:
-            name = f"unknown-{_slug(tested.name)}" if len(self.groups) > 1 and tested.split == "" else "unknown"
+            name = f"unknown-{slug(tested.name)}" if len(self.groups) > 1 and tested.split == "" else "unknown"
             self.unknown[name] = self._part(name, tested, fresh)
             self.said.append(f"{len(fresh)} classes of '{tested.name or self.name}' are not trained: a semantic shift.")
 
@@ -309,17 +240,3 @@ class _Casting:
 
 def _union(groups: Iterable[Group]) -> list[str]:
     return list(dict.fromkeys(key for group in groups for key in group.classes))
-
-
-def _slug(name: str) -> str:
-    """A name of letters, digits, "_", "-" and "."."""
-    return re.sub(r"[^\w.+-]+", "-", name).strip("-.") or "images"
-
-
-def readable(key: str) -> str:
-    """A class as a prompt would call it: 001.House_Sparrow -> House Sparrow; an id of WordNet by ImageNet's name."""
-    if re.fullmatch(r"n\d{8}", key):
-        imagenet = registry.family("imagenet")
-        return dict(zip(imagenet.ids, imagenet.classnames, strict=True)).get(key, key)
-    words = re.sub(r"^\d+\W+|_+", lambda one: " " if one[0].startswith("_") else "", key).strip()
-    return words or key

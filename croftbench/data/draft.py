@@ -7,7 +7,7 @@ import re
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 
-from croftbench.data.casting import Cast, Data, Part
+from croftbench.data.cast import Cast, Data, Part
 from croftbench.data.looking import Group
 
 WIDTH = 116
