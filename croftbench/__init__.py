@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from croftbench.api.inventory import hyperparameters as hyperparameters
     from croftbench.api.inventory import load_suite as load_suite
     from croftbench.api.inventory import splits as splits
+    from croftbench.api.own_images import describe_folder as describe_folder
+    from croftbench.api.own_images import new_suite as new_suite
     from croftbench.api.reading import compare as compare
     from croftbench.api.reading import export_runs as export_runs
     from croftbench.api.reading import import_runs as import_runs
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
     from croftbench.api.reading import stale_tables as stale_tables
     from croftbench.api.reading import write_page as write_page
     from croftbench.api.running import run as run
+    from croftbench.api.score_files import evaluate_file as evaluate_file
     from croftbench.api.starting import new_method as new_method
     from croftbench.api.studying import diagnose as diagnose
     from croftbench.api.studying import reproduce as reproduce
@@ -58,7 +61,9 @@ HOMES = {
     ),
     "evaluating": ("evaluate",),
     "foreseeing": ("forecast",),
+    "own_images": ("describe_folder", "new_suite"),
     "running": ("run",),
+    "score_files": ("evaluate_file",),
     "starting": ("new_method",),
     "studying": ("diagnose", "reproduce", "tune"),
 }  # fmt: skip

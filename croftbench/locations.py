@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import platformdirs
 
+from croftbench.suites import shelves
+from croftbench.suites.shelves import Shelves
+
 if TYPE_CHECKING:
     from croftbench.data.roots import Roots
+    from croftbench.suites.language import Suite
 
 RESULTS = "CROFTBENCH_RESULTS"
 CACHE = "CROFTBENCH_CACHE"
@@ -30,26 +34,38 @@ class Folders:
         results: runs, and all that is derived from them.
         cache: features, outputs, descriptions of methods and encoders: never needed, only faster.
         data: the user's datasets, only read; None where only what ships is needed.
-        manifests: another folder of manifests than the package's own, or None.
+        manifests: the user's own, before the package's; those of suites that were run from files, after them.
     """
 
     results: Path
     cache: Path
     data: Path | None
-    manifests: Path | None
+    manifests: Shelves
 
     @classmethod
     def of(
         cls, results: Folder = None, cache: Folder = None, data_root: Folder = None, manifests: Folder = None
     ) -> Folders:
-        """The folders that are given; for each that is not, its variable, then its default. All from the root on."""
-        data, other = _chosen(data_root, DATA), _chosen(manifests, MANIFESTS)
-        return cls(
-            _chosen(results, RESULTS) or Path("results").absolute(),
-            _chosen(cache, CACHE) or platformdirs.user_cache_path("croftbench"),
-            data,
-            other,
-        )
+        """The folders that are given; for each that is not, its variable, then its default. All from
+        the root on.
+
+        Args:
+            results, cache, data_root: folders.
+            manifests: a folder of manifests or a suite's file, or several with os.pathsep between.
+
+        Raises:
+            UsageError: there are no manifests where it says.
+        """
+        told = str(manifests if manifests is not None else os.environ.get(MANIFESTS, ""))
+        own = tuple(shelves.checked(Path(one).expanduser()) for one in told.split(os.pathsep) if one)
+        runs = _chosen(results, RESULTS) or Path("results").absolute()
+        store = _chosen(cache, CACHE) or platformdirs.user_cache_path("croftbench")
+        return cls(runs, store, _chosen(data_root, DATA), Shelves.of(own, runs))
+
+    def behind(self, suite: Suite) -> Folders:
+        """The same, with the data sets that the suite's own file carries before all others."""
+        behind = shelves.behind(Path(suite.home), self.manifests) if suite.home else self.manifests
+        return self if behind is self.manifests else replace(self, manifests=behind)
 
     @cached_property
     def roots(self) -> Roots:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from croftbench import draw, plugins, scorers
 from croftbench.api import plans, running
-from croftbench.api.reading import no_runs, stale_tables
+from croftbench.api.reading import no_runs, stale_in
 from croftbench.draw import shares
 from croftbench.draw.namesakes import published, told
 from croftbench.encoders.identity import EMBEDDED
@@ -235,7 +235,7 @@ def _sealed(kind: str, name: str, folders: Folders) -> str:
 
 
 def _leaderboard(name: str, folders: Folders) -> str:
-    stale = stale_tables(name, results=folders.results, manifests=folders.manifests)
+    stale = stale_in(name, folders)
     if stale:
         raise DataError(
             f"{', '.join(map(str, stale))} differ from what the runs derive.",

@@ -57,7 +57,7 @@ def verify_data(
 
     folders = Folders.of(data_root=data_root, manifests=manifests)
     family, parts = parts_of(name, folders.manifests)
-    if folders.data is None and not family.shipped:
+    if folders.roots.root(family.name) is None and not family.shipped:
         raise UsageError(f"{family.name} is not shipped.", "Say where it is: --data-root FOLDER, or CROFTBENCH_DATA.")
     return verify(folders.roots, family, parts, progress or Silent(), deep=deep)
 

@@ -98,9 +98,9 @@ def load_suite(name: str | Path, *, manifests: Folder = None) -> Suite:
         UsageError: there is none of that name.
         ManifestError: its file breaks a rule; the message says which, and in which line.
     """
-    from croftbench.suites import manifest
+    from croftbench.api.reading import suite_of
 
-    return manifest.suite(str(name), Folders.of(manifests=manifests).manifests)
+    return suite_of(name, Folders.of(manifests=manifests))
 
 
 def describe(name: str, *, manifests: Folder = None) -> SuiteDescription | FamilyDescription:

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Literal
 
 from croftbench.api.board import Leaderboard
 from croftbench.errors import UsageError, unknown
+from croftbench.files import write_atomically
 from croftbench.locations import Folder, Folders
 from croftbench.runs import results as run_files
-from croftbench.suites import manifest
+from croftbench.suites import manifest, shelves
 from croftbench.suites.language import Suite
 
 if TYPE_CHECKING:
@@ -132,9 +133,13 @@ def stale_tables(suite: SuiteLike, *, results: Folder = None, manifests: Folder 
     Raises:
         DataError: see `leaderboard`.
     """
+    return stale_in(suite, Folders.of(results, manifests=manifests))
+
+
+def stale_in(suite: SuiteLike, folders: Folders) -> list[Path]:
+    """The same, in folders that are chosen."""
     from croftbench.report import committed
 
-    folders = Folders.of(results, manifests=manifests)
     return committed.stale_leaderboards(_board(suite, folders))
 
 
@@ -239,6 +244,7 @@ def export_runs(
     runs = list(run_files.read_all(folder))
     if not runs:
         raise no_runs(folder)
+    suites = [Path(name).stem if name.endswith(".toml") else name for name in suites]
     there = {run.spec.suite for run in runs}
     for name in suites:
         if name not in there:
@@ -276,8 +282,32 @@ def _board(suite: SuiteLike, folders: Folders, seeds: Sequence[int] | Literal["a
 
 
 def suite_of(suite: SuiteLike, folders: Folders) -> Suite:
-    """The suite that is meant."""
-    return suite if isinstance(suite, Suite) else manifest.suite(str(suite), folders.manifests)
+    """The suite that is meant.
+
+    Raises:
+        UsageError: there is none. ManifestError: its file breaks rules.
+    """
+    if isinstance(suite, Suite):
+        return suite
+    name, where = str(suite), folders.manifests
+    return manifest.suite(name, shelves.behind(Path(name), where) if name.endswith(".toml") else where)
+
+
+def keep(suite: Suite, folders: Folders) -> None:
+    """Copy a suite's own file beside its runs, so that every command that reads them knows it by name.
+
+    Raises:
+        DataError: the results folder cannot be written to.
+    """
+    home, copy = Path(suite.home), folders.results / "suites" / f"{suite.name}.toml"
+    if suite.home and shelves.manifest_path("suites", suite.name, folders.manifests) in (home, copy) and home != copy:
+        write_atomically(copy, home.read_bytes(), "--results")
+
+
+def strangers(folders: Folders) -> list[str]:
+    """Names of suites with runs here whose manifest is not."""
+    runs = {path.name for path in (folders.results / "runs").glob("*") if path.is_dir()}
+    return sorted(runs.difference(manifest.names("suites", folders.manifests)))
 
 
 def suites_of(suites: SuiteLike | Sequence[SuiteLike], folders: Folders) -> list[Suite]:
@@ -291,8 +321,14 @@ def suites_of(suites: SuiteLike | Sequence[SuiteLike], folders: Folders) -> list
         runs = folders.results / "runs"
         named = [name for name in manifest.names("suites", folders.manifests) if (runs / name).is_dir()]
     if not named:
-        raise no_runs(folders.results)
+        lost = strangers(folders)
+        raise without_manifest(lost) if lost else no_runs(folders.results)
     return list({suite.name: suite for suite in (suite_of(one, folders) for one in named)}.values())
+
+
+def without_manifest(names: Sequence[str]) -> UsageError:
+    """There are runs of suites that nobody can look up, and what to do."""
+    return UsageError(f"no manifest describes {', '.join(names)}.", "Say where it is: --manifests FOLDER or FILE.toml.")
 
 
 def no_runs(results: Path) -> UsageError:

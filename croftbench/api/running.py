@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from croftbench import plugins, scorers
 from croftbench.api import plans
 from croftbench.api.board import Leaderboard
+from croftbench.api.reading import keep, suite_of
 from croftbench.encoders.identity import EMBEDDED
 from croftbench.errors import CroftbenchError, DataError, MethodError, UsageError
 from croftbench.locations import Folder, Folders
@@ -111,13 +112,15 @@ def run(
             `results`/failed, until it succeeds.
     """
     folders = Folders.of(results, cache, data_root, manifests)
-    chosen, folders = plans.smoke(suite, limit, folders)
+    chosen = suite_of(suite, folders)
+    chosen, folders = plans.smoke(chosen, limit, folders.behind(chosen))
     with shown(progress) as sink:
         options = encoder, str(preprocess), seeds, shots, views, recipe, settings
         plan = plans.plan(methods, chosen, folders, sink, *options)
         asked = scorers.split(scores if isinstance(scores, str) else ",".join(scores)) if scores else []
         for one in asked:
             one.file_digests()  # a word list that cannot be read is an error now, not after hours
+        keep(plan.suite, folders)
         make = partial(
             workbench, plan.suite, encoder, folders, device, sink, allow_incomplete, str(preprocess), timeout, isolate
         )
@@ -169,7 +172,7 @@ def workbench(
     if timeout is not None and not timeout > 0:
         raise UsageError(f"timeout must be above 0, not {timeout:g}.", "It is in seconds; left out, there is none.")
     return execute.Workbench(
-        suite, encoder, folders.cache, environment.device(device), progress, folders.roots,
+        suite, encoder, folders.cache, environment.device(device), progress, folders.behind(suite).roots,
         allow_incomplete=allow_incomplete, preprocess=preprocess, limits=isolation.Limits(timeout, isolate),
     )  # fmt: skip
 

@@ -30,6 +30,7 @@ COMMANDS = {
     "tune": ("tune:tune", "Choose hyper-parameters on training images alone."),
     "diagnose": ("diagnose:diagnose", "Measure CRoFT's claim on energy gradients and Hessians."),
     "reproduce": ("reproduce:reproduce", "Run a published row; hold it against its band."),
+    "evaluate": ("evaluate:evaluate", "The numbers of predictions made elsewhere."),
     "rm": ("rm:rm", "Move runs into the trash, by method or by id."),
     "export": ("export:export", "Write runs to one file that others can check and merge."),
     "import": ("import_runs:import_runs", "Check the runs of such a file and add them."),

@@ -29,7 +29,9 @@ DataRoot = Annotated[
 ]
 Manifests = Annotated[
     Path | None,
-    typer.Option("--manifests", help="Another folder of manifests.", envvar=MANIFESTS, show_default=False),
+    typer.Option(
+        "--manifests", help="Manifests of your own: a folder, or a suite's file.", envvar=MANIFESTS, show_default=False
+    ),
 ]
 
 # ------------------------------------------------------------------------------------------- what to run

@@ -13,6 +13,7 @@ import typer
 
 from croftbench.api import foreseeing, plans, running
 from croftbench.api.board import Leaderboard
+from croftbench.api.reading import suite_of
 from croftbench.cli.console import note, out, width
 from croftbench.cli.options import (
     AllowIncomplete,
@@ -48,7 +49,6 @@ from croftbench.errors import CroftbenchError
 from croftbench.locations import Folders
 from croftbench.progress import Bars, Errors
 from croftbench.runs import failures
-from croftbench.suites import manifest
 from croftbench.suites.language import Suite
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def run(
         return
     folders = Folders.of(results, cache, data_root, manifests)
     names, drawn, failed = names_of(suite), seeds_of(seeds), 0
-    suites = _runnable(folders) if names == ["all"] else [manifest.suite(name, folders.manifests) for name in names]
+    suites = _runnable(folders) if names == ["all"] else [suite_of(name, folders) for name in names]
     there = replace(folders, results=folders.results / plans.SMOKE) if limit else folders
     flags = _flags(there, drawn)
     named = zip(names if names != ["all"] else [one.name for one in suites], suites, strict=True)
@@ -178,4 +178,4 @@ def _runnable(folders: Folders) -> list[Suite]:
     lacking = [one.suite for one in able if one.lacks]
     if lacking:
         note(f"Left out for want of data (see `croftbench data status`): {', '.join(lacking)}.")
-    return [manifest.suite(one.suite, folders.manifests) for one in able if not one.lacks]
+    return [suite_of(one.suite, folders) for one in able if not one.lacks]

@@ -12,6 +12,7 @@ from croftbench.errors import unknown
 from croftbench.suites import manifest, registry
 from croftbench.suites.families import Family, Part
 from croftbench.suites.language import Suite
+from croftbench.suites.shelves import Where, behind
 from croftbench.suites.toml import names
 
 
@@ -94,7 +95,7 @@ class FamilyDescription:
         }
 
 
-def look_up(name: str, manifests: Path | None = None) -> SuiteDescription | FamilyDescription:
+def look_up(name: str, manifests: Where = None) -> SuiteDescription | FamilyDescription:
     """What is called so: a suite, a family, or a split.
 
     Raises:
@@ -103,6 +104,7 @@ def look_up(name: str, manifests: Path | None = None) -> SuiteDescription | Fami
     suites, families = names("suites", manifests), names("splits", manifests)
     if name in suites or name.endswith(".toml"):
         suite = manifest.suite(name, manifests)
+        manifests = behind(Path(suite.home), manifests) if suite.home else manifests
         used = dict.fromkeys(split.partition("/")[0] for split in needed(suite, manifests))
         return SuiteDescription(suite, {family: registry.family(family, manifests) for family in used})
     if "/" not in name and name not in families:
@@ -110,7 +112,7 @@ def look_up(name: str, manifests: Path | None = None) -> SuiteDescription | Fami
     return FamilyDescription(*parts_of(name, manifests))
 
 
-def parts_of(name: str, manifests: Path | None = None) -> tuple[Family, tuple[Part, ...]]:
+def parts_of(name: str, manifests: Where = None) -> tuple[Family, tuple[Part, ...]]:
     """The part that a split's id names, or all parts of the family that a name is of.
 
     Raises:

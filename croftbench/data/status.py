@@ -10,6 +10,7 @@ from croftbench.data.roots import Roots
 from croftbench.suites import manifest, registry, suite_rules
 from croftbench.suites.families import Family, State
 from croftbench.suites.language import Suite
+from croftbench.suites.shelves import Where
 from croftbench.suites.toml import names
 
 
@@ -147,7 +148,7 @@ def suites(roots: Roots, statuses: list[SplitStatus]) -> list[SuiteStatus]:
     return rows
 
 
-def needed(suite: Suite, manifests: Path | None = None) -> tuple[str, ...]:
+def needed(suite: Suite, manifests: Where = None) -> tuple[str, ...]:
     """Ids of all splits that a suite takes images from, each once."""
     needs: dict[str, None] = {}
     for _, split in suite_rules.split_ids(suite):

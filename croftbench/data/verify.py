@@ -168,7 +168,7 @@ def verify(roots: Roots, family: Family, parts: Iterable[Part], progress: Progre
     Raises:
         DataError: a folder cannot be read.
     """
-    return Verified(tuple(_report(roots, family, part, progress, deep) for part in parts), roots.data)
+    return Verified(tuple(_report(roots, family, part, progress, deep) for part in parts), roots.root(family.name))
 
 
 def _report(roots: Roots, family: Family, part: Part, progress: Progress, deep: bool) -> Report:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from pathlib import Path
 
 from croftbench.classnames import comparable
 from croftbench.data.roots import Roots
@@ -17,6 +16,7 @@ from croftbench.draw.gather import Gatherer, Images, Ints
 from croftbench.draw.roles import Labels
 from croftbench.draw.splits import UNKNOWN
 from croftbench.suites.language import FoldSpec, SemanticSpec, Suite
+from croftbench.suites.shelves import Where
 
 __all__ = ["Counts", "among", "published", "told"]
 
@@ -40,7 +40,7 @@ def among(suite: Suite, classes: Classes, chosen: Callable[[SemanticSpec], tuple
     return {name: of for name, of in counts.items() if of}
 
 
-def published(suite: Suite, spec: FoldSpec, seed: int, manifests: Path | None = None) -> Counts:
+def published(suite: Suite, spec: FoldSpec, seed: int, manifests: Where = None) -> Counts:
     """Those among the unknown classes of a seed by published numbers of images, for suites whose classes are listed.
 
     A split's limits are not counted. Whole splits as open sets have none: a rule of suites says so.

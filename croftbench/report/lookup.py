@@ -11,9 +11,10 @@ from croftbench.report import naming, rows, typed
 from croftbench.report.rows import Row
 from croftbench.runs.results import RunResult
 from croftbench.suites import manifest
+from croftbench.suites.shelves import Where
 
 
-def named(runs: Sequence[RunResult], asked: Sequence[str], manifests: Path | None, cache: Path) -> list[RunResult]:
+def named(runs: Sequence[RunResult], asked: Sequence[str], manifests: Where, cache: Path) -> list[RunResult]:
     """The runs behind the rows of these names, in their order, of whatever suite and digest of it; see `typed.meant`.
 
     Raises:
@@ -31,7 +32,7 @@ def named(runs: Sequence[RunResult], asked: Sequence[str], manifests: Path | Non
     return [run for run in runs if run.spec.run_id in chosen]
 
 
-def _rows(runs: Sequence[RunResult], manifests: Path | None, cache: Path) -> list[list[Row]]:
+def _rows(runs: Sequence[RunResult], manifests: Where, cache: Path) -> list[list[Row]]:
     """The rows of each suite and digest, named as its own table names them."""
     by_suite: dict[tuple[str, str], list[RunResult]] = {}
     for run in runs:

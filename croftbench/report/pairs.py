@@ -77,7 +77,7 @@ def paired(folder: Path, suite: Suite, a: Row, b: Row, roots: Roots | None = Non
         )
     _check_tables(folder, [one.by_seed_and_fold[key].spec for key in keys for one in (a, b)])
     numbers: dict[tuple[str, str], int] = {}
-    splits, roots = {}, roots or Roots()
+    splits, roots = {}, (roots or Roots()).behind(suite)
     for seed, fold_name in keys:
         spec = a.by_seed_and_fold[seed, fold_name].spec
         fold = draw.fold(suite, fold_name, seed, spec.shots, roots=roots, train=False, allow_incomplete=True)

@@ -18,6 +18,7 @@ from croftbench.runs.results import RunResult
 from croftbench.runs.spec import RunSpec
 from croftbench.suites import manifest
 from croftbench.suites.language import Suite
+from croftbench.suites.shelves import Where
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ class Target:
         return len(self.seeds) * len(self.suite.folds)
 
 
-def target(row: PublishedRow, manifests: Path | None = None) -> Target:
+def target(row: PublishedRow, manifests: Where = None) -> Target:
     """What a published row asks for.
 
     Raises:

@@ -8,13 +8,16 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from croftbench.errors import unknown
 from croftbench.suites.language import FORBID
 
 SHIPPED = "lists/"
 """How a layout's `file` begins that lies beside the manifests."""
+
+PRIVATE = "private"
+"""The licence of a folder whose manifest names none."""
 
 Kind = Literal["folders", "flat", "list", "split-json", "webdataset", "parquet", "package"]
 State = Literal["complete", "variant", "incomplete", "uncounted"]
@@ -70,7 +73,7 @@ class Part:
         name: within the family; may hold "/", e.g. "gaussian_noise/1".
         images: expected number; 0 where nobody knows.
         per_class: expected number of each of the part's classes, or one number for all; () where nobody knows.
-        subset: file of lists/ with the ids of the classes that the part has, in label order; "" for all.
+        subset: the ids of the classes that the part has, in label order, or the file of lists/ with them; "" for all.
         exclude: file of lists/ with paths, as from `at`, that are on disk but no part of it.
         variants: other numbers that are known and legitimate.
         digest: SHA-256 of its sorted relative paths, a line each (`layouts.digest`); "" where nobody recorded it.
@@ -82,7 +85,7 @@ class Part:
     name: str
     images: int = 0
     per_class: int | tuple[int, ...] = ()
-    subset: str = ""
+    subset: str | tuple[str, ...] = ""
     exclude: str = ""
     variants: tuple[Variant, ...] = ()
     digest: str = ""
@@ -95,12 +98,17 @@ class Part:
         return self.per_class if isinstance(self.per_class, tuple) else (self.per_class,) * len(self.members)
 
 
+def _several(value: str | tuple[str, ...]) -> tuple[str, ...]:
+    """One text as several, of which it is the only one."""
+    return (value,) if isinstance(value, str) else value
+
+
 @dataclass(frozen=True)
 class Layout:
     """One way in which a family lies on people's disks.
 
     Attributes:
-        name: the project or tool that it comes from: coop, croft, mcm, openood, domainbed, torchvision, ...
+        name: the project or tool that it comes from: coop, croft, mcm, openood, domainbed, torchvision, ...; "own"
         kind: how pictures and labels are found, see `data.scan.layouts`.
         at: folders under the data root that it is met in; "." is the root, "*" and "?" match as in a shell.
         parts: the parts that it has; () for all.
@@ -124,9 +132,9 @@ class Layout:
     """
 
     __pydantic_config__: ClassVar = FORBID
-    name: str
-    kind: Kind
-    at: tuple[str, ...] = (".",)
+    name: str = "own"
+    kind: Kind = "folders"
+    at: Annotated[tuple[str, ...], BeforeValidator(_several)] = (".",)
     parts: tuple[str, ...] = ()
     folder: str = "{part}"
     folders: Mapping[str, str | tuple[str, ...]] = field(default_factory=dict)
@@ -157,10 +165,6 @@ class Layout:
         return _several(self.files.get(part, self.file.replace("{part}", part) or ()))
 
 
-def _several(value: str | tuple[str, ...]) -> tuple[str, ...]:
-    return (value,) if isinstance(value, str) else value
-
-
 @dataclass(frozen=True)
 class Family:
     """One dataset family: the parts of one origin and one label space.
@@ -176,6 +180,8 @@ class Family:
         archives: published archives and their digests.
         parts, layouts: see there.
         lists: folder of the lists that parts and layouts name.
+        root: "" where layouts lie below the data root; else the folder that they lie below: an absolute path, or
+            "hf://datasets/owner/name" for the hub's snapshot in its cache. A path that is not there is not looked at.
     """
 
     name: str
@@ -192,6 +198,7 @@ class Family:
     parts: tuple[Part, ...]
     layouts: tuple[Layout, ...]
     lists: Path
+    root: str = ""
 
     @cached_property
     def _parts(self) -> dict[str, Part]:

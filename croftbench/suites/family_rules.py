@@ -1,42 +1,54 @@
-"""What a family's manifest must keep to beyond its types; the first broken rule is raised."""
+"""What a family's manifest must keep to beyond its types."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from croftbench import texts
-from croftbench.suites.families import SHIPPED, Family, Get, Layout, Part
-from croftbench.suites.toml import fault
-
-Faults = Iterator[tuple[str, tuple[str | int, ...]]]
-"""What is wrong, and at which keys."""
+from croftbench.suites.families import PRIVATE, SHIPPED, Family, Get, Layout, Part
+from croftbench.suites.toml import Faults
 
 
-def check(path: Path, made: Family, lists: Path, keys: Collection[str]) -> None:
-    """Raise the first rule that the family breaks.
+def rules(made: Family, lists: Path, keys: Collection[str], *, public: bool) -> list[Faults]:
+    """What the family must keep to.
 
     Args:
-        path: its manifest.
         made: the family.
         lists: the folder of lists that it names.
         keys: what a family's manifest may say at the top.
-
-    Raises:
-        ManifestError: with file and line.
+        public: whether it ships, and so owes its users a licence, a source and a citation.
     """
-    for message, where in _faults(made, lists, keys):
-        raise fault(path, message, *where)
+    return [
+        _origin(made, public),
+        _parts(made, keys),
+        *(_within("parts", i, _part_faults(part, lists)) for i, part in enumerate(made.parts)),
+        *(_within("layouts", i, layout_faults(made, one, lists)) for i, one in enumerate(made.layouts)),
+    ]
 
 
-def _faults(made: Family, lists: Path, keys: Collection[str]) -> Faults:
-    for key in ("title", "licence", "source", "citation"):
-        if not getattr(made, key).strip():
+def _within(key: str, position: int, faults: Faults) -> Faults:
+    for message, keys in faults:
+        yield message, (key, position, *keys)
+
+
+def _origin(made: Family, public: bool) -> Faults:
+    owes = public or made.licence != PRIVATE
+    for key in ("title", "licence", "source", "citation") if owes else ():
+        if not getattr(made, key).strip() or getattr(made, key) == PRIVATE:
             yield f"{key} is empty; say what is known", (key,)
-    if not re.match(r"@\w+\{\w", made.citation.strip()):
+    if (owes or made.citation) and not re.match(r"@\w+\{\w", made.citation.strip()):
         yield "the citation is no BibTeX entry", ("citation",)
+    if not re.fullmatch(r"[\w.+-]+", made.name):
+        yield f"'{made.name}' is no name of letters, digits, '_', '-' and '.'", ("name",)
+    hub = re.fullmatch(r"hf://datasets/[\w.-]+/[\w.-]+(@[\w./-]+)?", made.root)
+    if made.root and not hub and not Path(made.root).expanduser().is_absolute():
+        yield f"root '{made.root}' is no absolute path; leave it out and say --data-root", ("root",)
+
+
+def _parts(made: Family, keys: Collection[str]) -> Faults:
     names = [part.name for part in made.parts]
     if not names:
         yield "a family needs at least one part", ()
@@ -46,14 +58,8 @@ def _faults(made: Family, lists: Path, keys: Collection[str]) -> Faults:
         if not _is_key(made, key, keys):
             yield f"'{key}' is no key of this file", ("unverified", key)
     yield from _get_faults(made.get)
-    for i, part in enumerate(made.parts):
-        for message, key in _part_faults(part, lists):
-            yield message, ("parts", i, key)
     if not made.layouts:
         yield "a family needs at least one layout", ()
-    for i, layout in enumerate(made.layouts):
-        for message, last in layout_faults(made, layout, lists):
-            yield message, ("layouts", i, *last)
 
 
 def _get_faults(get: Get) -> Faults:
@@ -63,27 +69,25 @@ def _get_faults(get: Get) -> Faults:
         yield f"get from '{get.via}' needs '{key}'", ("get",)
 
 
-def _part_faults(part: Part, lists: Path) -> Iterator[tuple[str, str]]:
+def _part_faults(part: Part, lists: Path) -> Faults:
     if not re.fullmatch(r"[\w.+-]+(/[\w.+-]+)*", part.name):
-        yield f"'{part.name}' is no name of letters, digits, '_', '-', '.' and '/'", "name"
+        yield f"'{part.name}' is no name of letters, digits, '_', '-', '.' and '/'", ("name",)
     counts = part.counts
     if counts and len(counts) != len(part.members):
-        yield f"per_class has {len(counts)} numbers for {len(part.members)} classes", "per_class"
+        yield f"per_class has {len(counts)} numbers for {len(part.members)} classes", ("per_class",)
     if counts and part.images and sum(counts) != part.images:
-        yield f"per_class sums to {sum(counts)}, images says {part.images}", "per_class"
+        yield f"per_class sums to {sum(counts)}, images says {part.images}", ("per_class",)
     if part.images < 0 or any(count < 0 for count in counts):
-        yield "a number of images is negative", "images"
+        yield "a number of images is negative", ("images",)
     if any(variant.images == part.images for variant in part.variants):
-        yield f"a variant has the same {part.images} images", "variants"
+        yield f"a variant has the same {part.images} images", ("variants",)
     if part.digest and not re.fullmatch(r"[0-9a-f]{64}", part.digest):
-        yield "the digest is no SHA-256", "digest"
+        yield "the digest is no SHA-256", ("digest",)
     if part.exclude and not (lists / part.exclude).is_file():
-        yield f"there is no list {part.exclude}", "exclude"
+        yield f"there is no list {part.exclude}", ("exclude",)
 
 
-def layout_faults(
-    made: Family, layout: Layout, lists: Path, *, own_root: bool = False
-) -> Iterator[tuple[str, tuple[str, ...]]]:
+def layout_faults(made: Family, layout: Layout, lists: Path, *, own_root: bool = False) -> Faults:
     """What is wrong with a layout, and at which of its keys; only in its `own_root` may a data set have no folder."""
     names = {part.name for part in made.parts}
     named: Mapping[str, Sequence[str] | Mapping[str, object]] = {
@@ -116,7 +120,7 @@ def layout_faults(
         if PurePosixPath(where).is_absolute() or ".." in PurePosixPath(where).parts:
             yield f"'{where}' leads out of the data root", (where,)
     bare = any(set(layout.folders_of(part.name)) & {".", ""} for part in mine)
-    if layout.kind in ("folders", "flat") and bare and "." in layout.at and not own_root:
+    if layout.kind in ("folders", "flat") and bare and "." in layout.at and not (own_root or made.root):
         yield "the whole data root is no layout: 'at' or 'folder' must name something", ("at",)
     if layout.kind == "package" and not layout.sha256:
         yield "what ships needs its sha256", ("name",)

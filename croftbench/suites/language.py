@@ -249,6 +249,7 @@ class Suite:
             is the suite's own or asked for.
         notes: what a reader of its numbers must know: choices made, and what is not covered.
         limit: images a split of a smoke run, which is no evaluation; 0 for all. No manifest says it.
+        home: the user's own file that it is from, whose families it may use; "" for what ships.
         digest: of the manifest's content.
     """
 
@@ -269,6 +270,7 @@ class Suite:
     authors: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     notes: str = ""
     limit: int = 0
+    home: str = field(default="", compare=False)
 
     def smoke(self, images: int) -> Suite:
         """The same of so many images a split: to see that something runs. Its digest is another."""
@@ -283,7 +285,7 @@ class Suite:
     def digest(self) -> str:
         """Of everything that decides what is evaluated; recipes are part of a run's parameters instead."""
         content = asdict(self)
-        for name in ("recipe", "recipes", "authors", "title", "notes"):
+        for name in ("recipe", "recipes", "authors", "title", "notes", "home"):
             del content[name]
         if not self.limit:
             del content["limit"]

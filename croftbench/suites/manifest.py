@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -24,7 +25,8 @@ from croftbench.suites.language import (
     Suite,
     ValSpec,
 )
-from croftbench.suites.toml import NEXT, at, fault, manifest_path, names, parse, root
+from croftbench.suites.shelves import Where, behind, folders
+from croftbench.suites.toml import at, build, collect, fault, manifest_path, names, read, root, together
 
 __all__ = ["names", "root", "suite", "templates"]
 
@@ -35,15 +37,17 @@ class _SuiteFile:
 
     Attributes:
         templates: prompts, or the name of a file of `prompts/` with one a line.
+        families: data sets that only this suite uses, each as its own file in splits/ would describe it.
     """
 
     __pydantic_config__: ClassVar = FORBID
     name: str
-    version: int
-    title: str
-    templates: str | tuple[str, ...]
-    protocol: Protocol
     folds: tuple[FoldSpec, ...]
+    protocol: Protocol
+    version: int = 1
+    title: str = ""
+    templates: str | tuple[str, ...] = "photo"
+    families: tuple[Mapping[str, Any], ...] = ()
     classes: ClassDraw = field(default_factory=ClassDraw)
     semantic: tuple[SemanticSpec, ...] = ()
     shares: Shares | None = None
@@ -56,51 +60,81 @@ class _SuiteFile:
 
 
 @cache
-def suite(name: str, folder: Path | None = None) -> Suite:
+def suite(name: str, folder: Where = None) -> Suite:
     """The suite called `name`, or the one in a user's own file when `name` ends in ".toml".
 
     Raises:
         UsageError: there is none of that name.
-        ManifestError: its file, or that of a dataset that it uses, breaks a rule; the message names the line.
+        ManifestError: its file, or that of a dataset that it uses, breaks rules; the message has each with its line.
     """
     path = manifest_path("suites", name, folder)
-    file = parse(path, _SuiteFile)
+    file = build(path, read(path), _SuiteFile)
+    own = bool(file.families) or name.endswith(".toml")
+    where = behind(path, folder) if own else folder
+    wrong = _inline_faults(path, file, where)
     prompts = file.templates
     if isinstance(prompts, str):
-        shipped = templates(folder)
-        if prompts not in shipped:
-            raise fault(path, f"there is no list of prompts '{prompts}'; known: {', '.join(shipped)}", "templates")
-        prompts = tuple(registry.lines_of(shipped[prompts]))
+        known = templates(folder)
+        if prompts not in known:
+            wrong.append(
+                fault(path, f"there is no list of prompts '{prompts}'; known: {', '.join(known)}", "templates").message
+            )
+        prompts = tuple(registry.lines_of(known[prompts])) if prompts in known else ("{}",)
     made = Suite(
-        file.name, file.version, file.title, "", prompts, file.classes, file.folds, file.semantic, file.protocol,
-        file.shares, file.val, file.reference, file.recipe, file.recipes, file.authors, file.notes,
+        file.name, file.version, file.title or file.name, "", prompts, file.classes, file.folds, file.semantic,
+        file.protocol, file.shares, file.val, file.reference, file.recipe, file.recipes, file.authors, file.notes,
+        home=str(path.resolve()) if own else "",
     )  # fmt: skip
-    families = _families(path, made, folder)
-    suite_rules.check(path, made, families, folder)
-    return Suite(**{**vars(made), "content": _content(made, families, folder)})
+    families, lost = _families(path, made, where)
+    rules = suite_rules.rules(made, families, where) if not (wrong or lost) else suite_rules.alone(made, where)
+    wrong += [*lost, *collect(path, rules)]
+    if wrong:
+        raise together(wrong)
+    return Suite(**{**vars(made), "content": _content(made, families, where)})
 
 
-def templates(folder: Path | None = None) -> dict[str, Path]:
+def templates(folder: Where = None) -> dict[str, Path]:
     """The lists of prompts that ship, by name."""
-    return {path.stem: path for path in sorted(((folder or root()) / "prompts").glob("*.txt"))}
+    paths = (path for one in folders(folder) for path in sorted((one / "prompts").glob("*.txt")))
+    found: dict[str, Path] = {}
+    for path in paths:
+        found.setdefault(path.stem, path)
+    return dict(sorted(found.items()))
 
 
-def _families(path: Path, made: Suite, folder: Path | None) -> dict[str, tuple[Family, str]]:
-    """Split id -> its family and part, for every split that the suite names."""
+def _inline_faults(path: Path, file: _SuiteFile, folder: Where) -> list[str]:
+    """What is wrong with the families that a suite carries."""
+    wrong: list[str] = []
+    for i, data in enumerate(file.families):
+        try:
+            registry.inline(path, data, i, folder)
+        except ManifestError as error:
+            wrong += error.message.splitlines()
+    for name, times in Counter(one.get("name") for one in file.families).items():
+        if times > 1:
+            wrong.append(fault(path, f"two families are called '{name}'", "families", 1, "name").message)
+    return wrong
+
+
+def _families(path: Path, made: Suite, folder: Where) -> tuple[dict[str, tuple[Family, str]], list[str]]:
+    """Split id -> its family and part, for every split that the suite names; and what is wrong with the others."""
     families: dict[str, tuple[Family, str]] = {}
+    wrong: list[str] = []
     for keys, split_id in suite_rules.split_ids(made):
         if split_id in families:
             continue
         try:
             family, part = registry.split(split_id, folder)
         except UsageError as error:
-            where = at(path, *keys, split_id)
-            raise ManifestError(f"{where}: {error.message}", f"{error.hint} {NEXT}") from error
-        families[split_id] = family, part.name
-    return families
+            wrong.append(f"{at(path, *keys, split_id)}: {error.message} {error.hint}")
+        except ManifestError as error:
+            wrong += error.message.splitlines()
+        else:
+            families[split_id] = family, part.name
+    return families, wrong
 
 
-def _content(made: Suite, families: Mapping[str, tuple[Family, str]], folder: Path | None) -> str:
+def _content(made: Suite, families: Mapping[str, tuple[Family, str]], folder: Where) -> str:
     """Changes with shipped pixels, with any class list or its names, and with the lists that the suite names."""
     of_family = {family.name: [family.content, family.ids, family.classnames] for family, _ in families.values()}
     members = {split: family.part(part).members for split, (family, part) in families.items()}

@@ -2,73 +2,112 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
-from typing import ClassVar
+from typing import Annotated, Any, ClassVar
+
+from pydantic import BeforeValidator
 
 from croftbench import texts
 from croftbench.errors import ManifestError, UsageError, unknown
 from croftbench.suites import family_rules
-from croftbench.suites.families import SHIPPED, Archive, Family, Get, Layout, Part
+from croftbench.suites.families import PRIVATE, SHIPPED, Archive, Family, Get, Layout, Part
 from croftbench.suites.language import FORBID
-from croftbench.suites.toml import NEXT, fault, manifest_path, names, parse, root
+from croftbench.suites.shelves import Where, beside, folders, is_public
+from croftbench.suites.toml import NEXT, Keys, build, collect, fault, manifest_path, names, read, together
 from croftbench.texts import Row, TextError
+
+
+def _named(part: object) -> object:
+    return {"name": part} if isinstance(part, str) else part
 
 
 @dataclass(frozen=True)
 class _FamilyFile:
-    """A family's manifest, key by key."""
+    """A family's manifest, key by key.
+
+    What ships says its licence, homepage, source and citation; a private folder need not.
+
+    Attributes:
+        parts: a part of which nothing but its name is known may be just that.
+        classes: file of lists/ with "id<TAB>name" lines; or the ids themselves, which then are the names too; or a
+            table from id to name.
+        root: the folder that `at` of its layouts is below, where that is not the data root; see `Family`.
+    """
 
     __pydantic_config__: ClassVar = FORBID
     name: str
-    title: str
-    licence: str
-    homepage: str
-    source: str
-    citation: str
-    parts: tuple[Part, ...]
+    parts: tuple[Annotated[Part, BeforeValidator(_named)], ...]
     layouts: tuple[Layout, ...]
+    title: str = ""
+    licence: str = PRIVATE
+    homepage: str = ""
+    source: str = ""
+    citation: str = ""
     unverified: tuple[str, ...] = ()
-    classes: str = ""
+    classes: str | tuple[str, ...] | Mapping[str, str] = ""
+    root: str = ""
     get: Get = field(default_factory=Get)
     archives: tuple[Archive, ...] = ()
 
 
 @cache
-def family(name: str, folder: Path | None = None) -> Family:
+def family(name: str, folder: Where = None) -> Family:
     """The dataset family called `name`, or the one in a user's own file when `name` ends in ".toml".
 
     Raises:
         UsageError: there is none of that name. ManifestError: its file, or a list that it names, breaks a rule.
     """
     path = manifest_path("splits", name, folder)
-    file = parse(path, _FamilyFile)
-    lists = path.parent.parent / "lists"
-    classes = _classes(path, lists, file.classes)
+    data = read(path)
+    if "families" not in data:
+        return _made(path, data, path.parent.parent / "lists")
+    position = next(i for i, one in enumerate(data["families"]) if one.get("name") == name)
+    return inline(path, data["families"][position], position, folder)
+
+
+def inline(path: Path, data: Mapping[str, Any], position: int, folder: Where = None) -> Family:
+    """The family that the suite in `path` carries at that position of its `families`.
+
+    Raises:
+        ManifestError: it breaks a rule.
+    """
+    return _made(path, data, folders(folder)[0] / "lists", "families", position)
+
+
+def _made(path: Path, data: Mapping[str, Any], lists: Path, *within: str | int) -> Family:
+    file = build(path, data, _FamilyFile, *within)
+    classes = _classes(path, lists, file.classes, (*within, "classes"))
     position = {key: i for i, key in enumerate(classes)}
-    parts = []
+    parts, wrong = [], []
     for i, part in enumerate(file.parts):
+        where = (*within, "parts", i)
         members = tuple(range(len(classes)))
         if part.subset:
-            chosen = _listed(path, lists, part.subset, "parts", i, "subset")
-            for key in chosen:
-                if key not in position:
-                    raise fault(path, f"{part.subset} names '{key}', which is no class of {name}", "parts", i, "subset")
-            members = tuple(position[key] for key in chosen)
+            said = part.subset if isinstance(part.subset, str) else "subset"
+            chosen = _listed(path, lists, said, *where, "subset") if said is part.subset else part.subset
+            lost = [key for key in chosen if key not in position]
+            wrong += [fault(path, f"{said} names '{key}', which is no class of {file.name}", *where, "subset").message
+                      for key in lost]  # fmt: skip
+            members = tuple(position[key] for key in chosen if key in position)
         if part.members:
-            raise fault(path, "'members' is filled in from 'subset'", "parts", i, "members")
+            raise fault(path, "'members' is filled in from 'subset'", *where, "members")
         parts.append(replace(part, members=members))
     made = Family(
-        file.name, file.title, file.licence, file.homepage, file.source, file.citation, file.unverified,
-        tuple(classes), tuple(classes.values()), file.get, file.archives, tuple(parts), file.layouts, lists,
+        file.name, file.title or file.name, file.licence, file.homepage, file.source, file.citation, file.unverified,
+        tuple(classes), tuple(classes.values()), file.get, file.archives, tuple(parts), file.layouts, lists, file.root,
     )  # fmt: skip
-    family_rules.check(path, made, lists, _FamilyFile.__dataclass_fields__.keys())
+    rules = family_rules.rules(made, lists, _FamilyFile.__dataclass_fields__.keys(), public=is_public(path))
+    wrong += collect(path, rules, *within)
+    if wrong:
+        raise together(wrong)
     return made
 
 
-def split(split_id: str, folder: Path | None = None) -> tuple[Family, Part]:
+def split(split_id: str, folder: Where = None) -> tuple[Family, Part]:
     """The family and part that "family/part", or "family" where it has one part, stands for.
 
     Raises:
@@ -114,18 +153,24 @@ def rows_of(path: Path) -> list[Row]:
     return rows
 
 
-def shipped_list(name: str, folder: Path | None = None) -> Path:
+def shipped_list(name: str, folder: Where = None) -> Path:
     """Where a list lies that ships, "NAME" or "lists/NAME"."""
-    return (folder or root()) / "lists" / name.removeprefix(SHIPPED)
+    return beside("lists", name.removeprefix(SHIPPED), folder)
 
 
-def _classes(path: Path, lists: Path, file: str) -> dict[str, str]:
+def _classes(path: Path, lists: Path, said: str | tuple[str, ...] | Mapping[str, str], keys: Keys) -> dict[str, str]:
     """Class id -> name, in label order."""
-    classes: dict[str, str] = {}
-    for row in _read(path, lists, file, "classes") if file else ():
+    if isinstance(said, Mapping):
+        return dict(said)
+    if isinstance(said, tuple):
+        if twice := [key for key, count in Counter(said).items() if count > 1]:
+            raise fault(path, f"class '{twice[0]}' is there twice", *keys)
+        return dict(zip(said, said, strict=True))
+    file, classes = said, dict[str, str]()
+    for row in _read(path, lists, file, *keys) if file else ():
         if len(row.cells) < 2 or not all(row.cells[:2]) or any(row.cells[2:]):
             form = "'id,name'; a name with a comma stands in quotes" if texts.is_csv(lists / file) else "'id<TAB>name'"
-            raise fault(path, f"{file}:{row.number}: '{' '.join(row.cells)}' is no {form}", "classes")
+            raise fault(path, f"{file}:{row.number}: '{' '.join(row.cells)}' is no {form}", *keys)
         classes[row.cells[0]] = row.cells[1]
     return classes
 

@@ -1,43 +1,38 @@
-"""What a suite's manifest must keep to beyond its types. No image is needed; the first broken rule is raised."""
+"""What a suite's manifest must keep to beyond its types. No image is needed."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 
 from croftbench.classnames import comparable
 from croftbench.suites import lists, registry
 from croftbench.suites.families import Family
 from croftbench.suites.language import FoldSpec, SemanticSpec, Suite
-from croftbench.suites.toml import fault
+from croftbench.suites.shelves import Where
+from croftbench.suites.toml import Faults, Keys
 
-Keys = tuple[str | int, ...]
-Faults = Iterator[tuple[str, Keys]]
 Families = Mapping[str, tuple[Family, str]]
 """Split id -> its family and the name of its part."""
 
 RESERVED = ("id", "positives", "train", "val", "bank")
 
 
-def check(path: Path, suite: Suite, families: Families, folder: Path | None = None) -> None:
-    """Raise the first rule that the suite breaks.
-
-    Raises:
-        ManifestError: with file and line.
-    """
-    for faults in (
-        _texts(suite),
-        _protocol(suite),
+def rules(suite: Suite, families: Families, folder: Where = None) -> list[Faults]:
+    """What the suite must keep to."""
+    return [
+        *alone(suite, folder),
         _classes(suite, families, folder),
-        _shares(suite, folder),
         *(_fold(suite, i, spec, families, folder) for i, spec in enumerate(suite.folds)),
         *(_semantic(suite, i, spec, families, folder) for i, spec in enumerate(suite.semantic)),
         _names(suite),
         _val(suite, families),
-    ):
-        for message, keys in faults:
-            raise fault(path, message, *keys)
+    ]
+
+
+def alone(suite: Suite, folder: Where = None) -> list[Faults]:
+    """What it must keep to whatever its data sets are."""
+    return [_texts(suite), _protocol(suite), _shares(suite, folder)]
 
 
 def split_ids(suite: Suite) -> Iterator[tuple[Keys, str]]:
@@ -51,7 +46,7 @@ def split_ids(suite: Suite) -> Iterator[tuple[Keys, str]]:
         yield from ((("semantic", i, "splits"), split) for split in semantic.splits)
 
 
-def known_in(suite: Suite, spec: FoldSpec, families: Families, folder: Path | None = None) -> tuple[list[str], bool]:
+def known_in(suite: Suite, spec: FoldSpec, families: Families, folder: Where = None) -> tuple[list[str], bool]:
     """Ids of the classes that some seed of a fold makes known, and whether any class is left unknown."""
     family = families[spec.train[0]][0]
     members = sorted({member for split in spec.train for member in family.part(families[split][1]).members})
@@ -94,7 +89,7 @@ def _protocol(suite: Suite) -> Faults:
         yield "a full spectrum needs covariate and semantic splits", ("protocol", "full_spectrum")
 
 
-def _classes(suite: Suite, families: Families, folder: Path | None) -> Faults:
+def _classes(suite: Suite, families: Families, folder: Where) -> Faults:
     draw = suite.classes
     if draw.known <= 0 or (draw.known > 1 and draw.known != int(draw.known)):
         yield f"known = {draw.known} is neither a share in (0, 1] nor a number of classes", ("classes", "known")
@@ -113,7 +108,7 @@ def _classes(suite: Suite, families: Families, folder: Path | None) -> Faults:
         yield "groups and names are for tables that ship", ("classes", "groups" if draw.groups else "names")
 
 
-def _shares(suite: Suite, folder: Path | None) -> Faults:
+def _shares(suite: Suite, folder: Where) -> Faults:
     shares = suite.shares
     if shares is None:
         return
@@ -155,7 +150,7 @@ def _for_testing(family: Family, part: str) -> bool:
 # ------------------------------------------------------------------------------- folds
 
 
-def _fold(suite: Suite, i: int, spec: FoldSpec, families: Families, folder: Path | None) -> Faults:
+def _fold(suite: Suite, i: int, spec: FoldSpec, families: Families, folder: Where) -> Faults:
     roles: list[tuple[Keys, Sequence[str]]] = [(("train",), spec.train), (("id",), spec.id)]
     roles += [(("covariate", name), one.splits) for name, one in spec.shifted().items()]
     for keys, splits in (*roles, (("val",), spec.val)):
@@ -180,7 +175,7 @@ def _same(one: tuple[Family, str], other: tuple[Family, str]) -> bool:
     return one[0].name == other[0].name and (one[1] == other[1] or "all" in (one[1], other[1]))
 
 
-def _sharing(suite: Suite, i: int, spec: FoldSpec, families: Families, folder: Path | None) -> Faults:
+def _sharing(suite: Suite, i: int, spec: FoldSpec, families: Families, folder: Where) -> Faults:
     """The classes of a fold, and that its splits have some of them."""
     family = families[spec.train[0]][0]
     if suite.classes.list:
@@ -212,7 +207,7 @@ def _sharing(suite: Suite, i: int, spec: FoldSpec, families: Families, folder: P
 # ------------------------------------------------------------------------------- semantic splits
 
 
-def _semantic(suite: Suite, i: int, spec: SemanticSpec, families: Families, folder: Path | None) -> Faults:
+def _semantic(suite: Suite, i: int, spec: SemanticSpec, families: Families, folder: Where) -> Faults:
     table: Keys = ("semantic", i)
     if bool(spec.splits) != (spec.source == "splits"):
         yield f"'{spec.name}': source = 'splits' and splits go together", (*table, "source")
@@ -250,9 +245,7 @@ def _semantic(suite: Suite, i: int, spec: SemanticSpec, families: Families, fold
         yield from _overlap(suite, i, spec, fold, families, folder)
 
 
-def _overlap(
-    suite: Suite, i: int, spec: SemanticSpec, fold: FoldSpec, families: Families, folder: Path | None
-) -> Faults:
+def _overlap(suite: Suite, i: int, spec: SemanticSpec, fold: FoldSpec, families: Families, folder: Where) -> Faults:
     """A class of a semantic split that some seed knows."""
     if suite.classes.by != "class":
         return
@@ -282,6 +275,6 @@ def _names(suite: Suite) -> Faults:
                 yield f"a second split would be called '{name}' in fold '{fold.name}'", ("folds", i, "covariate", name)
 
 
-def shipped(suite: Suite, folder: Path | None = None) -> bool:
+def shipped(suite: Suite, folder: Where = None) -> bool:
     """Whether all of a suite's images come with the package."""
     return all(registry.split(split, folder)[0].shipped for _, split in split_ids(suite))

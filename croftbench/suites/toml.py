@@ -4,52 +4,43 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
 from croftbench import texts
-from croftbench.errors import ManifestError, UsageError, unknown
+from croftbench.errors import ManifestError
+from croftbench.suites.shelves import manifest_path, names, root
+
+__all__ = [
+    "NEXT", "Faults", "Keys", "at", "build", "collect", "fault", "manifest_path", "names", "parse", "read", "root",
+    "together",
+]  # fmt: skip
 
 T = TypeVar("T")
-Folder = Literal["suites", "splits"]
+Keys = tuple[str | int, ...]
+Faults = Iterator[tuple[str, Keys]]
+"""What is wrong, and at which keys."""
+
 NEXT = "Fix the file, then `croftbench check`."
-
-
-def root() -> Path:
-    """The manifests' folder: inside an installed package, or beside the package in a checkout."""
-    package = Path(__file__).parents[1]
-    inside = package / "datasets_manifest"
-    return inside if inside.is_dir() else package.parent / "datasets_manifest"
-
-
-def names(kind: Folder, folder: Path | None = None) -> list[str]:
-    """Names of all suites or all dataset families."""
-    return sorted(path.stem for path in ((folder or root()) / kind).glob("*.toml"))
-
-
-def manifest_path(kind: Folder, name: str, folder: Path | None) -> Path:
-    """The manifest called `name`, or the user's own file when `name` ends in ".toml".
-
-    Raises:
-        UsageError: there is none.
-    """
-    if name.endswith(".toml"):
-        if not Path(name).is_file():
-            raise UsageError(f"there is no file {name}.", f"`croftbench list {kind}` shows those that ship.")
-        return Path(name)
-    shipped = names(kind, folder)
-    if name not in shipped:
-        raise unknown("suite" if kind == "suites" else "dataset", name, shipped)
-    return (folder or root()) / kind / f"{name}.toml"
 
 
 def parse(path: Path, into: type[T], *, named: bool = True) -> T:
     """Read a manifest into a dataclass; one that is not `named` has no name in it.
 
     Raises:
-        ManifestError: the first broken rule, with its line.
+        ManifestError: every key that is wrong, each with its line.
+    """
+    return build(path, read(path, named=named), into)
+
+
+def read(path: Path, *, named: bool = True) -> dict[str, Any]:
+    """A manifest as plain data; its name is the file's, unless it has none.
+
+    Raises:
+        ManifestError: it is no TOML, or is called otherwise.
     """
     try:
         data = texts.toml(path, path.name)
@@ -57,23 +48,55 @@ def parse(path: Path, into: type[T], *, named: bool = True) -> T:
         raise ManifestError(error.message, f"{error.hint} {NEXT}".strip()) from error
     if named and data.get("name") != path.stem:
         raise fault(path, "the name must be the file's, " + repr(path.stem), "name")
+    return data
+
+
+def build(path: Path, data: Mapping[str, Any], into: type[T], *within: str | int) -> T:
+    """The dataclass that plain data are; `within` is where they stand in the file.
+
+    Raises:
+        ManifestError: every key that is wrong, each with its line.
+    """
     try:
         return _adapter(into).validate_python(data)  # type: ignore[no-any-return]
     except ValidationError as error:
         unexpected = "unexpected_keyword_argument"  # said first: a misspelt key is also a missing one
-        first = min(error.errors(), key=lambda e: e["type"] != unexpected)
-        where = _keys_of(first["loc"], data)
-        key, dotted = str(where[-1]) if where else "", ".".join(map(str, where))
-        if first["type"] == unexpected:
-            close = difflib.get_close_matches(key, _keys(into), n=1)
-            guess = f" Did you mean '{close[0]}'?" if close else ""
-            raise ManifestError(f"{at(path, *where)}: unknown key '{dotted}'.{guess}", NEXT) from error
-        raise ManifestError(f"{at(path, *where)}: {dotted}: {first['msg'].lower()}.", NEXT) from error
+        messages, meant = [], set()
+        for one in sorted(error.errors(), key=lambda one: one["type"] != unexpected):
+            where = _keys_of(one["loc"], data)
+            key, dotted = str(where[-1]) if where else "", ".".join(map(str, where))
+            line = at(path, *within, *where)
+            if one["type"] == unexpected:
+                close = difflib.get_close_matches(key, _keys(into), n=1)
+                meant.update(close)
+                guess = f" Did you mean '{close[0]}'?" if close else ""
+                messages.append(f"{line}: unknown key '{dotted}'.{guess}")
+            elif key not in meant:
+                messages.append(f"{line}: {dotted}: {one['msg'].lower()}.")
+        raise together(messages) from error
 
 
 def fault(path: Path, message: str, *keys: str | int) -> ManifestError:
     """The error for a broken rule at these keys: `fault(path, "there is no such style", "folds", 0, "train")`."""
     return ManifestError(f"{at(path, *keys)}: {message}.", NEXT)
+
+
+def together(messages: Iterable[str]) -> ManifestError:
+    """One error for all that is wrong, a line each."""
+    return ManifestError("\n".join(dict.fromkeys(messages)), NEXT)
+
+
+def collect(path: Path, rules: Iterable[Faults], *within: str | int) -> list[str]:
+    """What is wrong by every rule, each message with its line; `within` is where the rules' keys stand in the file."""
+    found: list[str] = []
+    for rule in rules:
+        try:
+            for message, keys in rule:
+                found.append(f"{at(path, *within, *keys)}: {message}.")
+        except (ArithmeticError, LookupError, ValueError, ManifestError):
+            if not found:  # else what is wrong already is why the rule could not go on
+                raise
+    return found
 
 
 def at(path: Path, *keys: str | int) -> str:
@@ -87,10 +110,13 @@ def at(path: Path, *keys: str | int) -> str:
         if isinstance(key, int):
             continue
         if isinstance(following, int):
-            headers = [i for i, line in enumerate(lines) if re.match(rf"\s*\[\[(.+\.)?{re.escape(key)}\]\]", line)]
+            header = re.compile(rf"\s*\[\[(.+\.)?{re.escape(key)}\]\]")
+            headers = [i for i in range(start, end) if header.match(lines[i])]
             if following < len(headers):
                 number = start = headers[following]
-                end = next((i for i in range(start + 1, len(lines)) if lines[i].startswith("[[")), len(lines))
+                inside = lines[start].strip().rstrip("]") + "."  # "[[folds.": tables of this table
+                others = (i for i in range(start + 1, end) if lines[i].lstrip().startswith("[["))
+                end = next((i for i in others if not lines[i].lstrip().startswith(inside)), end)
                 continue
         line = _mention(lines[start:end], key)
         if line is not None:

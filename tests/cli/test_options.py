@@ -28,6 +28,7 @@ TAKES = {
     "compare": {"results", "data_root", "manifests"},
     "plot": {"results", "manifests"},
     "report": {"results", "manifests"},
+    "evaluate": set(),
     "rm": {"results"},
     "export": {"results"},
     "import": {"results"},
@@ -38,6 +39,7 @@ TAKES = {
     "data verify": {"data_root", "manifests"},
     "data describe": {"manifests"},
     "data get": {"data_root", "manifests"},
+    "data new": set(),
 }
 """What each command reads. `run` needs all; `export` no suite's manifest: it copies runs as they are."""
 

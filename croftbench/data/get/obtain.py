@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from croftbench.data import snapshots
 from croftbench.data.get.fetch import Fetched, fetch, staging
 from croftbench.data.get.where import expected_paths
 from croftbench.data.roots import Roots
@@ -56,7 +57,11 @@ def obtain(family: Family, parts: Sequence[Part], roots: Roots, progress: Progre
     """
     if family.shipped:
         return Obtained(family, "in the package")
-    root = roots.data
+    root = roots.root(family.name)
+    if family.root.startswith(snapshots.HUB) and snapshots.local(family.root) is None:
+        progress.note(f"fetching {family.root} into the hub's own cache ...")
+        where, fresh = snapshots.fetch(family.root), Roots(roots.data, roots.manifests)
+        return Obtained(family, str(where), verified=verify(fresh, family, parts, progress))
     if root is None:
         raise UsageError("`data get` needs to know where to put it.", "Say --data-root FOLDER, or set CROFTBENCH_DATA.")
     if all((located := roots.locate(family.split_id(part.name))) and located.verdict.usable for part in parts):

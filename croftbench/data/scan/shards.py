@@ -85,6 +85,18 @@ def _samples(path: Path, column: str, labelled: bool) -> Iterator[tuple[str, str
     return ((image, labels.get(key)) for key, image in images.items())
 
 
+def wds_samples(path: Path, column: str = "label") -> Iterator[tuple[str, str | None]]:
+    """Image member and label of each sample of a shard.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    try:
+        return _samples(path, column, labelled=True)
+    except Absent as error:
+        raise DataError(f"{error.why}.", "Fetch the shard again.") from error
+
+
 def _label(data: bytes, ending: str, column: str) -> str | None:
     text = texts.decoded(data, f"a sample's .{ending}")
     if ending == "cls":
@@ -145,6 +157,23 @@ def _spelt(path: Path, column: str) -> Mapping[int, str]:
     features = json.loads(metadata.get(b"huggingface", b"{}")).get("info", {}).get("features", {})
     feature = features.get(column, {})
     return dict(enumerate(feature.get("names", ()))) if isinstance(feature, dict) else {}
+
+
+def table_of(path: Path) -> tuple[list[str], dict[str, Mapping[int, str]]]:
+    """Names of a Parquet file's columns, and of those that `datasets` wrote as class labels, number -> name.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        columns = list(pq.ParquetFile(path).schema_arrow.names)
+    except (OSError, pa.ArrowException) as error:
+        raise DataError(f"{path} cannot be read: {str(error).splitlines()[0]}.", "Fetch the shard again.") from error
+    spelt = {name: _spelt(path, name) for name in columns}
+    return columns, {name: names for name, names in spelt.items() if names}
 
 
 # ----------------------------------------------------------------------------------------- reading
