@@ -69,7 +69,7 @@ class RunResult:
         env: the world it ran in: versions, git commit, device.
         timings: seconds by stage.
         created: UTC time, ISO 8601.
-        needs: what the method declared (see `method.Needs`); empty in runs from before this was recorded.
+        needs: what the method declared (see `method.Needs`).
         warnings: what a reader of the scores must be told (see `scoring.warnings`).
         table: SHA-256 of the per-image table; `write` sees to it. "" where there was none.
     """
@@ -181,14 +181,14 @@ def record(path: Path, kind: type[Record], hint: str) -> Record:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(map(str, first["loc"]))
-        raise DataError(f"{path} is not a readable run: {where}: {first['msg']}.", hint) from error
+        raise DataError(f"{path} is not readable: {where}: {first['msg']}.", hint) from error
     except OSError as error:
         look = (
             f"See what became of {path.parent}." if path.parent.is_dir() else f"{path.parent} has vanished meanwhile."
         )
         raise DataError(f"cannot read {path}: {error.strerror}.", look) from error
     except ValueError as error:
-        raise DataError(f"{path} is not a readable run: {error}.", hint) from error
+        raise DataError(f"{path} is not readable: {error}.", hint) from error
     return whole
 
 
