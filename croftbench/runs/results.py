@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, TypeVar
+from typing import Annotated, Any, ClassVar, TypeVar, cast
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic_core import from_json
@@ -176,7 +176,7 @@ def record(path: Path, kind: type[Record], hint: str) -> Record:
         missing = sorted({field.name for field in fields(kind)} - data.keys())  # type: ignore[arg-type]
         if missing:
             raise ValueError(f"it has no {', '.join(missing)}")
-        whole: Record = _reader(kind).validate_json(content, strict=True)
+        whole: Record = _reader(cast(Any, kind)).validate_json(content, strict=True)
         check_seal(content)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
@@ -193,7 +193,7 @@ def record(path: Path, kind: type[Record], hint: str) -> Record:
 
 
 @cache
-def _reader(kind: Any) -> TypeAdapter[Any]:
+def _reader(kind: type[Any]) -> TypeAdapter[Any]:
     return TypeAdapter(kind)
 
 
