@@ -88,7 +88,8 @@ def read(folder: Path, suite: Suite, cache: Path | None = None) -> SuiteRuns:
         DataError: there is no such folder, or a run's file is damaged.
     """
     if not folder.is_dir():
-        raise DataError(f"there is no results folder {folder}.", "Has it moved? --results names another.")
+        make = f"Has it moved? --results names another; `croftbench run --suite {suite.name}` makes one."
+        raise DataError(f"there is no results folder {folder}.", make)
     with _no_garbage():
         every = list(results.read_all(folder, suite.name))
     current = tuple(run for run in every if run.spec.suite_digest == suite.digest)

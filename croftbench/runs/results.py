@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, TypeVar
+from typing import Annotated, Any, ClassVar, TypeVar, cast
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic_core import from_json
@@ -69,7 +69,7 @@ class RunResult:
         env: the world it ran in: versions, git commit, device.
         timings: seconds by stage.
         created: UTC time, ISO 8601.
-        needs: what the method declared (see `method.Needs`); empty in runs from before this was recorded.
+        needs: what the method declared (see `method.Needs`).
         warnings: what a reader of the scores must be told (see `scoring.warnings`).
         table: SHA-256 of the per-image table; `write` sees to it. "" where there was none.
     """
@@ -176,24 +176,24 @@ def record(path: Path, kind: type[Record], hint: str) -> Record:
         missing = sorted({field.name for field in fields(kind)} - data.keys())  # type: ignore[arg-type]
         if missing:
             raise ValueError(f"it has no {', '.join(missing)}")
-        whole: Record = _reader(kind).validate_json(content, strict=True)  # type: ignore[arg-type]
+        whole: Record = _reader(cast(Any, kind)).validate_json(content, strict=True)
         check_seal(content)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(map(str, first["loc"]))
-        raise DataError(f"{path} is not a readable run: {where}: {first['msg']}.", hint) from error
+        raise DataError(f"{path} is not readable: {where}: {first['msg']}.", hint) from error
     except OSError as error:
         look = (
             f"See what became of {path.parent}." if path.parent.is_dir() else f"{path.parent} has vanished meanwhile."
         )
         raise DataError(f"cannot read {path}: {error.strerror}.", look) from error
     except ValueError as error:
-        raise DataError(f"{path} is not a readable run: {error}.", hint) from error
+        raise DataError(f"{path} is not readable: {error}.", hint) from error
     return whole
 
 
 @cache
-def _reader(kind: Any) -> TypeAdapter[Any]:
+def _reader(kind: type[Any]) -> TypeAdapter[Any]:
     return TypeAdapter(kind)
 
 

@@ -134,7 +134,7 @@ def test_other_manifests_are_read_by_every_command(croftbench, monkeypatch, else
     assert "unknown" in err and "'mine'" in err
     for _, out, err in by_both(croftbench, monkeypatch, line.split(), "manifests", elsewhere):
         assert "'mine'" not in err
-        assert "mine" in out or "no finished run" in err or "no runs" in err or "frog" in err or "no complete" in err
+        assert "mine" in out or "no results folder" in err or "no runs" in err or "frog" in err or "no complete" in err
 
 
 @pytest.mark.parametrize("line", ["list suites --json", "check", "data status --json"])

@@ -62,7 +62,7 @@ def test_deviations_are_small_print(add, tiny, tmp_path):
     suite = tiny()
     for seed in (1, 2, 3):
         add(suite, seed, 0.4 + 0.1 * seed)
-        add(suite, seed, 0.1 * seed, method="coop")
+        add(suite, seed, 0.1 + 0.1 * seed, method="coop")
     assert r"& \textbf{60.00}{\tiny$\pm$10.00} &" in to_latex(leaderboard(tmp_path, suite))
 
 

@@ -11,6 +11,7 @@ from html.parser import HTMLParser
 import pytest
 
 from croftbench.errors import DataError
+from croftbench.files import sealed
 from croftbench.report import board_rows, cells, page, tables
 from croftbench.runs import results
 from croftbench.stats import calibration
@@ -151,8 +152,9 @@ def test_names_from_outside_stay_text(measure, tiny, tmp_path):
     (tmp_path / "runs" / suite.name / "imported").mkdir()
     changed = replace(run.spec, method=EVIL, params={EVIL: '"><img src=x onerror=alert(2)>'}, encoder=EVIL)
     data = json.loads(results.path_of(tmp_path, spec).read_text())
+    del data["digest"]
     data |= {"spec": asdict(changed), "env": {EVIL: EVIL, "imported": EVIL}, "created": EVIL}
-    (tmp_path / "runs" / suite.name / "imported" / f"{changed.run_id}.json").write_text(json.dumps(data))
+    (tmp_path / "runs" / suite.name / "imported" / f"{changed.run_id}.json").write_text(sealed(json.dumps(data)))
 
     text = page.render(tmp_path, [suite])
     html = Elements(text)

@@ -137,7 +137,7 @@ def refused(file: Path, folder: Path, message: str) -> None:
         (lambda run: run["scores"].append(run["scores"][0]), "is there twice"),
         (lambda run: run["scores"][0].update(n_id=5), "not those that its per-image table gives"),
         (lambda run: run["spec"].update(seed=2), "was changed"),
-        (lambda run: run["spec"].update(extra=2), "not a readable run"),
+        (lambda run: run["spec"].update(extra=2), "is not readable"),
         (lambda run: run.update(env=[]), "runs/"),
         (lambda run: run.update(schema=1), "has schema 1"),
         (lambda run: run.update(timings={"fit": float("inf")}), "runs/"),
