@@ -28,7 +28,8 @@ def test_every_dependency_has_a_floor():
     done = subprocess.run([sys.executable, ROOT / "tools/floors.py"], capture_output=True, text=True, check=True)
     lines = done.stdout.splitlines()
     assert all(re.fullmatch(r"[\w.-]+==\d[\d.]*", line) for line in lines), lines
-    names = [re.match(r"[\w.-]+", line)[0] for line in PROJECT["dependencies"] + PROJECT["optional-dependencies"]["test"]]
+    declared = PROJECT["dependencies"] + PROJECT["optional-dependencies"]["test"]
+    names = [re.match(r"[\w.-]+", line)[0] for line in declared]
     assert [line.partition("==")[0] for line in lines] == names
 
 
