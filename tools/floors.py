@@ -11,6 +11,7 @@ import re
 import sys
 import tomllib
 from pathlib import Path
+from typing import Any
 
 PYPROJECT = Path(__file__).parents[1] / "pyproject.toml"
 EXTRA = "test"
@@ -19,15 +20,14 @@ EXTRA = "test"
 FLOOR = re.compile(r"(?P<name>[\w.-]+)\s*>=\s*(?P<floor>\d[\w.]*)\s*(,[^;]*)?")
 
 
-def floors(project: dict[str, list[str]]) -> list[str]:
+def floors(project: dict[str, Any]) -> list[str]:
     """`name==floor` of every requirement, in the order of the file.
 
     Raises:
         ValueError: a requirement that doesn't start with `name>=version`, so that it has no floor to try.
     """
-    found = [
-        (line, FLOOR.fullmatch(line)) for line in project["dependencies"] + project["optional-dependencies"][EXTRA]
-    ]
+    declared = project["dependencies"] + project["optional-dependencies"][EXTRA]
+    found = [(line, FLOOR.fullmatch(line)) for line in declared]
     without = [line for line, match in found if not match]
     if without:
         raise ValueError(f"no floor: {', '.join(without)}; write each dependency as 'name>=version'")
