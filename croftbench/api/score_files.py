@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from croftbench import texts
 from croftbench.errors import DataError, UsageError
 from croftbench.runs import scoring
 from croftbench.runs.per_image import SplitTable
@@ -104,8 +105,9 @@ def _read(path: Path) -> pd.DataFrame:
         if path.suffix == ".parquet":
             return pd.read_parquet(path)
         if path.suffix in (".csv", ".tsv"):
-            separator = "\t" if path.suffix == ".tsv" else ","
-            return pd.read_csv(path, dtype=str, keep_default_na=False, sep=separator, encoding="utf-8-sig")
+            return _table(path)
+    except texts.TextError:
+        raise
     except (OSError, ValueError) as error:
         raise DataError(
             f"cannot read {path}: {str(error).splitlines()[0]}.", "Check the path and the format."
@@ -113,6 +115,18 @@ def _read(path: Path) -> pd.DataFrame:
     raise UsageError(
         f"{path} is no .csv, .tsv or .parquet file.", "Write a row an image: image,set,label,prediction,score"
     )
+
+
+def _table(path: Path) -> pd.DataFrame:
+    """A table of text, as `texts.rows` reads it: its first row is the header."""
+    import pandas as pd
+
+    header, *rows = texts.rows(path) or [texts.Row(1, ())]
+    width = len(header.cells)
+    for row in rows:
+        if len(row.cells) > width:
+            raise DataError(f"{path}:{row.number}: {len(row.cells)} cells under {width} headers.", "Mend the line.")
+    return pd.DataFrame([row.cells + ("",) * (width - len(row.cells)) for row in rows], columns=list(header.cells))
 
 
 def _columns(table: pd.DataFrame) -> dict[str, str]:

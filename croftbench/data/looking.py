@@ -6,13 +6,13 @@ tar shards, and Parquet files as the Hugging Face hub has them. Nothing is decod
 
 from __future__ import annotations
 
-import csv
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from croftbench import texts
 from croftbench.data.scan.place import is_image
 from croftbench.data.scan.shards import table_of, wds_samples
 from croftbench.data.scan.tree import Tree, join
@@ -199,11 +199,13 @@ def _listed(path: Path) -> Group:
 
 def _rows(path: Path) -> list[list[str]]:
     """The lines of a list as cells; none where it is another text."""
-    text = path.read_text(encoding="utf-8-sig", errors="replace")
-    if path.suffix == ".csv":
-        rows = [row for row in csv.reader(text.splitlines()) if row]
-    else:
-        rows = [line.rsplit(maxsplit=1) for line in text.splitlines() if line.strip()]
+    try:
+        if path.suffix == ".csv":
+            rows = [list(row.cells) for row in texts.rows(path)]
+        else:
+            rows = [line.rsplit(maxsplit=1) for _, line in texts.lines(path)]
+    except texts.TextError:
+        return []
     sample = rows[1 if path.suffix == ".csv" else 0 :][:5]
     images = all(any(is_image(cell.strip().rsplit("/", 1)[-1]) for cell in row) for row in sample)
     return rows if sample and images and all(len(row) > 1 for row in rows) else []
@@ -212,9 +214,7 @@ def _rows(path: Path) -> list[list[str]]:
 def _names(folder: Path) -> list[str]:
     """The class names, a line each, that lie beside the images."""
     path = next((folder / name for name in NAMES if (folder / name).is_file()), None)
-    return (
-        [] if path is None else [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-    )
+    return [] if path is None else [line for _, line in texts.lines(path, comments=True)]
 
 
 # ------------------------------------------------------------------------------- shards
@@ -281,5 +281,5 @@ def _webdataset(root: Path, shards: list[Path]) -> Iterator[Group]:
 def _templates(root: Path) -> tuple[str, ...]:
     """Prompts as the clip-benchmark's data sets bring them, with {c} for the class."""
     path = root / "zeroshot_classification_templates.txt"
-    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-    return tuple(line.strip().replace("{c}", "{}") for line in lines if "{c}" in line)
+    lines = texts.lines(path) if path.is_file() else []
+    return tuple(line.replace("{c}", "{}") for _, line in lines if "{c}" in line)

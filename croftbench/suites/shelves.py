@@ -7,7 +7,6 @@ it may carry families (data sets) inline. Of two manifests with one name, the fi
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -15,6 +14,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Literal
 
+from croftbench import texts
 from croftbench.errors import ManifestError, UsageError, unknown
 
 Kind = Literal["suites", "splits"]
@@ -152,9 +152,8 @@ def _inline(where: Where) -> dict[str, Path]:
 def _families(file: Path, _stamp: int) -> tuple[str, ...]:
     """Names of the families in a suite's file; a broken file is an error where it is asked for, not here."""
     try:
-        text = file.read_text(encoding="utf-8")
-        tables = tomllib.loads(text).get("families", ()) if INLINE.search(text) else ()
-    except (OSError, ValueError):
+        tables = texts.toml(file).get("families", ()) if INLINE.search(texts.read(file)) else ()
+    except (OSError, texts.TextError):
         return ()
     return tuple(str(one["name"]) for one in tables if isinstance(one, dict) and "name" in one)
 

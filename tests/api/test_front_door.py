@@ -261,4 +261,4 @@ def test_the_notebook_in_the_docs_runs(cache, tmp_path):
         env={"PATH": "", "HOME": str(tmp_path), "CROFTBENCH_CACHE": str(cache)},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert done.stdout.strip() == "['NearestMean share=0.5', 'NearestMean share=0.8', 'zero-shot']"
+    assert done.stdout.strip() == "['NearestMean, share=0.5', 'NearestMean, share=0.8', 'zero-shot']"

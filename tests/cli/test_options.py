@@ -126,9 +126,8 @@ def by_both(croftbench, monkeypatch, line, option, value):
         "run -m croft -s mine --set lambda2=frog", "reproduce --record mine", "data describe mine",
     ],
 )  # fmt: skip
-def test_other_manifests_are_read_by_every_command(croftbench, monkeypatch, elsewhere, line, tmp_path):
+def test_other_manifests_are_read_by_every_command(croftbench, monkeypatch, elsewhere, line):
     """The suite is known: what is wrong, if anything, is what comes after it."""
-    (tmp_path / "results").mkdir(exist_ok=True)
     code, _, err = croftbench(*line.split())
     assert code == 2
     assert "unknown" in err and "'mine'" in err
