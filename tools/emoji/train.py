@@ -162,6 +162,7 @@ class Sampler:
 
     def __init__(self, pairs: list[dict], pixels: np.ndarray, tokenizer, batch: int, rng: torch.Generator) -> None:
         self.pairs, self.pixels, self.tokenizer, self.batch, self.rng = pairs, pixels, tokenizer, batch, rng
+        self.others = NAMES
         frequency = Counter((p["kind"], p["key"]) for p in pairs)
         weight = np.array([p["weight"] / math.sqrt(frequency[p["kind"], p["key"]]) for p in pairs])
         kinds = np.array([p["kind"] for p in pairs])
@@ -180,15 +181,18 @@ class Sampler:
         chosen = torch.multinomial(self.weight, self.batch, replacement=True, generator=self.rng)
         rgba = torch.from_numpy(self.pixels[chosen.numpy()]).permute(0, 3, 1, 2).float() / 255
         images = (augment(rgba, self.mono[chosen], self.rng) - self.mean) / self.std
-        some = torch.randperm(len(self.names), generator=self.rng)[:NAMES].tolist()
+        some = torch.randperm(len(self.names), generator=self.rng)[: self.others].tolist()
         captions = [self.caption(self.pairs[i]) for i in chosen.tolist()]
         captions += [self.pick(TEMPLATES).format(self.pick(self.names[i][1])) for i in some]
+        tokens, n = self.tokens(captions), len(chosen)
+        return images, tokens[:n], self.keys[chosen], tokens[n:], torch.tensor([self.names[i][0] for i in some])
+
+    def tokens(self, captions: list[str]) -> Tensor:
+        """(N, LONGEST) token ids; a longer caption is cut before its end token."""
         tokens = self.tokenizer(captions)
         end = tokens.argmax(1).clamp(max=LONGEST - 1)
         tokens[torch.arange(len(tokens)), end] = self.tokenizer.eot_token_id
-        tokens = tokens[:, :LONGEST]  # causal: what follows the end token changes nothing
-        n = len(chosen)
-        return images, tokens[:n], self.keys[chosen], tokens[n:], torch.tensor([self.names[i][0] for i in some])
+        return tokens[:, :LONGEST]  # causal: what follows the end token changes nothing
 
     def caption(self, pair: dict) -> str:
         name = pair["captions"][0] if self.chance(0.6) else self.pick(pair["captions"])
@@ -204,7 +208,7 @@ class Sampler:
         return choices[int(torch.randint(len(choices), (), generator=self.rng))]
 
 
-def shortened_bpe(pairs: list[dict]) -> str:
+def shortened_bpe(pairs: list[dict], size: int = VOCABULARY) -> str:
     """CLIP's merges, less those that no caption word needs: kept words split exactly as CLIP splits them."""
     full = SimpleTokenizer(context_length=CONTEXT)
     counts: Counter[str] = Counter()
@@ -227,7 +231,7 @@ def shortened_bpe(pairs: list[dict]) -> str:
     for word, _ in counts.most_common():
         spelled = "".join(encode[b] for b in word.encode())
         wanted = set().union(*(need(piece) for piece in full.bpe(spelled).split(" "))) - kept
-        if len(kept) + len(wanted) > VOCABULARY - 514:
+        if len(kept) + len(wanted) > size - 514:
             break
         kept |= wanted
     return "#version: 0.2\n" + "\n".join(" ".join(m) for m in merges if m in kept)
