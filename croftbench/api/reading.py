@@ -301,7 +301,9 @@ def keep(suite: Suite, folders: Folders) -> None:
     """
     home, copy = Path(suite.home), folders.results / "suites" / f"{suite.name}.toml"
     if suite.home and shelves.manifest_path("suites", suite.name, folders.manifests) in (home, copy) and home != copy:
-        write_atomically(copy, home.read_bytes(), "--results")
+        content = home.read_bytes()
+        if not copy.is_file() or copy.read_bytes() != content:
+            write_atomically(copy, content, "--results")
 
 
 def strangers(folders: Folders) -> list[str]:

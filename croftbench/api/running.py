@@ -120,13 +120,14 @@ def run(
         asked = scorers.split(scores if isinstance(scores, str) else ",".join(scores)) if scores else []
         for one in asked:
             one.file_digests()  # a word list that cannot be read is an error now, not after hours
-        keep(plan.suite, folders)
         make = partial(
             workbench, plan.suite, encoder, folders, device, sink, allow_incomplete, str(preprocess), timeout, isolate
         )
         failures = _complete(plan, asked, folders, sink, make, force)
         _check_still_there(plan, failures, folders.results)
         board = _board(plan, asked, folders)
+        if board is not None:
+            keep(plan.suite, folders)
         if board and (others := pending.by_other_code(plan.jobs, board.runs)):
             names, n = ", ".join(sorted({job.spec.method for job in others})), len(others)
             sink.note(

@@ -28,7 +28,7 @@ def check(fold: Fold, suite: Suite) -> None:
                 where = f"suite '{suite.name}', fold '{fold.name}'"
                 raise DataError(
                     f"{where}: {len(both):,} images of '{test.name}' are in '{one.name}' too, {both[0]} first.",
-                    "`croftbench data verify` says which lists have an image twice.",
+                    "`croftbench data verify NAME` says which lists have an image twice.",
                 )
 
 

@@ -88,7 +88,7 @@ def read(folder: Path, suite: Suite, cache: Path | None = None) -> SuiteRuns:
         DataError: there is no such folder, or a run's file is damaged.
     """
     if not folder.is_dir():
-        make = f"Has it moved? --results names another; `croftbench run --suite {suite.name}` makes one."
+        make = f"Has it moved? --results names another; `croftbench run --method croft --suite {suite.name}` makes one."
         raise DataError(f"there is no results folder {folder}.", make)
     with _no_garbage():
         every = list(results.read_all(folder, suite.name))

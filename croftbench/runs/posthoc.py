@@ -105,7 +105,7 @@ def load(path: Path) -> Posthoc:
     Raises:
         DataError: the file is damaged, of another schema, or of another run than its name says.
     """
-    hint = "Restore it, or delete it and ask for the scores again with `croftbench run --scorers`."
+    hint = "Restore it, or delete it and ask for the scores again with `croftbench run --method croft --scorers all`."
     there = results.record(path, Posthoc, hint)
     if not all(0 <= one.environment < len(there.environments) for one in there.scorers):
         raise DataError(f"{path} is not readable: a score names an environment that is not there.", hint)

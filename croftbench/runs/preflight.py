@@ -18,13 +18,14 @@ ROOM = 20_000_000
 
 
 def folders(results: Path, cache: Path) -> None:
-    """Fail unless results and cached features can be written.
+    """Fail unless results and cached features can be written; a cache that has features may be read-only.
 
     Raises:
         DataError: they cannot; the message names the folder.
     """
     check_writable(results, "--results", ROOM)
-    check_writable(cache, "--cache", ROOM)
+    if not (cache / "features").is_dir():
+        check_writable(cache, "--cache", ROOM)
 
 
 def ready(

@@ -55,12 +55,12 @@ def folders(cache, tmp_path):
 
 def test_objects_classes_and_names_share_a_table(folders, suite_file):
     board = croftbench.run(["zero-shot", Mine(alpha=3), Mine], suite_file, seeds=[1], **folders)
-    assert set(board.wide["method"]) == {"zero-shot", "Mine alpha=3.0", "Mine alpha=1.0"}
+    assert set(board.wide["method"]) == {"zero-shot", "Mine, alpha=3", "Mine, alpha=1"}
     assert len(board.runs) == 3
     alphas = {run.spec.params["alpha"] for run in board.runs if run.spec.method == "Mine"}
     assert alphas == {1.0, 3.0}
     assert all(run.spec.source for run in board.runs if run.spec.method == "Mine")
-    mine = board.table[board.table["method"] == "Mine alpha=3.0"].set_index(["metric", "split"])["value"]
+    mine = board.table[board.table["method"] == "Mine, alpha=3"].set_index(["metric", "split"])["value"]
     theirs = board.table[board.table["method"] == "zero-shot"].set_index(["metric", "split"])["value"]
     assert mine["accuracy", "id"] == theirs["accuracy", "id"]  # a temperature changes no answer
     assert "<table" in board._repr_html_()

@@ -55,7 +55,7 @@ def test_compare_complains_in_one_line(croftbench, runs, tmp_path):
     for words, message in (
         (("croft", "zero-shoot", "--results", runs), "Did you mean 'zero-shot'?"),
         (("croft", "zero-shot", "--suite", "emoji-opn", "--results", runs), "Did you mean 'emoji-open'?"),
-        (("croft", "zero-shot", "--results", tmp_path / "none"), "there are no runs in"),
+        (("croft", "zero-shot", "--results", tmp_path / "none"), "there is no results folder"),
     ):
         code, shown, complaint = croftbench("compare", *words)
         assert (code, shown, complaint.count("\n")) == (2, "", 1)
@@ -83,7 +83,7 @@ def test_export_and_import_complain(croftbench, runs, tmp_path):
     for words, status, message in (
         (("export", tmp_path / "x.zip", "--method", "crofd", "--results", runs), 2, "Did you mean 'croft'?"),
         (("export", tmp_path / "x.zip", "--suite", "emoji-opn", "--results", runs), 2, "Did you mean 'emoji-open'?"),
-        (("export", tmp_path / "x.zip", "--results", tmp_path / "none"), 2, "there are no runs"),
+        (("export", tmp_path / "x.zip", "--results", tmp_path / "none"), 2, "there is no results folder"),
         (("export", tmp_path / "text.zip" / "x.zip", "--results", runs), 1, "cannot write"),
         (("import", tmp_path / "text.zip", "--results", runs), 1, "not a readable bundle"),
     ):

@@ -103,7 +103,7 @@ def test_a_file_that_changes_changes_what_the_pool_is_known_by(data, manifests, 
     image.write_bytes(image.read_bytes() + b"x")
     assert roots.content(pool) != before
     image.unlink()
-    with pytest.raises(DataError, match="croftbench data verify"):
+    with pytest.raises(DataError, match="croftbench data status"):
         roots.content(pool)
 
 

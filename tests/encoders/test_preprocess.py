@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import save_file
 
 from croftbench import encoders
-from croftbench.api import running
+from croftbench.api import plans
 from croftbench.errors import CroftbenchError, DataError, UsageError
 from croftbench.progress import Silent
 
@@ -217,9 +217,9 @@ def test_what_was_chosen_is_noted_each_time_and_only_where_it_is_not_known(
 ) -> None:
     for _ in range(2):  # loaded, then from the record
         sink = Notes()
-        running.identity_of(named, tmp_path, sink)
+        plans.identity_of(named, tmp_path, sink)
         assert "mean=0.48145466,0.4578275,0.40821073" in sink.notes[-1]
         assert "\n" not in sink.notes[-1]
     sink = Notes()
-    running.identity_of(encoders.EMBEDDED, tmp_path, sink)
+    plans.identity_of(encoders.EMBEDDED, tmp_path, sink)
     assert not any("mean=" in note for note in sink.notes)
