@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from croftbench import draw, plugins, scorers
 from croftbench.api import plans, running
-from croftbench.api.reading import no_runs, stale_in
+from croftbench.api.reading import stale_in
+from croftbench.api.suite_choice import no_runs
 from croftbench.draw import shares
 from croftbench.draw.namesakes import published, told
 from croftbench.encoders.identity import EMBEDDED

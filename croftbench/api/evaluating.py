@@ -11,8 +11,8 @@ import numpy as np
 
 from croftbench import plugins
 from croftbench.api.plans import identity_of
-from croftbench.api.reading import SuiteLike, suite_of
 from croftbench.api.running import shown, workbench
+from croftbench.api.suite_choice import SuiteLike, suite_of
 from croftbench.encoders.identity import EMBEDDED
 from croftbench.errors import DataError, UsageError
 from croftbench.locations import Folder, Folders

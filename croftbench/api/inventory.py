@@ -98,7 +98,7 @@ def load_suite(name: str | Path, *, manifests: Folder = None) -> Suite:
         UsageError: there is none of that name.
         ManifestError: its file breaks a rule; the message says which, and in which line.
     """
-    from croftbench.api.reading import suite_of
+    from croftbench.api.suite_choice import suite_of
 
     return suite_of(name, Folders.of(manifests=manifests))
 

@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from croftbench.api.board import Leaderboard
+from croftbench.api.suite_choice import SuiteLike, no_runs, suite_of, suites_of
 from croftbench.errors import UsageError, unknown
-from croftbench.files import write_atomically
 from croftbench.locations import Folder, Folders
 from croftbench.runs import results as run_files
-from croftbench.suites import manifest, shelves
 from croftbench.suites.language import Suite
 
 if TYPE_CHECKING:
@@ -22,9 +21,6 @@ if TYPE_CHECKING:
     from croftbench.runs.bundle import Imported
     from croftbench.runs.results import RunResult
     from croftbench.runs.spec import RunSpec
-
-SuiteLike = str | Path | Suite
-"""A suite's name, its ".toml" file, or the suite itself."""
 
 
 def load_runs(suite: str | None = None, *, results: Folder = None) -> list[RunResult]:
@@ -276,68 +272,3 @@ def _board(suite: SuiteLike, folders: Folders, seeds: Sequence[int] | Literal["a
     if seeds == "all":
         seeds = sorted({run.spec.seed for run in source.runs})
     return tables.board(source, tuple(seeds) if seeds else None)
-
-
-# ------------------------------------------------------------------------------------------- suites
-
-
-def suite_of(suite: SuiteLike, folders: Folders) -> Suite:
-    """The suite that is meant.
-
-    Raises:
-        UsageError: there is none. ManifestError: its file breaks rules.
-    """
-    if isinstance(suite, Suite):
-        return suite
-    name, where = str(suite), folders.manifests
-    return manifest.suite(name, shelves.behind(Path(name), where) if name.endswith(".toml") else where)
-
-
-def keep(suite: Suite, folders: Folders) -> None:
-    """Copy a suite's own file beside its runs, so that every command that reads them knows it by name.
-
-    Raises:
-        DataError: the results folder cannot be written to.
-    """
-    home, copy = Path(suite.home), folders.results / "suites" / f"{suite.name}.toml"
-    if suite.home and shelves.manifest_path("suites", suite.name, folders.manifests) in (home, copy) and home != copy:
-        content = home.read_bytes()
-        if not copy.is_file() or copy.read_bytes() != content:
-            write_atomically(copy, content, "--results")
-
-
-def strangers(folders: Folders) -> list[str]:
-    """Names of suites with runs here whose manifest is not."""
-    runs = {path.name for path in (folders.results / "runs").glob("*") if path.is_dir()}
-    return sorted(runs.difference(manifest.names("suites", folders.manifests)))
-
-
-def suites_of(suites: SuiteLike | Sequence[SuiteLike], folders: Folders) -> list[Suite]:
-    """The suites that are meant, each once; where none is named, all with runs.
-
-    Raises:
-        UsageError: none is named and there are no runs.
-    """
-    named = [suites] if isinstance(suites, str | Path | Suite) else list(suites)
-    if not named:
-        runs = folders.results / "runs"
-        named = [name for name in manifest.names("suites", folders.manifests) if (runs / name).is_dir()]
-    if not named:
-        lost = strangers(folders)
-        raise without_manifest(lost) if lost else no_runs(folders.results)
-    return list({suite.name: suite for suite in (suite_of(one, folders) for one in named)}.values())
-
-
-def without_manifest(names: Sequence[str]) -> UsageError:
-    """There are runs of suites that nobody can look up, and what to do."""
-    return UsageError(f"no manifest describes {', '.join(names)}.", "Say where it is: --manifests FOLDER or FILE.toml.")
-
-
-def no_runs(results: Path) -> UsageError:
-    """There is nothing to read, and what to do."""
-    if not results.is_dir():
-        return UsageError(
-            f"there is no results folder {results}.",
-            "Has it moved? --results names another; `croftbench run --method croft` makes one.",
-        )
-    return UsageError(f"there are no runs in {results / 'runs'}.", "`croftbench run --method croft` makes some.")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from croftbench import plugins, scorers
 from croftbench.api import plans
 from croftbench.api.board import Leaderboard
-from croftbench.api.reading import keep, suite_of
+from croftbench.api.suite_choice import keep, suite_of
 from croftbench.encoders.identity import EMBEDDED
 from croftbench.errors import CroftbenchError, DataError, MethodError, UsageError
 from croftbench.locations import Folder, Folders

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from croftbench import plugins
 from croftbench.api import plans, running
 from croftbench.api.plans import identity_of
-from croftbench.api.reading import SuiteLike, suite_of
 from croftbench.api.running import shown
+from croftbench.api.suite_choice import SuiteLike, suite_of
 from croftbench.encoders.identity import EMBEDDED
 from croftbench.errors import CroftbenchError, DataError
 from croftbench.files import sealed, write_atomically

@@ -9,7 +9,7 @@ import typer
 
 from croftbench.api import reading
 from croftbench.api.board import Leaderboard
-from croftbench.api.reading import suites_of
+from croftbench.api.suite_choice import suites_of
 from croftbench.cli.console import note, out, width
 from croftbench.cli.options import Manifests, MethodFilter, Results, Seeds, SuiteNames, methods_of, seeds_of
 from croftbench.errors import CroftbenchError, UsageError

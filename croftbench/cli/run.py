@@ -13,7 +13,7 @@ import typer
 
 from croftbench.api import foreseeing, plans, running
 from croftbench.api.board import Leaderboard
-from croftbench.api.reading import suite_of
+from croftbench.api.suite_choice import suite_of
 from croftbench.cli.console import note, out, width
 from croftbench.cli.options import (
     AllowIncomplete,

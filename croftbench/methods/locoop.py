@@ -90,12 +90,6 @@ def fit(task: Task, recipe: Recipe, n_ctx: int, top: float, tau: float, loss: Lo
     return Renaming(texts, predict, task.classnames, task.text)
 
 
-def check(n_ctx: int, top: float, tau: float) -> None:
-    """What both hyper-parameter sets must keep."""
-    if n_ctx < 1 or not 0 < top <= 1 or tau <= 0:
-        raise ValueError("n_ctx must be 1 or more, top a share of the classes above 0, and tau above 0")
-
-
 @dataclass(frozen=True)
 class LoCoOp:
     """Hyper-parameters of LoCoOp.
@@ -122,7 +116,8 @@ class LoCoOp:
     recipe: Recipe = field(default_factory=lambda: Recipe(epochs=50, weight_decay=5e-4))
 
     def __post_init__(self) -> None:
-        check(self.n_ctx, self.top, self.tau)
+        if self.n_ctx < 1 or not 0 < self.top <= 1 or self.tau <= 0:
+            raise ValueError("n_ctx must be 1 or more, top a share of the classes above 0, and tau above 0")
 
     def fit(self, task: Task, /) -> Predictor:
         """Train the context on (1) for `recipe.epochs` and return the classifier of the last epoch's prompts.
@@ -139,23 +134,12 @@ class LoCoOp:
 
 
 @dataclass(frozen=True)
-class SCT:
-    """Hyper-parameters of self-calibrated tuning; all as LoCoOp's, 25 epochs as published."""
+class SCT(LoCoOp):
+    """Hyper-parameters of self-calibrated tuning: LoCoOp's, 25 epochs as published."""
 
-    needs: ClassVar[Needs] = Needs(image="patches", text="tower")
     version: ClassVar[int] = 1
-    # tmlr-group/SCT, README.md: vit_b16_ep25, 16 tokens, lambda 0.25, K 200, for 1 shot and for 16: the defaults. CRoFT
-    # does not compare with it.
-    recipes: ClassVar[Recipes] = {"authors": {}, "croft-comparison": {}}
-
-    n_ctx: int = 16
-    lambda_ood: float = 0.25
-    top: float = 0.2
-    tau: float = 1.0
+    # tmlr-group/SCT, README.md: vit_b16_ep25, 16 tokens, lambda 0.25, K 200, for 1 shot and for 16: the defaults.
     recipe: Recipe = field(default_factory=lambda: Recipe(epochs=25, weight_decay=5e-4))
-
-    def __post_init__(self) -> None:
-        check(self.n_ctx, self.top, self.tau)
 
     def fit(self, task: Task, /) -> Predictor:
         """Train the context on (4) for `recipe.epochs` and return the classifier of the last epoch's prompts.

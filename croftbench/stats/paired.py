@@ -3,8 +3,8 @@
 Both classifiers answer the same images, so what is hard for both cancels. Every function takes *parts*: rounds of an
 experiment (seeds, folds, splits), each with its own images and perhaps its own training. The effect is the weighted
 mean of the parts' differences. Images that show the same thing, in one part or in several, are not independent
-evidence: where they share a *unit*, the unit is what is sampled (cluster-robust, Obuchowski, Biometrics 1997). An
-image without a unit is a unit of its own. Intervals speak of other images, given these trained classifiers.
+evidence: where they share a *unit*, the unit is sampled (cluster-robust, Obuchowski, Biometrics 1997); an image
+without one is its own. Intervals speak of other images, given these trained classifiers.
 
 **In-distribution (ID) is positive and scores are higher for it.**
 """

@@ -243,10 +243,8 @@ class Suite:
         val: where validation images come from, or None for none.
         reference: positives of detection that are not the ID test images, or None.
         recipe: the named recipe of its methods; those that have no such recipe run with their defaults.
-        recipes: method name -> hyper-parameters that this suite sets on top of its own recipe. A value may be a table
-            from the least number of shots to the value: `{ 1 = 10, 2 = 1 }`.
-        authors: method name -> what its authors set for these very data, on top of its recipe "authors", whether that
-            is the suite's own or asked for.
+        recipes: method name -> hyper-parameters on top of its own recipe. A value may be by shots: `{ 1 = 10, 2 = 1 }`.
+        authors: method name -> what its authors set for these very data, on top of its recipe "authors".
         notes: what a reader of its numbers must know: choices made, and what is not covered.
         limit: images a split of a smoke run, which is no evaluation; 0 for all. No manifest says it.
         home: the user's own file that it is from, whose families it may use; "" for what ships.
