@@ -165,7 +165,7 @@ def _no_class(file: str) -> UsageError:
     classes = [node for node in tree.body if isinstance(node, ast.ClassDef)]
     fitting = [node.name for node in classes if any(getattr(one, "name", "") == "fit" for one in node.body)]
     if not fitting:
-        return UsageError(f"{file} holds no class with `fit`.", "See README, 'Your own method'.")
+        return UsageError(f"{file} holds no class with `fit`.", "See docs/own-method.md.")
     return UsageError(f"{file} names no class.", f"Give: --method {' or '.join(f'{file}:{name}' for name in fitting)}")
 
 
