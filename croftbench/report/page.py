@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import re
 import shlex
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -184,23 +183,7 @@ def _figure(board: Board, rows: Sequence[BoardRow], kind: str, prefix: str) -> F
         picture = plots.draw(kind, board, rows)
     except CroftbenchError as error:
         return Figure(kind, kind, f"No picture: {error}", "")
-    svg = style.write(picture, "svg", caption=False).decode()
-    return Figure(kind, picture.title, picture.caption, Markup(_inline(svg, f"{prefix}-{kind}-")))
-
-
-def _inline(svg: str, prefix: str) -> str:
-    """An SVG file as an element of a page: no prologue, no metadata, scalable, identifiers of its own.
-
-    Names are text in it, escaped by matplotlib; only the tags and attributes that matplotlib writes are touched.
-    """
-    svg = re.sub(r"<metadata>.*?</metadata>\s*|<!--.*?-->\s*", "", svg[svg.index("<svg ") :], flags=re.DOTALL)
-    start, rest = svg.split(">", 1)
-    start = re.sub(r' (width|height|version)="[^"]*"', "", start) + ' aria-hidden="true" focusable="false"'
-
-    def rename(tag: re.Match[str]) -> str:
-        return re.sub(r'( id="|url\(#|href="#)', rf"\1{prefix}", tag[0])
-
-    return f"{start}>{re.sub('<[^>]*>', rename, rest)}"
+    return Figure(kind, picture.title, picture.caption, Markup(style.inline(picture, f"{prefix}-{kind}-")))
 
 
 def _accepted(row: BoardRow, suite: Suite) -> list[Cell]:

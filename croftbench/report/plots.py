@@ -75,8 +75,11 @@ def _energy(board: Board, rows: Sequence[BoardRow], paper: Paper) -> Picture:
                 axes.fill_between(grid, curve, facecolor="none", edgecolor=colour, alpha=0.5, hatch=hatch, lw=0)
         threshold = float(metrics.threshold_at_tpr(pooled[0]))
         axes.axvline(threshold, color="0.25", lw=1, ls=(0, (1, 1)), label="95% of ID is not left of this")
-        axes.set(title=name, xlabel=f"{scorer} score (higher = more ID)", ylabel="density", yticks=[])
+        axes.set(title=name, yticks=[])
+        axes.locator_params("x", nbins=5)
         axes.set_ylim(0)
+    figure.supxlabel(f"{scorer} score (higher = more ID)", fontsize="medium")
+    figure.supylabel("density", fontsize="medium")
     handles, said = plane[0].get_legend_handles_labels()
     said = [f"{label} (n = {_range(counts[label])})" if label in counts else label for label in said]
     legend_above(figure, handles, said, "", paper)
@@ -101,7 +104,7 @@ def _roc(board: Board, rows: Sequence[BoardRow], paper: Paper) -> Picture:
         for i, row in enumerate(shown):
             pairs = [(_scores(t, "id", scorer), _scores(t, unknown_set, scorer)) for t in row.tables]
             x = np.mean([_fpr(*pair) for pair in pairs], axis=0)
-            values[i].append(float(np.mean([metrics.auroc(*pair).value for pair in pairs])))
+            values[i].append(row.values[f"auroc/{unknown_set}"])
             look: dict[str, Any] = {"color": hue(i), "ls": dash(i), "lw": 1.5}
             axes.plot([0, *x, 1], [0, *TPR, 1], label=f"{names[i]}: {values[i][-1]:.3f}", **look)
             axes.plot(np.interp(0.95, TPR, x), 0.95, mark(i), color=hue(i), ms=6)
