@@ -220,7 +220,7 @@ def write_page(
     from croftbench.report import page
 
     folders = Folders.of(results, manifests=manifests)
-    return page.write(folders.results, suites_of(suites, folders), Path(folder), folders.cache)
+    return page.write(folders.results, suites_of(suites, folders), Path(folder), folders.cache, folders.roots)
 
 
 def export_runs(
