@@ -195,7 +195,9 @@ def _groups(
 
 def _chosen(tally: _Tally, worth: Callable[..., Any]) -> list[Place]:
     """The first by worth; not more than two of a class and a third of a split, and no picture twice."""
-    worths = {place: float(worth(shares)) for place, shares in tally.shares.items()}
+    if not tally.shares:
+        return []
+    worths = dict(zip(tally.shares, worth(np.array(list(tally.shares.values())), axis=1).tolist(), strict=True))
     picked: list[Place] = []
     taken: Counter[str] = Counter()
     for place in sorted(worths, key=lambda place: (-worths[place], place)):

@@ -82,6 +82,7 @@ def section(board: Board, elsewhere: Sequence[PublishedRow], number: int, roots:
         "name": suite.name,
         "title": suite.title,
         "caption": cells.caption(board),
+        "several_shots": len({line.shots for line in lines}) > 1,
         "several_encoders": len({line.encoder for line in lines}) > 1,
         "heads": [_head(board, column) for column in board.as_read],
         "by_score": scores.of_page(board),
