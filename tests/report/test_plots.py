@@ -73,7 +73,7 @@ def test_every_picture_says_whose_it_is_and_of_how_many_images(filled, kind):
     figure = picture(folder, suite, kind)[0].figure
     axes = figure.axes
     assert figure.get_supxlabel() or all(each.get_xlabel() for each in axes)
-    assert any(each.get_ylabel() for each in axes)
+    assert figure.get_supylabel() or any(each.get_ylabel() for each in axes)
 
 
 def test_energy_shows_each_population_with_its_size(filled):
