@@ -215,8 +215,8 @@ def _calibration(board: Board, rows: Sequence[BoardRow], paper: Paper) -> Pictur
             look = {"color": hue(i), "ls": dash(i), "marker": mark(i)}
             axes.plot(bins.confidence, bins.accuracy, lw=1.2, ms=4, **look)
         n = _range({len(row.correct(shift)) for row in shown})
-        axes.set(xlim=(0, 1.02), ylim=(0, 1.02), title=f"Reliability, {label} (n = {n})")
-        axes.set(xlabel="confidence (largest softmax probability)", ylabel="share right")
+        axes.set(xlim=(0, 1.02), ylim=(0, 1.02), title=f"Reliability, {label.removesuffix(' shift')} (n = {n})")
+        axes.set(xlabel="confidence (largest softmax)", ylabel="share right")
     for i, row in enumerate(shown):
         marks = [(np.concatenate([s.scores[scorer] for s in t]), np.concatenate([s.correct for s in t]))
                  for t in row.tables]  # fmt: skip
@@ -225,8 +225,8 @@ def _calibration(board: Board, rows: Sequence[BoardRow], paper: Paper) -> Pictur
         values[i].append(float(np.mean([calibration.aurc(*pair).value for pair in marks])))
         plane[2].plot(COVERAGE, risk, color=hue(i), ls=dash(i), lw=1.5, marker=mark(i), ms=4, markevery=(i % 7 + 3, 14))
     n = _range({sum(len(split.labels) for splits in row.tables for split in splits) for row in shown})
-    plane[2].set(xlim=(0, 1), ylim=(0, 1), title=f"Selection, open set mixed in (n = {n})")
-    plane[2].set(xlabel=f"share of images accepted, by {scorer} score", ylabel="share of the accepted that is wrong")
+    plane[2].set(xlim=(0, 1), ylim=(0, 1), title=f"Selection, all (n = {n})")
+    plane[2].set(xlabel=f"share accepted, by {scorer} score", ylabel="share wrong of the accepted")
     said = [f"{name}: {', '.join(f'{value:.3f}' for value in of)}" for name, of in zip(names, values, strict=True)]
     legend_above(figure, _handles(shown), said, "ECE: ID, covariate shift; AURC", paper)
     return Picture(

@@ -170,7 +170,7 @@ def test_calibration_shows_the_numbers_of_the_library(filled):
         areas.append(calibration.aurc(scores, np.concatenate([split.correct for split in splits])).value)
     for value in (*ece, np.mean(areas)):
         assert any(line.startswith("zero-shot: ") and f"{value:.3f}" in line for line in text)
-    for title in ("Reliability, ID (n = 300)", "Selection, open set mixed in (n = 1,530)"):
+    for title in ("Reliability, ID (n = 300)", "Selection, all (n = 1,530)"):
         assert title in text
 
 

@@ -87,7 +87,7 @@ def records(made, tmp_path) -> tuple[list, Path]:
 
 def test_records_have_the_schema_s_fields_and_places(records):
     runs, out = records
-    logs = [path for path in out.rglob("*.json")]
+    logs = list(out.rglob("*.json"))
     assert len(logs) == len(runs)
     for path in logs:
         uuid4 = r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
@@ -146,7 +146,7 @@ def test_the_hub_reads_its_entries_back(made, tmp_path):
     entries = parse_eval_result_entries(data)
     assert eval_result_entries_to_yaml(entries) == data
     assert all(isinstance(entry, EvalResultEntry) and entry.dataset_id == "me/emoji-open" for entry in entries)
-    table = croftbench.leaderboard("emoji-open", results=tmp_path / "results").table
+    table = croftbench.leaderboard("emoji-open", results=tmp_path / "results").wide
     values = {entry.task_id: entry.value for entry in entries}
     assert values["accuracy-id"] == round(100 * table["accuracy/id"][0], 2)
     assert values["fpr95-semantic-mean"] == round(100 * table["fpr95/semantic-mean"][0], 2)

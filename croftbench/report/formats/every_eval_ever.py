@@ -1,8 +1,8 @@
 """Runs as other tools read them: the Every Eval Ever schema, version 0.3.0, with a record for every image.
 
 Fields and rules: `eval.schema.json` and `instance_level_eval.schema.json` of the package every-eval-ever 0.3.0 (MIT),
-whose datastore wants `data/<collection>/<developer>/<model>/<uuid>.json` with `<uuid>_samples.jsonl` beside it. A run is
-one evaluation, its suite the collection, its scores the results. Values are fractions, as they are stored.
+whose datastore wants `data/<collection>/<developer>/<model>/<uuid>.json` with `<uuid>_samples.jsonl` beside it. A run
+is one evaluation, its suite the collection, its scores the results. Values are fractions, as they are stored.
 
 An image of a known class is a record of its split's accuracy. One of an unknown class is a record of its split's FPR95
 by the headline score: 1 where it is accepted, which is wrong. So the mean of a result's records is the result.
