@@ -61,13 +61,13 @@ def export_runs(
         every_eval_ever.write(folders.results, runs, headlines, out)
         return [run.spec for run in runs]
     from croftbench.report import rows, subset, tables
-    from croftbench.report.formats import hub
+    from croftbench.report.formats import eval_results
 
     wanted = {run.spec.run_id for run in runs}
     for suite in of_suites.values():
         board = tables.board(rows.read(folders.results, suite, folders.cache))
         kept = [row for row in board.rows if wanted & {run.spec.run_id for run in row.runs}]
-        hub.write(subset.only(board, kept), dataset, out)
+        eval_results.write(subset.only(board, kept), dataset, out)
     return [run.spec for run in runs]
 
 

@@ -100,7 +100,7 @@ class _Tally:
             rows = [at[split.name, image] for image in split.images]
             np.add.at(wrong, rows, of_part.T)
             np.add.at(runs, rows, tested)
-        whole = runs.all(axis=1)
+        whole: NDArray[np.bool_] = np.asarray(runs.all(axis=1))
         return {place: wrong[row] / runs[row] for place, row in at.items() if whole[row]}
 
     def truth(self, place: Place) -> str:

@@ -65,7 +65,7 @@ class Figure:
     svg: str
 
 
-def section(board: Board, elsewhere: Sequence[PublishedRow], number: int, roots: Roots | None = None) -> dict[str, Any]:
+def section(board: Board, elsewhere: list[PublishedRow], number: int, roots: Roots | None = None) -> dict[str, Any]:
     """What the page's template shows of a suite; texts, cells and pictures that another process can hand over."""
     suite, measured = board.suite, board_rows.collect(board)
     board = replace(board, reported=agreement.matching(elsewhere, board))

@@ -117,7 +117,8 @@ def inline(picture: Picture, prefix: str) -> str:
             figure.set_layout_engine("none")
         for patch in (figure.patch, *(axes.patch for axes in figure.axes)):
             patch.set_alpha(0)
-        FigureCanvasSVG(figure).print_svg(file, metadata=dict.fromkeys(("Date", "Creator")))
+        canvas: Any = FigureCanvasSVG(figure)
+        canvas.print_svg(file, metadata=dict.fromkeys(("Date", "Creator")))
     svg = file.getvalue()
     svg = re.sub(r"<metadata>.*?</metadata>\s*|<!--.*?-->\s*", "", svg[svg.index("<svg ") :], flags=re.DOTALL)
     start, rest = svg.split(">", 1)

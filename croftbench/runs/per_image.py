@@ -124,11 +124,11 @@ def _splits(table: Any) -> list[SplitTable]:
         scores = {scorer: column[rows] for scorer, column in columns.items()}
         ids = () if images is None else tuple(images[rows].tolist())
         shift = kinds[shifts[rows][0]]
-        found.append(SplitTable(names[code], shift, label[rows], predicted[rows], scores, ids))  # type: ignore[arg-type]
+        found.append(SplitTable(names[code], shift, label[rows], predicted[rows], scores, ids))
     return found
 
 
-def _coded(column: Any) -> tuple[npt.NDArray[np.int32], list[str]]:
+def _coded(column: Any) -> tuple[npt.NDArray[np.int32], list[Any]]:
     """Which text each row of a `pyarrow.ChunkedArray` has, and the texts: a row's own would be made thousands of times.
 
     Raises:

@@ -51,7 +51,7 @@ def _write(folder: Path, run: RunResult, headline: str, out: Path) -> Path:
     if not path.is_file():
         raise DataError(f"run {run.spec.run_id} has no per-image table {path}.", results.again(path))
     log, records = of_run(run, per_image.read(path, run.table), headline)
-    samples = out / log["detailed_evaluation_results"]["file_path"]
+    samples = out / str(log["detailed_evaluation_results"]["file_path"])
     target = samples.with_name(samples.name.replace("_samples.jsonl", ".json"))
     write_atomically(samples, "".join(f"{line}\n" for line in records), "export")
     write_atomically(target, json.dumps(log, indent=1, ensure_ascii=False) + "\n", "export")
