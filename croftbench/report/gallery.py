@@ -98,8 +98,8 @@ class _Tally:
         wrong, runs = np.zeros((2, len(places), len(self.parts[0][3]) if self.parts else 0))
         for split, _, of_part, tested, _ in self.parts:
             rows = [at[split.name, image] for image in split.images]
-            np.add.at(wrong, rows, of_part.T)
-            np.add.at(runs, rows, tested)
+            wrong[rows] += of_part.T  # an image is in a split once
+            runs[rows] += tested
         whole: NDArray[np.bool_] = np.asarray(runs.all(axis=1))
         return {place: wrong[row] / runs[row] for place, row in at.items() if whole[row]}
 
@@ -158,11 +158,12 @@ def _tallies(suite: Suite, rows: Sequence[BoardRow], roots: Roots) -> tuple[_Tal
         for shift, split in fold.tests:
             if shift not in ("id", "covariate", "semantic"):
                 continue
+            images = split.images
             wrong = np.zeros((len(rows), len(split)), dtype=bool)
             predicted = np.full((len(rows), len(split)), -1, dtype=np.int64)
             for method, of_run in runs.items():
                 table = of_run.get(split.name)
-                if table is None or not _same(split, table):
+                if table is None or not _same(split, images, table):
                     raise DataError(
                         "the images here are not those of the runs.", "`croftbench data status` lists them."
                     )
@@ -173,9 +174,9 @@ def _tallies(suite: Suite, rows: Sequence[BoardRow], roots: Roots) -> tuple[_Tal
     return known, unknown
 
 
-def _same(split: Split, table: SplitTable) -> bool:
+def _same(split: Split, images: Sequence[str], table: SplitTable) -> bool:
     """Whether a run's table is of the images that are drawn here; old tables do not name them."""
-    return np.array_equal(split.labels, table.labels) and (not table.images or tuple(table.images) == split.images)
+    return np.array_equal(split.labels, table.labels) and (not table.images or table.images == images)
 
 
 def _groups(

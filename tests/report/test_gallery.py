@@ -84,7 +84,7 @@ def test_images_that_are_not_here_are_not_shown(measured, monkeypatch):
     _, shown = groups(measured)
     assert all(not plate.picture and plate.image for *_, plates in shown.groups for plate in plates)
     assert shown.credit == ""
-    monkeypatch.setattr(gallery, "_same", lambda split, table: False)
+    monkeypatch.setattr(gallery, "_same", lambda split, images, table: False)
     _, shown = groups(measured)
     assert not shown.groups and "not those of the runs" in shown.absent
 
