@@ -33,8 +33,6 @@ if TYPE_CHECKING:
     from croftbench.api.own_images import describe_folder as describe_folder
     from croftbench.api.own_images import new_suite as new_suite
     from croftbench.api.reading import compare as compare
-    from croftbench.api.reading import export_runs as export_runs
-    from croftbench.api.reading import import_runs as import_runs
     from croftbench.api.reading import leaderboard as leaderboard
     from croftbench.api.reading import load_run as load_run
     from croftbench.api.reading import load_runs as load_runs
@@ -43,6 +41,8 @@ if TYPE_CHECKING:
     from croftbench.api.reading import write_page as write_page
     from croftbench.api.running import run as run
     from croftbench.api.score_files import evaluate_file as evaluate_file
+    from croftbench.api.sharing import export_runs as export_runs
+    from croftbench.api.sharing import import_runs as import_runs
     from croftbench.api.starting import new_method as new_method
     from croftbench.api.studying import diagnose as diagnose
     from croftbench.api.studying import reproduce as reproduce
@@ -56,7 +56,7 @@ HOMES = {
     "disk": ("cached", "data_status", "find_runs", "get_data", "prune_cache", "remove_runs", "verify_data"),
     "inventory": ("describe", "hyperparameters", "load_suite", "splits"),
     "reading": (
-        "compare", "export_runs", "import_runs", "leaderboard", "load_run", "load_runs", "plot", "stale_tables",
+        "compare", "leaderboard", "load_run", "load_runs", "plot", "stale_tables",
         "write_page",
     ),
     "evaluating": ("evaluate",),
@@ -64,6 +64,7 @@ HOMES = {
     "own_images": ("describe_folder", "new_suite"),
     "running": ("run",),
     "score_files": ("evaluate_file",),
+    "sharing": ("export_runs", "import_runs"),
     "starting": ("new_method",),
     "studying": ("diagnose", "reproduce", "tune"),
 }  # fmt: skip
