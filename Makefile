@@ -31,7 +31,7 @@ check: setup
 	$(BIN)/python tools/site/rows.py --check
 
 docs: setup
-	$(BIN)/mkdocs build --quiet --clean
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --clean  # not --quiet: warnings would not count
 
 bench: setup
 	$(BIN)/python -m pytest benchmarks -p no:xdist --benchmark-only --benchmark-columns=median,iqr,rounds
