@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from croftbench.api.board import Leaderboard as Leaderboard
     from croftbench.api.checking import check as check
     from croftbench.api.checking import check_method as check_method
+    from croftbench.api.checking import check_scorer as check_scorer
     from croftbench.api.disk import cached as cached
     from croftbench.api.disk import data_status as data_status
     from croftbench.api.disk import find_runs as find_runs
@@ -44,6 +45,8 @@ if TYPE_CHECKING:
     from croftbench.api.running import run as run
     from croftbench.api.score_files import evaluate_file as evaluate_file
     from croftbench.api.starting import new_method as new_method
+    from croftbench.api.starting import new_scorer as new_scorer
+    from croftbench.api.starting import new_suite_file as new_suite_file
     from croftbench.api.studying import diagnose as diagnose
     from croftbench.api.studying import reproduce as reproduce
     from croftbench.api.studying import tune as tune
@@ -52,7 +55,7 @@ __version__ = "0.3.0"
 
 HOMES = {
     "board": ("Leaderboard",),
-    "checking": ("check", "check_method"),
+    "checking": ("check", "check_method", "check_scorer"),
     "disk": ("cached", "data_status", "find_runs", "get_data", "prune_cache", "remove_runs", "verify_data"),
     "inventory": ("describe", "hyperparameters", "load_suite", "splits"),
     "reading": (
@@ -64,7 +67,7 @@ HOMES = {
     "own_images": ("describe_folder", "new_suite"),
     "running": ("run",),
     "score_files": ("evaluate_file",),
-    "starting": ("new_method",),
+    "starting": ("new_method", "new_scorer", "new_suite_file"),
     "studying": ("diagnose", "reproduce", "tune"),
 }  # fmt: skip
 """Module of `croftbench.api` -> what it gives to this package."""

@@ -158,11 +158,14 @@ class Workbench:
             return _Run(self, fold, spec, info, fold.train, writer.through, keep_bank).execute()
 
     def run_on(
-        self, fold: Fold, spec: RunSpec, info: MethodInfo, within: Split | None = None
-    ) -> tuple[RunResult, list[SplitTable]]:
-        """One run on a fold that is given, such as one made for tuning; `within` as in `task`, nothing is kept."""
+        self, fold: Fold, spec: RunSpec, info: MethodInfo, within: Split | None = None,
+        asked: Sequence[scorers.Asked] = (),
+    ) -> tuple[RunResult, list[SplitTable]]:  # fmt: skip
+        """One run on a fold that is given, such as one made for tuning; `within` as in `task`, `asked` beside the
+        suite's scores; nothing is kept.
+        """
         with one_run(spec.seed, self.limits):
-            return _Run(self, fold, spec, info, within or fold.train).execute()
+            return _Run(self, fold, spec, info, within or fold.train, asked=asked).execute()
 
     def _training(self, split: Split, within: Split, views: int, image: str) -> Examples:
         """A split's training views, taken from those of `within`."""
@@ -195,6 +198,7 @@ class _Run:
         within: as in `Workbench.task`.
         keep: is handed all outputs.
         keep_bank: those of the training images too, even where no score of the suite asks for them.
+        asked: scores beside the suite's.
     """
 
     bench: Workbench
@@ -204,6 +208,7 @@ class _Run:
     within: Split
     keep: Keep | None = None
     keep_bank: bool = False
+    asked: Sequence[scorers.Asked] = ()
 
     def execute(self) -> tuple[RunResult, list[SplitTable]]:
         """All steps, timed."""
@@ -258,6 +263,7 @@ class _Run:
         context = self.bench.score_context(fold, training)
         try:
             fitted = {name: scorers.fit(name, context) for name in suite.protocol.scorers}
+            fitted |= {one.label: predict.fit_score(one, context) for one in self.asked if one.label not in fitted}
             tables = [
                 predict.table(split, shift, self.predict(predictor, str(i), features), fitted)
                 for i, ((shift, split), features) in enumerate(zip(fold.tests, images, strict=True))
