@@ -42,13 +42,13 @@ if TYPE_CHECKING:
     from croftbench.api.reading import plot as plot
     from croftbench.api.reading import stale_tables as stale_tables
     from croftbench.api.reading import write_page as write_page
+    from croftbench.api.reproducing import reproduce as reproduce
     from croftbench.api.running import run as run
     from croftbench.api.score_files import evaluate_file as evaluate_file
     from croftbench.api.starting import new_method as new_method
     from croftbench.api.starting import new_scorer as new_scorer
     from croftbench.api.starting import new_suite_file as new_suite_file
     from croftbench.api.studying import diagnose as diagnose
-    from croftbench.api.studying import reproduce as reproduce
     from croftbench.api.studying import tune as tune
 
 __version__ = "0.3.0"
@@ -65,10 +65,11 @@ HOMES = {
     "evaluating": ("evaluate",),
     "foreseeing": ("forecast",),
     "own_images": ("describe_folder", "new_suite"),
+    "reproducing": ("reproduce",),
     "running": ("run",),
     "score_files": ("evaluate_file",),
     "starting": ("new_method", "new_scorer", "new_suite_file"),
-    "studying": ("diagnose", "reproduce", "tune"),
+    "studying": ("diagnose", "tune"),
 }  # fmt: skip
 """Module of `croftbench.api` -> what it gives to this package."""
 

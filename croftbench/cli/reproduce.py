@@ -8,7 +8,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from croftbench.api import inventory, studying
+from croftbench.api import inventory, reproducing
 from croftbench.cli.console import note, out
 from croftbench.cli.options import Cache, DataRoot, Device, Manifests, Results
 from croftbench.errors import CroftbenchError, UsageError
@@ -38,13 +38,13 @@ def reproduce(
     if row and record:
         raise UsageError("--record takes no row.", "Leave one of the two.")
     if record:
-        path, own = studying.record_rows(record, results=results, cache=cache, manifests=manifests)
+        path, own = reproducing.record_rows(record, results=results, cache=cache, manifests=manifests)
         note(f"{path}: {', '.join(one.name for one in own)}. Rows that lack runs or had other options are left out.")
     elif row is None:
         _list(results, manifests)
     else:
         with Bars() as bars:
-            done = studying.reproduce(
+            done = reproducing.reproduce(
                 row, device=device, results=results, cache=cache, data_root=data_root, manifests=manifests,
                 progress=bars,
             )  # fmt: skip
@@ -69,7 +69,7 @@ def _list(results: Results, manifests: Manifests) -> None:
     table = Table(box=None, pad_edge=False)
     for column in ("row", "provenance", "method", "suite", "here"):
         table.add_column(column, overflow="fold", no_wrap=column in ("row", "suite"))
-    for row in studying.published_rows(results=results):
+    for row in reproducing.published_rows(results=results):
         head = row.head
         here = "yes" if head.suite in there else "no"
         table.add_row(*map(Text, (row.name, head.provenance, head.method, head.suite, here)))

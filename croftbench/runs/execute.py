@@ -151,7 +151,7 @@ class Workbench:
             CroftbenchError: data, method or training are at fault; the message says which.
         """
         if self.limits.isolate:
-            return alone.run(self, spec, info, bank)
+            return alone.call(Workbench.run, self, spec, info, bank)
         with one_run(spec.seed, self.limits), outputs.keeping(self.cache, spec.run_id) as writer:
             fold = self.fold_of(spec, info, bank)
             keep_bank = bank or info.train or self.draws.shipped
