@@ -42,7 +42,9 @@ if TYPE_CHECKING:
     from croftbench.api.reading import plot as plot
     from croftbench.api.reading import stale_tables as stale_tables
     from croftbench.api.reading import write_page as write_page
+    from croftbench.api.reproducing import command_of as command_of
     from croftbench.api.reproducing import reproduce as reproduce
+    from croftbench.api.reproducing import reproduce_run as reproduce_run
     from croftbench.api.running import run as run
     from croftbench.api.score_files import evaluate_file as evaluate_file
     from croftbench.api.starting import new_method as new_method
@@ -65,7 +67,7 @@ HOMES = {
     "evaluating": ("evaluate",),
     "foreseeing": ("forecast",),
     "own_images": ("describe_folder", "new_suite"),
-    "reproducing": ("reproduce",),
+    "reproducing": ("command_of", "reproduce", "reproduce_run"),
     "running": ("run",),
     "score_files": ("evaluate_file",),
     "starting": ("new_method", "new_scorer", "new_suite_file"),

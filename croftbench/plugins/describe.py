@@ -69,6 +69,11 @@ class MethodInfo:
         return self.cls or cast("type", load(self.target))
 
     @property
+    def file(self) -> str:
+        """As it was given, path/to/file.py:Class; "" for a method that has a name, or that was handed over."""
+        return self.target if ".py:" in self.target else ""
+
+    @property
     def needs(self) -> dict[str, str | bool]:
         """What it declared, for a run's record."""
         return {"image": self.image, "text": self.text, "train": self.train, "transductive": self.transductive}

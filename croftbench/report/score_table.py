@@ -39,7 +39,7 @@ class ScoreBoard:
         table: one row a method and score: method, encoder, shots, scorer, source ("suite", "post-hoc" or "own"),
             ranked (nothing is missing), imported, transductive, runs, runs_expected, seeds; each of `metrics` with each
             suffix of `tables.STATISTICS`; n/id, n/<semantic split>, images a seed; not_applicable, the reasons;
-            params, params_digest. A method's scores by falling mean AUROC.
+            params, params_digest, run_ids. A method's scores by falling mean AUROC.
         columns: AUROC and FPR95 of every open set, their means by level and over all, and the share of ties.
         other_fits: runs with post-hoc scores of a later fit that does not give the run's own accuracies.
     """
@@ -119,6 +119,7 @@ def _lines(
         "runs_expected": len(expected),
         "params": canonical(row.spec.params),
         "params_digest": digest(row.spec.params)[:12],
+        "run_ids": " ".join(run.spec.run_id for run in row.runs),
     }
     for scorer, its_scores in by_scorer.items():
         pairs = {(seed, fold) for seed, fold, *_ in its_scores}
@@ -204,4 +205,4 @@ def _order(suite: Suite, of_suite: Sequence[Column]) -> list[str]:
     ]
     values = [f"{column.name}{suffix}" for column in of_suite for suffix in STATISTICS]
     counts = ["n/id", *(f"n/{split.name}" for split in suite.semantic)]
-    return [*about, "runs_expected", "seeds", *values, *counts, "not_applicable", "params", "params_digest"]
+    return [*about, "runs_expected", "seeds", *values, *counts, "not_applicable", "params", "params_digest", "run_ids"]
