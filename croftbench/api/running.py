@@ -211,7 +211,7 @@ def _complete(
         progress.note(f"{suite.name}: {len(jobs) - len(todo)} of {len(jobs)} runs are finished already, in {results}.")
     if not todo and not pending.unscored(suite, jobs, asked, results):
         return []
-    from croftbench.runs import engine, preflight, rescore  # torch, only when there is something to run
+    from croftbench.runs import engine, preflight, rescore, space  # torch, only when there is something to run
 
     for job in todo:
         with suppress(MethodError):  # of a class that breaks; that is its run's failure
@@ -225,6 +225,8 @@ def _complete(
     preflight.folders(results, cache)
     bench = make()  # with torch, which nothing needs that is finished
     todo = preflight.ready(bench, todo, lambda *failure: failures.append(failure), progress.complain)
+    if lacking_room := space.check(space.of(bench, todo), results, cache):
+        progress.note(lacking_room)
     engine.run_all(bench, todo, results, failed, force)
     lacking = pending.unscored(suite, jobs, asked, results)
     gone = sum(not outputs.kept(cache, job.spec.run_id) for job, _ in lacking)

@@ -39,10 +39,10 @@ def score_all(
         bench.progress.begin(f"run {place} of {len(jobs)}")
         bench.progress.stage("scoring", 1)
         try:
-            broken: list[CroftbenchError] = []
+            broken: list[MethodError] = []
             with one_run(job.spec.seed, limits):
                 result = results.read(results.path_of(folder, job.spec))
-                scored, env = score(bench, result, job, asked, lambda _, error, to=broken: to.append(error))
+                scored, env = score(bench, result, job, asked, _into(broken))
                 record = posthoc.read(folder, job.spec).with_more(scored, env)
         except CroftbenchError as error:
             failures.write(folder, job.spec, error, "score")
@@ -50,10 +50,14 @@ def score_all(
         else:
             posthoc.write(folder, record)
             failures.remove(folder, job.spec, "score")
-            for error in broken:
-                failures.write(folder, job.spec, error, "score")
-                failed(job, error)
+            for one in broken:
+                failures.write(folder, job.spec, one, "score")
+                failed(job, one)
     bench.progress.begin("")
+
+
+def _into(errors: list[MethodError]) -> Failed:
+    return lambda _, error: errors.append(error)
 
 
 def score(

@@ -118,7 +118,7 @@ def _fitted(cls: Any, uses: tuple[str, ...], context: Context, **params: Value) 
     scorer = built(cls, params).fit(Declared(context, uses))
     if not callable(scorer):
         raise blame.raised(TypeError(f"fit gave a {type(scorer).__name__}, not a function of outputs"), cls)
-    return lambda outputs: scorer(copied(outputs, uses))  # type: ignore[no-any-return]
+    return lambda outputs: scorer(copied(outputs, uses))
 
 
 def built(cls: Any, params: typing.Mapping[str, Value]) -> Any:
@@ -136,8 +136,10 @@ def built(cls: Any, params: typing.Mapping[str, Value]) -> Any:
 def copied(outputs: Outputs, uses: tuple[str, ...]) -> Outputs:
     """The same numbers, to be written on as one likes; without class features where these are not declared."""
     shown = outputs.classes if "classes" in uses else None
-    kept = {"classes": None if shown is None else shown.clone(), "scores": {}}
-    return dataclasses.replace(outputs, logits=outputs.logits.clone(), features=outputs.features.clone(), **kept)
+    kept = None if shown is None else shown.clone()
+    return dataclasses.replace(
+        outputs, logits=outputs.logits.clone(), features=outputs.features.clone(), classes=kept, scores={}
+    )
 
 
 class Declared(Context):
@@ -154,7 +156,7 @@ class Declared(Context):
         return self._whole.labels.clone()
 
     @property
-    def outputs(self) -> Outputs:  # type: ignore[override]
+    def outputs(self) -> Outputs:
         """Of the N training images."""
         self._check("train", "training images")
         return copied(self._whole.outputs, self._uses)
