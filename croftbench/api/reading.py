@@ -196,6 +196,8 @@ def plot(
         raise UsageError(f"a picture cannot be written as '{path.name}'.", "End its name in .pdf, .png or .svg.")
     if columns not in (0, *style.PAPERS):
         raise UsageError(f"a picture cannot be {columns} columns wide.", "1 or 2, as in a paper; left out, a screen.")
+    if kind not in plots.KINDS:
+        raise unknown("kind of plot", kind, plots.KINDS)
     board = _board(suite, folders)
     board = subset.only(board, typed.choose(board.rows, methods)) if methods else board
     picture = plots.draw(kind, board, board_rows.collect(board), style.PAPERS.get(columns, style.SCREEN))

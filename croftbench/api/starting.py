@@ -115,13 +115,15 @@ train = ["emoji/noto", "emoji/emojione"]
 id = ["emoji/twemoji"]
 covariate = { shaded = "emoji/fluent-emoji", "line art" = "emoji/fluent-emoji-high-contrast" }
 
-[[semantic]]  # the other food: near
+[[semantic]]  # the other food
 name = "near"
 source = "unknown-classes"
+level = "near"
 
-[[semantic]]  # far
+[[semantic]]
 name = "digits"
 source = "splits"
+level = "far"
 splits = ["digits"]
 """
 
@@ -189,7 +191,9 @@ def new_suite_file(name: str, folder: str | Path = ".") -> Started:
     if not re.fullmatch(r"[A-Za-z][\w-]*", name):
         raise UsageError(f"'{name}' cannot name a suite.", "Use letters, digits and -, as in my-suite.")
     if name in manifest.names("suites"):
-        raise UsageError(f"there is a suite '{name}' already.", f"Choose another name, as in my-{name}.")
+        raise UsageError(
+            f"there is a suite '{name}' already.", f"Choose another name: `croftbench new suite my-{name}`"
+        )
     path = Path(folder) / f"{name}.toml"
     if path.exists():
         raise UsageError(f"{path} is there already.", "Choose another name, or --folder.")
@@ -214,7 +218,9 @@ def _written(
     if not re.fullmatch(r"[A-Za-z][\w -]*", name) or keyword.iskeyword(module) or keyword.iskeyword(cls):
         raise UsageError(f"'{name}' cannot name a {kind}.", f"Use letters, digits and -, as in my-{kind}.")
     if taken(name.lower()) or taken(cls):
-        raise UsageError(f"there is a {kind} '{name}' already.", f"Choose another name, as in my-{name.lower()}.")
+        raise UsageError(
+            f"there is a {kind} '{name}' already.", f"Choose another name: `croftbench new {kind} my-{name.lower()}`"
+        )
     path = Path(folder) / f"{module}.py"
     if path.exists():
         raise UsageError(f"{path} is there already.", "Choose another name, or --folder.")

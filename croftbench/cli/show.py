@@ -23,6 +23,8 @@ croftbench show 1f6a --json
 croftbench show "croft, lambda2=0" -s emoji-open
 """
 
+AUPR = "aupr is average precision with ID positive, aupr_out with OOD positive: no trapezoids (docs/metrics.md)."
+
 
 def show(
     name: Annotated[str, typer.Argument(help="A run's identifier or its first digits, or a row as tables name it.")],
@@ -74,3 +76,5 @@ def _whole(run: RunResult) -> None:
         row = (s.split, s.shift, s.metric, s.scorer, s.reference, f"{100 * s.value:.2f}", interval, s.n_id, s.n_ood)
         table.add_row(*(Text(str(cell)) for cell in row))
     out.print(table)
+    if any(s.metric.startswith("aupr") for s in run.scores):
+        note(AUPR)
