@@ -120,7 +120,7 @@ def check_scorer(
     cache: Folder = None,
     progress: bool | Progress | None = None,
 ) -> CheckedMethod:
-    """Check a score of your own against the contract of `croftbench.scorers.own`, on images that ship.
+    """Check a score of your own against the contract of `croftbench.scorers.own_scores`, on images that ship.
 
     Args:
         score: as in `run`; with parameters behind a colon, where they are not to be the defaults.

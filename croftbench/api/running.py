@@ -94,7 +94,7 @@ def run(
             must have it.
         settings: hyper-parameters for every method that has them: {"lambda2": 0.1}, or "croft.lambda2=0.1" for one.
         scores: more detection scores for the finished runs: names, "all", "file.py:Class", classes and objects of your
-            own (see `croftbench.scorers.own`), whose source is fingerprinted.
+            own (see `croftbench.scorers.own_scores`), whose source is fingerprinted.
         device: "auto", "cpu", "cuda", "cuda:1", "mps".
         preprocess: a JSON or TOML file of mean, std, interpolation, resize_mode and size, or the published `arch/tag`
             that has them; what open_clip publishes for the encoder, or stands beside its weights, where empty.

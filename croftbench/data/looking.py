@@ -186,25 +186,16 @@ def _listed(path: Path) -> list[Group]:
         if min(at) < 0:
             raise DataError(f"the header of {path} names no path and label.", "Call its columns 'path' and 'label'.")
         rows, label = rows[1:], at[1]
-        words = ["path" if i == at[0] else "label" if i == at[1] else "-" for i in range(len(header))]
-        line = " ".join(words)
         by = next((i for i, cell in enumerate(header) if cell in COLUMN), -1)
+        words = {at[0]: "path", at[1]: "label", by: "="}
+        line = " ".join(words.get(i, "-") for i in range(len(header)))
         if by >= 0:
             said = dict.fromkeys(row[by].strip() for row in rows)
             if bad := [one for one in said if not re.fullmatch(r"[^\s|]+", one)]:
                 raise DataError(f"{path} has a split '{bad[0]}'.", "A split is one word, such as train, val or test.")
-            return [
-                _group(
-                    path, [row for row in rows if row[by].strip() == one], label, " ".join(_put(words, by, one)), one
-                )
-                for one in said
-            ]
+            chosen = {one: [row for row in rows if row[by].strip() == one] for one in said}
+            return [_group(path, chosen[one], label, line.replace("=", f"={one}"), one) for one in said]
     return [_group(path, rows, label, line, path.stem)]
-
-
-def _put(words: list[str], at: int, value: str) -> list[str]:
-    """Columns of which one must have a value."""
-    return [*words[:at], f"={value}", *words[at + 1 :]]
 
 
 def _group(path: Path, rows: list[list[str]], label: int, line: str, name: str) -> Group:

@@ -8,7 +8,7 @@ paper. Importing this imports no torch: that waits until a score is fitted.
 from croftbench.rooms import callable_room
 from croftbench.scorers.catalogue import ALL, CODE, SCORERS, Asked, ScorerSpec, described, fit, parse
 from croftbench.scorers.context import Context, NotApplicableError, Scorer
-from croftbench.scorers.own import FILE, asked, handed_over, split
+from croftbench.scorers.own_scores import FILE, asked, handed_over, split
 
 __all__ = [
     "ALL", "CODE", "FILE", "SCORERS", "Asked", "Context", "NotApplicableError", "Scorer", "ScorerSpec", "asked",

@@ -30,7 +30,7 @@ class ScorerSpec:
         make: (context, **parameters) -> Scorer; its signature has the parameters, their types and defaults.
         uses: beyond the logits: "train" images, "classes" (class features), "text" (the text tower).
         version: raised when the same name gives other numbers.
-        author: the class of a score that a user wrote (see `scorers.own`); None for one that ships.
+        author: the class of a score that a user wrote (see `scorers.own_scores`); None for one that ships.
         code: 12 digits that change with its source; "" for one that ships.
     """
 

@@ -1,4 +1,4 @@
-"""Does a score keep the contract of `croftbench.scorers.own`? One function a promise, on images that ship.
+"""Does a score keep the contract of `croftbench.scorers.own_scores`? One function a promise, on images that ship.
 
 It scores what zero-shot CLIP says of them.
 """
@@ -21,7 +21,7 @@ from croftbench.method import Outputs
 from croftbench.runs import predict
 from croftbench.runs.execute import Workbench
 from croftbench.runs.isolation import calling, one_run
-from croftbench.scorers import Asked, Context, NotApplicableError, Scorer, own
+from croftbench.scorers import Asked, Context, NotApplicableError, Scorer, own_scores
 from croftbench.stats import metrics
 from croftbench.studies.contract import Promise, Trial, opened, small, test_folders
 from croftbench.suites.language import Suite
@@ -78,14 +78,14 @@ class ScoreTrial:
 
     def context(self) -> Context:
         """All that any score may look at, of tensors that are nobody else's."""
-        return self.bench.score_context(self.fold, lambda: own.copied(self.outputs["train"], own.USES))
+        return self.bench.score_context(self.fold, lambda: own_scores.copied(self.outputs["train"], own_scores.USES))
 
     def fit(self, context: Context | None = None) -> Scorer:
         """The score, fitted on what is not narrowed to what it declares, and handed what it may spoil."""
         assert self.asked.own is not None and self.asked.own.author is not None
         author, whole = self.asked.own.author, context or self.context()
         with calling(author):
-            scorer: Scorer = own.built(author, self.asked.params).fit(whole)
+            scorer: Scorer = own_scores.built(author, self.asked.params).fit(whole)
         return scorer
 
     def score(self, scorer: Scorer, outputs: Outputs) -> Tensor:
@@ -101,7 +101,7 @@ class ScoreTrial:
     def some(self, n: int = 24) -> Outputs:
         """Outputs of a few known images, to be written on."""
         whole = self.outputs["id"]
-        return own.copied(replace(whole, logits=whole.logits[:n], features=whole.features[:n]), own.USES)
+        return own_scores.copied(replace(whole, logits=whole.logits[:n], features=whole.features[:n]), own_scores.USES)
 
     def broken(self, message: str, hint: str, begins: object = None) -> MethodError:
         """A promise that is not kept, with the line where what breaks it begins."""
@@ -171,7 +171,7 @@ def is_higher_for_the_known(trial: ScoreTrial) -> None:
     """Known images have the higher scores, or at least nobody could say that they have the lower ones."""
     scorer = trial.fit()
     scores = {
-        name: trial.score(scorer, own.copied(said, own.USES)).double().cpu().numpy()
+        name: trial.score(scorer, own_scores.copied(said, own_scores.USES)).double().cpu().numpy()
         for name, said in trial.outputs.items()
         if name != "train"
     }
