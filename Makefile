@@ -1,6 +1,7 @@
 # make run    set everything up and run the main job on the embedded data
 # make test   set everything up and pass the tests
 # make check  types, style, import directions, manifests, committed tables
+# make docs   the site, in site/; a warning is an error
 # make bench  speed, as ratios taken in one run
 # make flips  500 times flipped bits in stored files: is a wrong number ever shown without a word?
 # make floors the tests that touch each dependency, with the lowest versions that pyproject.toml allows
@@ -12,7 +13,7 @@ BIN := $(VENV)/bin
 FLOORS ?= .venv-floors
 FLOOR_TESTS ?= tests/cli tests/data tests/encoders tests/report tests/runs tests/scorers tests/methods/test_croft.py
 
-.PHONY: run test check bench flips floors wheel setup clean
+.PHONY: run test check docs bench flips floors wheel setup clean
 
 run: setup
 	$(BIN)/croftbench run --method croft --results my-results
@@ -27,6 +28,10 @@ check: setup
 	$(BIN)/lint-imports
 	$(BIN)/croftbench check
 	$(BIN)/croftbench leaderboard --check
+	$(BIN)/python tools/site/rows.py --check
+
+docs: setup
+	$(BIN)/mkdocs build --quiet --clean
 
 bench: setup
 	$(BIN)/python -m pytest benchmarks -p no:xdist --benchmark-only --benchmark-columns=median,iqr,rounds
@@ -57,4 +62,4 @@ $(VENV)/installed: pyproject.toml
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(FLOORS) dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .benchmarks
+	rm -rf $(VENV) $(FLOORS) dist site .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .benchmarks

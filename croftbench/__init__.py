@@ -34,8 +34,6 @@ if TYPE_CHECKING:
     from croftbench.api.own_images import describe_folder as describe_folder
     from croftbench.api.own_images import new_suite as new_suite
     from croftbench.api.reading import compare as compare
-    from croftbench.api.reading import export_runs as export_runs
-    from croftbench.api.reading import import_runs as import_runs
     from croftbench.api.reading import leaderboard as leaderboard
     from croftbench.api.reading import load_run as load_run
     from croftbench.api.reading import load_runs as load_runs
@@ -47,6 +45,8 @@ if TYPE_CHECKING:
     from croftbench.api.reproducing import reproduce_run as reproduce_run
     from croftbench.api.running import run as run
     from croftbench.api.score_files import evaluate_file as evaluate_file
+    from croftbench.api.sharing import export_runs as export_runs
+    from croftbench.api.sharing import import_runs as import_runs
     from croftbench.api.starting import new_method as new_method
     from croftbench.api.starting import new_scorer as new_scorer
     from croftbench.api.starting import new_suite_file as new_suite_file
@@ -61,7 +61,7 @@ HOMES = {
     "disk": ("cached", "data_status", "find_runs", "get_data", "prune_cache", "remove_runs", "verify_data"),
     "inventory": ("describe", "hyperparameters", "load_suite", "splits"),
     "reading": (
-        "compare", "export_runs", "import_runs", "leaderboard", "load_run", "load_runs", "plot", "stale_tables",
+        "compare", "leaderboard", "load_run", "load_runs", "plot", "stale_tables",
         "write_page",
     ),
     "evaluating": ("evaluate",),
@@ -70,6 +70,7 @@ HOMES = {
     "reproducing": ("command_of", "reproduce", "reproduce_run"),
     "running": ("run",),
     "score_files": ("evaluate_file",),
+    "sharing": ("export_runs", "import_runs"),
     "starting": ("new_method", "new_scorer", "new_suite_file"),
     "studying": ("diagnose", "tune"),
 }  # fmt: skip

@@ -72,7 +72,7 @@ def without_class(file: str, flag: str) -> UsageError:
     classes = [node for node in tree.body if isinstance(node, ast.ClassDef)]
     fitting = [node.name for node in classes if any(getattr(one, "name", "") == "fit" for one in node.body)]
     if not fitting:
-        return UsageError(f"{file} holds no class with `fit`.", f"See README, 'Your own {KINDS[flag]}'.")
+        return UsageError(f"{file} holds no class with `fit`.", f"See docs/own-{KINDS[flag]}.md.")
     return UsageError(f"{file} names no class.", f"Give: {flag} {' or '.join(f'{file}:{name}' for name in fitting)}")
 
 

@@ -9,7 +9,8 @@ CROFTBENCH_RESULTS and its kind, and its default where that is not set.
     checking    whether manifests keep their rules
     running     methods on a suite
     evaluating  predictions that somebody made
-    reading     runs on disk: tables, comparisons, pictures, the page, bundles
+    reading     runs on disk: tables, comparisons, pictures, the page
+    sharing     runs for others: bundles, Every Eval Ever, the hub
     studying    questions that many runs answer: tuning, diagnosis, reproduction
     board       what a run returns
 """

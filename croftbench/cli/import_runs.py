@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from croftbench.api import reading
+from croftbench.api import sharing
 from croftbench.cli.console import note
 from croftbench.cli.options import Results
 from croftbench.locations import Folders
@@ -23,7 +23,7 @@ def import_runs(
     results: Results = None,
 ) -> None:
     """Check a bundle's runs, compute their numbers again, and add them, marked as imported; all or none."""
-    done = reading.import_runs(file, results=results)
+    done = sharing.import_runs(file, results=results)
     for spec in done.new:
         typer.echo(run_files.path_of(Folders.of(results).results, spec))
     present = f" {len(done.present)} were there already, with the same numbers." if done.present else ""
