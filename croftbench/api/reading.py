@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from croftbench.api.board import Leaderboard
 from croftbench.api.suite_choice import SuiteLike, no_runs, suite_of, suites_of
-from croftbench.errors import UsageError
+from croftbench.errors import UsageError, unknown
 from croftbench.locations import Folder, Folders
 from croftbench.runs import results as run_files
 from croftbench.suites.language import Suite
