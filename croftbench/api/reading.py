@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from croftbench.api.board import Leaderboard
 from croftbench.api.suite_choice import SuiteLike, no_runs, suite_of, suites_of
-from croftbench.errors import UsageError
+from croftbench.errors import UsageError, unknown
 from croftbench.locations import Folder, Folders
 from croftbench.runs import results as run_files
 from croftbench.suites.language import Suite
@@ -194,6 +194,8 @@ def plot(
         raise UsageError(f"a picture cannot be written as '{path.name}'.", "End its name in .pdf, .png or .svg.")
     if columns not in (0, *style.PAPERS):
         raise UsageError(f"a picture cannot be {columns} columns wide.", "1 or 2, as in a paper; left out, a screen.")
+    if kind not in plots.KINDS:
+        raise unknown("kind of plot", kind, plots.KINDS)
     board = _board(suite, folders)
     board = subset.only(board, typed.choose(board.rows, methods)) if methods else board
     picture = plots.draw(kind, board, board_rows.collect(board), style.PAPERS.get(columns, style.SCREEN))

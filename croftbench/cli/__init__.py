@@ -34,8 +34,8 @@ COMMANDS = {
     "rm": ("rm:rm", "Move runs into the trash, by method or by id."),
     "export": ("export:export", "Write runs to one file that others can check and merge."),
     "import": ("import_runs:import_runs", "Check the runs of such a file and add them."),
-    "new": ("new:new", "Write a first method of your own."),
-    "check": ("check:check", "Check manifests, a method of your own, or every stored number."),
+    "new": ("new:new", "Write a first method, score or suite of your own."),
+    "check": ("check:check", "Check manifests, a method or score, or every stored number."),
     "data": ("data:app", "Data sets: what is here, is it whole, how to get it."),
     "cache": ("cache:app", "Cached features and outputs: list, size, prune."),
 }

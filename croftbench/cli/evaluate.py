@@ -50,4 +50,5 @@ def evaluate(
         typer.echo(evaluated.to_markdown(numbers), nl=False)
     else:
         out.print(evaluated.to_rich(numbers))
+        note("AUPR is average precision: with known images as the positives, AUPR-out with unknown ones.")
         note(f"Intervals are over images. Positives of detection: the images of '{known}'. Nothing was recorded.")

@@ -136,6 +136,8 @@ def _foresee(forecast: Forecast, suite: Suite) -> None:
     todo = sum(not run.finished for run in forecast.runs)
     time = "" if forecast.seconds is None else f", about {forecast.seconds:.0f} s by earlier runs of these methods"
     out.print(f"{suite.name}: {todo} of {len(forecast.runs)} runs to do, {forecast.images:,} images to encode{time}.")
+    if todo:
+        out.print(f"{suite.name}: {forecast.space.told}.")
 
 
 def _show(leaderboard: Leaderboard, folders: Folders, rest: str, quiet: bool) -> None:

@@ -18,10 +18,10 @@ SCHEMA = 1
 """Of the JSON. Top level: schema, leaderboards. A leaderboard: suite (name, version, digest, title), seeds, precision,
 scorer, left_out (other_digests, other_seeds: numbers of runs), rows, reported. A row: position (from 1), method,
 encoder, shots, ranked, pareto, imported, transductive, recipe ("suite" for the suite's own), caveat, coverage (runs,
-runs_expected, seeds, seeds_expected, folds, folds_expected), params, params_digest, values. A value: metric, split,
-shift, positives, n, value, std, min, max, low, high; fractions, null where there is none. `low` and `high` bound the
-95% interval over images, `std`, `min` and `max` speak of seeds. A reported row: row, source, provenance, method,
-encoder, shots, values (metric, split, scorer, value, a fraction)."""
+runs_expected, seeds, seeds_expected, folds, folds_expected), params, params_digest, run_ids, values. A value: metric,
+split, shift, positives, n, value, std, min, max, low, high; fractions, null where there is none. `low` and `high`
+bound the 95% interval over images, `std`, `min` and `max` speak of seeds. A reported row: row, source, provenance,
+method, encoder, shots, values (metric, split, scorer, value, a fraction)."""
 
 HEAD = ("method", "encoder", "shots", "ranked", "pareto", "imported", "transductive", "recipe", "caveat")
 COVERAGE = ("runs", "runs_expected", "seeds", "seeds_expected", "folds", "folds_expected")
@@ -29,7 +29,7 @@ STATISTIC_NAMES = ("value", "std", "min", "max", "low", "high")
 
 TIDY = (
     "suite", "suite_version", "suite_digest", "precision", "source", "position", *HEAD, *COVERAGE, "metric", "split",
-    "shift", "positives", "scorer", "n", *STATISTIC_NAMES, "params", "params_digest",
+    "shift", "positives", "scorer", "n", *STATISTIC_NAMES, "params", "params_digest", "run_ids",
 )  # fmt: skip
 """Columns of the tidy CSV. `source` is "measured", or the name of a published row; `positives` is empty where nothing
 is detected, `scorer` for accuracy, `n` for means over several populations, and what a published row does not state is
@@ -56,7 +56,7 @@ def tidy(board: Board) -> pd.DataFrame:
     }
     rows = []
     for position, row in enumerate(board.table.to_dict("records"), start=1):
-        names = (*HEAD, *COVERAGE, "params", "params_digest")
+        names = (*HEAD, *COVERAGE, "params", "params_digest", "run_ids")
         shared = suite | {"source": "measured", "position": position} | {name: row[name] for name in names}
         scorers = [{"scorer": _scorer(board, column)} for column in board.columns]
         rows += [shared | scorer | value for scorer, value in zip(scorers, _values(board, row), strict=True)]
@@ -98,6 +98,7 @@ def _board(board: Board) -> dict[str, Any]:
                 "coverage": {name: row[name] for name in COVERAGE},
                 "params": json.loads(row["params"]),
                 "params_digest": row["params_digest"],
+                "run_ids": row["run_ids"].split(),
                 "values": _values(board, row),
             }
         )
