@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from croftbench.api import reading
-from croftbench.cli.console import note
+from croftbench.cli.console import note, put
 from croftbench.cli.options import MethodFilter, Results, SuiteFilter, methods_of, names_of
 
 EXAMPLES = """
@@ -24,5 +24,5 @@ def export(
 ) -> None:
     """Write runs, with what they said of every image, to one file that others can check and merge."""
     written = reading.export_runs(file, suites=names_of(suite), methods=methods_of(method), results=results)
-    typer.echo(file)
+    put(file)
     note(f"{len(written)} run(s), {file.stat().st_size / 1e6:.2f} MB.")
