@@ -5,6 +5,7 @@ A command is imported when it is called: `croftbench --help` knows each by its l
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import traceback
@@ -36,6 +37,7 @@ COMMANDS = {
     "import": ("import_runs:import_runs", "Check the runs of such a file and add them."),
     "new": ("new:new", "Write a first method of your own."),
     "check": ("check:check", "Check manifests, a method of your own, or every stored number."),
+    "doctor": ("doctor:doctor", "Versions, devices, folders: text for a bug report."),
     "data": ("data:app", "Data sets: what is here, is it whole, how to get it."),
     "cache": ("cache:app", "Cached features and outputs: list, size, prune."),
 }
@@ -111,6 +113,9 @@ def main() -> None:
     """Entry point of the `croftbench` command."""
     trace = "--traceback" in sys.argv
     arguments = [a for a in sys.argv[1:] if a != "--traceback"] or ["--help"]
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a name that the terminal's encoding lacks ends no command
+            stream.reconfigure(errors="backslashreplace")
     try:
         code = app(arguments, prog_name="croftbench", standalone_mode=False) or 0
         if code == 130:  # how some versions of Typer report Ctrl-C
