@@ -137,6 +137,15 @@ def main() -> None:
     except BrokenPipeError:  # the reader of our output left, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
+    except OSError as error:
+        code = 1
+        name = str(error.filename or "")
+        name = name if len(name) < 200 else f"{name[:150]}... ({len(name):,} characters)"
+        complain(
+            f"cannot use {name}: {error.strerror}." if name else f"{error}.", "Check the path; --traceback says more."
+        )
+        if trace:
+            traceback.print_exc()
     except Exception as error:
         usage = getattr(error, "format_message", None)  # Click's usage errors; Typer may carry its own copy of Click
         code = 2 if usage else 1
