@@ -4,6 +4,7 @@
 # make docs   the site, in site/; a warning is an error
 # make bench  speed, as ratios taken in one run
 # make flips  500 times flipped bits in stored files: is a wrong number ever shown without a word?
+# make fuzz   hostile files of every kind that is read, for ten minutes: one line that names the file, or it is read
 # make floors the tests that touch each dependency, with the lowest versions that pyproject.toml allows
 # make wheel  build sdist and wheel in dist/, install the wheel in a clean environment, run it from an empty folder
 
@@ -13,7 +14,7 @@ BIN := $(VENV)/bin
 FLOORS ?= .venv-floors
 FLOOR_TESTS ?= tests/cli tests/data tests/encoders tests/report tests/runs tests/scorers tests/methods/test_croft.py
 
-.PHONY: run test check docs bench flips floors wheel setup clean
+.PHONY: run test check docs bench flips fuzz floors wheel setup clean
 
 run: setup
 	$(BIN)/croftbench run --method croft --results my-results
@@ -38,6 +39,9 @@ bench: setup
 
 flips: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.flips 500
+
+fuzz: setup
+	CROFTBENCH_FUZZ=5000 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto tests/test_fuzz.py
 
 floors: $(FLOORS)/installed
 	OMP_NUM_THREADS=1 $(FLOORS)/bin/python -m pytest -n auto $(FLOOR_TESTS)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from croftbench.api.disk import prune_cache as prune_cache
     from croftbench.api.disk import remove_runs as remove_runs
     from croftbench.api.disk import verify_data as verify_data
+    from croftbench.api.doctoring import doctor as doctor
     from croftbench.api.evaluating import evaluate as evaluate
     from croftbench.api.foreseeing import forecast as forecast
     from croftbench.api.inventory import describe as describe
@@ -59,6 +60,7 @@ HOMES = {
     "board": ("Leaderboard",),
     "checking": ("check", "check_method", "check_scorer"),
     "disk": ("cached", "data_status", "find_runs", "get_data", "prune_cache", "remove_runs", "verify_data"),
+    "doctoring": ("doctor",),
     "inventory": ("describe", "hyperparameters", "load_suite", "splits"),
     "reading": (
         "compare", "leaderboard", "load_run", "load_runs", "plot", "stale_tables",

@@ -6,6 +6,7 @@ CROFTBENCH_RESULTS and its kind, and its default where that is not set.
 
     inventory   what there is, by name: suites, methods, scorers, splits, encoders
     disk        what is on this machine: data sets, whole or not, and the cache
+    doctoring   what this machine is, and what would stop or slow a run on it
     checking    whether manifests keep their rules
     running     methods on a suite
     evaluating  predictions that somebody made

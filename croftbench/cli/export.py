@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from croftbench.api import sharing
-from croftbench.cli.console import note
+from croftbench.cli.console import note, put
 from croftbench.cli.options import Manifests, MethodFilter, Results, SuiteFilter, methods_of, names_of
 
 EXAMPLES = """
@@ -37,6 +37,6 @@ def export(
         file, form=form, dataset=dataset, suites=names_of(suite), methods=methods_of(method), results=results,
         manifests=manifests,
     )  # fmt: skip
-    typer.echo(file)
+    put(file)
     size = f", {file.stat().st_size / 1e6:.2f} MB" if file.is_file() else ""
     note(f"{len(written)} run(s){size}.")

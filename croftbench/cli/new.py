@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from croftbench.api import starting
-from croftbench.cli.console import note
+from croftbench.cli.console import note, put
 
 EXAMPLES = """
 croftbench new method my-method
@@ -37,4 +37,4 @@ def new(
     started = begin[thing.value](name, folder)
     note(f"Written: {started.path}. Next:")
     for command in started.commands:
-        typer.echo(command)
+        put(command)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from typing import Annotated
 
@@ -11,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from croftbench.api import reading, reproducing
-from croftbench.cli.console import note, out
+from croftbench.cli.console import note, out, put_json
 from croftbench.cli.options import Json, Manifests, Results, SuiteFilter, names_of
 from croftbench.errors import CroftbenchError
 from croftbench.report.formats.grid import GridColumn, grid
@@ -37,7 +36,7 @@ def show(
     runs = reading.find_runs(name, suites=names_of(suite), results=results, manifests=manifests)
     if as_json:
         shown = [asdict(run) for run in runs]
-        typer.echo(json.dumps(shown[0] if len(shown) == 1 else shown, indent=1, ensure_ascii=False))
+        put_json(shown[0] if len(shown) == 1 else shown)
     elif len(runs) == 1:
         _whole(runs[0])
         try:

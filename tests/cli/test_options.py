@@ -21,6 +21,7 @@ TAKES = {
     "diagnose": {"results", "cache", "data_root", "manifests", "encoder", "device"},
     "reproduce": {"results", "cache", "data_root", "manifests", "device"},
     "check": {"results", "cache", "data_root", "manifests", "device"},
+    "doctor": {"results", "cache", "data_root", "manifests"},
     "new": set(),
     "list": {"cache", "manifests"},
     "show": {"results", "manifests"},

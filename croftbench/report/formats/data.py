@@ -11,6 +11,7 @@ from typing import Any
 
 import pandas as pd
 
+from croftbench import plain
 from croftbench.report.columns import Column
 from croftbench.report.tables import STATISTICS, Board
 
@@ -36,14 +37,33 @@ is detected, `scorer` for accuracy, `n` for means over several populations, and 
 empty too."""
 
 
+FORMULA = tuple("=+-@\t\r")
+"""How a cell begins that a spreadsheet would compute instead of show."""
+
+
+def csv(table: pd.DataFrame) -> str:
+    """CSV of any table. A text that begins like a formula has an apostrophe before it; numbers are as they are."""
+    safe = table.copy()
+    for name in safe.columns:
+        if not pd.api.types.is_numeric_dtype(safe[name].dtype):
+            safe[name] = safe[name].map(_cell)
+    return str(safe.rename(columns=_cell).to_csv(index=False, lineterminator="\n"))
+
+
+def _cell(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    return plain.shown(f"'{value}" if value.startswith(FORMULA) else value)
+
+
 def to_wide(board: Board) -> str:
     """CSV with one line a row of the leaderboard; its columns are those of `Board.table`."""
-    return str(board.table.to_csv(index=False, lineterminator="\n"))
+    return csv(board.table)
 
 
 def to_tidy(boards: list[Board]) -> str:
     """CSV with one line a row and metric, columns `TIDY`; suites below one another."""
-    return str(pd.concat([tidy(board) for board in boards]).to_csv(index=False, lineterminator="\n"))
+    return csv(pd.concat([tidy(board) for board in boards]))
 
 
 def tidy(board: Board) -> pd.DataFrame:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tabulate import tabulate
 
+from croftbench import plain
 from croftbench.report.cells import TIE, Cell, caption, header, lines, title
 from croftbench.report.tables import Board
 
@@ -34,6 +35,7 @@ def cell_text(cell: Cell) -> str:
 
 def escape(text: str) -> str:
     """Plain text on one line of Markdown: no cell break, no markup, no GitHub mathematics."""
+    text = " ".join(plain.shown(text).split())
     for character in "\\|*_<`[~$":
         text = text.replace(character, f"\\{character}")
-    return " ".join(text.split())
+    return text
