@@ -87,11 +87,17 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Batch:
-    """One step's images: features (B, D) raw, or (B, 1 + P, D) with patches; labels (B,), domains (B,)."""
+    """One step's images: what `Needs.image` says, such as raw features (B, D); labels (B,), domains (B,).
+
+    Attributes:
+        frozen: (B, D) raw features of the same augmented images by the frozen encoder, as `Examples.views` has them;
+            None where a batch was made by hand.
+    """
 
     features: Tensor
     labels: Tensor
     domains: Tensor
+    frozen: Tensor | None = None
 
 
 def batch_sizes(images: int, size: int, keep_last: bool = False) -> list[int]:
@@ -108,7 +114,9 @@ def batches(
     order = torch.randperm(len(examples), generator=rng).to(examples.labels.device)
     sizes = batch_sizes(len(examples), size, keep_last)
     for chosen in torch.split(order[: sum(sizes)], sizes):
-        yield Batch(examples.batch(view, chosen), examples.labels[chosen], examples.domains[chosen])
+        whole = examples.views[view][chosen]
+        features = whole if examples.read is None else examples.batch(view, chosen)
+        yield Batch(features, examples.labels[chosen], examples.domains[chosen], whole)
 
 
 class Optimiser(Protocol):

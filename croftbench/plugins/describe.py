@@ -169,7 +169,7 @@ def _no_class(file: str) -> UsageError:
     return UsageError(f"{file} names no class.", f"Give: --method {' or '.join(f'{file}:{name}' for name in fitting)}")
 
 
-DECIDING = ("method", "training", "prompting")
+DECIDING = ("method", "towers", "training", "prompting")
 """Modules, beside those of the methods themselves, whose code decides a method's numbers."""
 
 
@@ -223,6 +223,8 @@ def needs(target: str) -> str:
             given = {k.arg: k.value.value for k in node.value.keywords if isinstance(k.value, ast.Constant)}
             words = {
                 "text tower": given.get("text") == "tower", "patches": given.get("image") == "patches",
+                "image transformer": given.get("image") == "tower",
+                "before the projection": given.get("image") == "unprojected",
                 "no training": given.get("train") is False, "transductive": given.get("transductive") is True,
             }  # fmt: skip
             return ", ".join(word for word, declared in words.items() if declared) or "features"

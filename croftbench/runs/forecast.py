@@ -10,6 +10,7 @@ from typing import Any
 
 from croftbench.data.pool import Pool
 from croftbench.draw.build import subset
+from croftbench.encoders.features import kind_of
 from croftbench.encoders.store import PLACES, FeatureStore
 from croftbench.runs import failures, results
 from croftbench.runs.execute import Workbench
@@ -77,11 +78,13 @@ def _images(bench: Workbench, jobs: Sequence[Job]) -> int:
     counted = _Counted(store)
     for job in jobs:
         fold = bench.fold_of(job.spec, job.info)
-        for kind in ("image", PLACES) if job.info.image == "patches" else ("image",):
+        for kind in ("image", PLACES) if job.info.image == "patches" else (kind_of(job.info.image),):
             tests, trained = [split.pool for _, split in fold.tests], []
             if protocol.ood_transform == "train":
                 tests = [split.pool for shift, split in fold.tests if shift != "semantic"]
                 trained = [(split, 1) for shift, split in fold.tests if shift == "semantic"]
+            if job.info.image == "tower":  # of test images it reads pixels
+                tests, trained = [], []
             if job.info.train:
                 tests += [] if fold.val is None else [fold.val.pool]
                 trained.append((fold.train, job.spec.views))
