@@ -52,11 +52,12 @@ class Recipe:
         schedule: a cosine that falls from "epoch" to epoch, or from "step" to step; or "constant".
         warmup: epochs of warm-up; the cosine is counted from there.
         keep_last: whether the last, incomplete batch of an epoch trains too.
+        last_lr: what the cosine falls towards.
     """
 
     ranges: ClassVar[Mapping[str, str]] = {
         "lr": "> 0", "epochs": ">= 1", "batch": ">= 1", "momentum": ">= 0, < 1", "weight_decay": ">= 0",
-        "warmup_lr": ">= 0", "beta2": ">= 0, < 1", "eps": "> 0", "warmup": ">= 0",
+        "warmup_lr": ">= 0", "beta2": ">= 0, < 1", "eps": "> 0", "warmup": ">= 0", "last_lr": ">= 0",
     }  # fmt: skip
 
     lr: float = 0.002
@@ -71,6 +72,7 @@ class Recipe:
     schedule: Literal["epoch", "step", "constant"] = later("epoch")
     warmup: int = later(1)
     keep_last: bool = later(False)
+    last_lr: float = later(0.0)
 
     def lr_at(self, epoch: int, step: int = 0, steps: int = 1) -> float:
         """Learning rate of one of an epoch's steps: that of the warm-up, then of the schedule, counted from there.
@@ -82,7 +84,7 @@ class Recipe:
         if self.schedule == "constant":
             return self.lr
         done = epoch - self.warmup + (step / steps if self.schedule == "step" else 0)
-        return 0.5 * self.lr * (1 + math.cos(math.pi * done / self.epochs))
+        return self.last_lr + 0.5 * (self.lr - self.last_lr) * (1 + math.cos(math.pi * done / self.epochs))
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,8 @@ BUILT_IN = {
     "cross-modal": "croftbench.methods.cross_modal:CrossModal",
     "ape": "croftbench.methods.ape:APE",
     "ape-t": "croftbench.methods.ape:APET",
+    "clip-lora": "croftbench.methods.clip_lora:CLIPLoRA",
+    "prolip": "croftbench.methods.prolip:ProLIP",
 }
 WRAPPERS = {
     "wise-ft": "croftbench.methods.wise_ft:WiSEFT",

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from croftbench.draw.splits import Fold
     from croftbench.runs.spec import RunSpec
 
-SHORT = {"epochs": 2, "batch": 8}
+SHORT = {"epochs": 2, "batch": 8, "steps": 4}
 """Hyper-parameters that are set for the check, where a method has them: it is to be quick."""
 IMAGES, CLASSES = 24, 4
 

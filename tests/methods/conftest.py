@@ -1,7 +1,9 @@
 """A small real text tower, and open_clip's own way to run it, for the methods that learn prompts."""
 
+import csv
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import open_clip
@@ -9,6 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from croftbench.encoders.image_tower import PixelTower
 from croftbench.encoders.text_tower import PromptTower
 from croftbench.method import Examples, Task, Towers
 
@@ -75,3 +78,55 @@ def tiny_task(tiny: Tiny) -> Callable[..., Task]:
         )
 
     return make
+
+
+AGREED = Path(__file__).with_name("agreement.csv")
+"""Method, what it is compared with, and how large a difference may be: what was found, rounded up."""
+
+
+@pytest.fixture(scope="session")
+def agreements() -> dict[str, tuple[str, float]]:
+    """Method -> what it is compared with, and by how much the two may differ: the table in docs/methods.md."""
+    with AGREED.open(newline="", encoding="utf-8") as file:
+        return {row["method"]: (row["checked against"], float(row["at most"])) for row in csv.DictReader(file)}
+
+
+@pytest.fixture
+def measured(agreements: dict[str, tuple[str, float]]) -> Callable[[str, Tensor, Tensor], None]:
+    """`measured(method, ours, restated)`: they differ by no more than the table says."""
+
+    def compare(method: str, ours: Tensor, restated: Tensor) -> None:
+        found = float((ours.detach() - restated.detach()).abs().max())
+        assert ours.dtype == torch.float64 and found <= agreements[method][1], f"{method}: {found:.2g}"
+
+    return compare
+
+
+IMAGE = 32
+
+
+@pytest.fixture(scope="session")
+def seeing() -> Tiny:
+    """A random CLIP in float64 whose two towers have three blocks each; images are 32 px, of four places."""
+    torch.manual_seed(1)
+    text = {"context_length": CONTEXT, "vocab_size": 49408, "width": WIDTH, "heads": 4, "layers": 3}
+    vision = {"image_size": IMAGE, "layers": 3, "width": 48, "head_width": 16, "patch_size": 16}
+    model = open_clip.CLIP(embed_dim=DIM, vision_cfg=vision, text_cfg=text, quick_gelu=True)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    return Tiny(model.double().eval().requires_grad_(False), open_clip.SimpleTokenizer(context_length=CONTEXT))
+
+
+@pytest.fixture
+def pixel_task(seeing: Tiny) -> Task:
+    """Six images of three classes as pixels, two views each, and what the frozen encoder makes of them."""
+    random = torch.Generator().manual_seed(5)
+    pixels = torch.randn(2, 6, 3, IMAGE, IMAGE, generator=random, dtype=torch.float64)
+    labels = torch.arange(6) % 3
+    with torch.no_grad():
+        views = torch.stack([seeing.model.encode_image(view) for view in pixels])
+        text = seeing.model.encode_text(seeing.tokenizer([f"a photo of a {n.replace('_', ' ')}." for n in NAMES]))
+    train = Examples(views, labels, torch.zeros(6).long(), lambda view, rows: pixels[view][rows])
+    towers = Towers(seeing.tower, PixelTower(seeing.model))
+    return Task(NAMES, train, None, text, 20.0, 1, towers, raw_text=text, templates=("a photo of a {}.",))
