@@ -67,6 +67,8 @@ def importing(what: str | Path) -> Iterator[None]:
         MethodImportError: it raised something, or wanted to exit.
     """
     folder = Path.cwd()
+    loaded = sys.modules.get("torch")
+    grad = loaded.is_grad_enabled() if hasattr(loaded, "is_grad_enabled") else True
     try:
         with redirect_stdout(sys.stderr):
             yield
@@ -79,7 +81,7 @@ def importing(what: str | Path) -> Iterator[None]:
         os.chdir(folder)
         if (torch := sys.modules.get("torch")) is not None and hasattr(torch, "set_default_dtype"):
             torch.set_default_dtype(torch.float32)
-            torch.set_grad_enabled(True)
+            torch.set_grad_enabled(grad)
 
 
 # ------------------------------------------------------------------------------------- fingerprints

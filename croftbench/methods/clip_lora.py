@@ -123,6 +123,8 @@ class CLIPLoRA:
         passes = self.passes(len(task.train), len(task.classnames))
         weights = [of_image.A, of_image.B, of_text.A, of_text.B]
         descend(task, replace(self.recipe, epochs=passes), weights, rng, loss)
+        for weight in weights:
+            weight.requires_grad_(False)
 
         def predict(pixels: Tensor, t: Tensor) -> Outputs:
             z = unit(image.encode(pixels, inside=of_image.inside()))

@@ -32,6 +32,7 @@ BUILT_IN = {
     "ape": "croftbench.methods.ape:APE",
     "ape-t": "croftbench.methods.ape:APET",
     "clip-lora": "croftbench.methods.clip_lora:CLIPLoRA",
+    "maple": "croftbench.methods.maple:MaPLe",
     "prolip": "croftbench.methods.prolip:ProLIP",
 }
 WRAPPERS = {

@@ -1,7 +1,7 @@
 """A small real text tower, and open_clip's own way to run it, for the methods that learn prompts."""
 
 import csv
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,6 +44,30 @@ class Tiny:
         x = (prompt + self.model.positional_embedding)[None]
         x = self.model.ln_final(self.model.transformer(x, attn_mask=self.model.attn_mask))
         feature: Tensor = x[0, end] @ self.model.text_projection
+        return feature
+
+    def read_deep(self, prompt: Tensor, end: int, contexts: Sequence[Tensor]) -> Tensor:
+        """As `read`, where block j = 1, 2, ... reads contexts[j] in the place of the tokens behind the start."""
+        x = (prompt + self.model.positional_embedding)[None]
+        for j, block in enumerate(self.model.transformer.resblocks):
+            if 0 < j < len(contexts):
+                x = torch.cat([x[:, :1], contexts[j][None], x[:, 1 + len(contexts[j]) :]], 1)
+            x = block(x, attn_mask=self.model.attn_mask)
+        feature: Tensor = self.model.ln_final(x)[0, end] @ self.model.text_projection
+        return feature
+
+    def see_deep(self, pixels: Tensor, contexts: Sequence[Tensor]) -> Tensor:
+        """(B, D) raw image features, contexts[0] behind the patches, block j reading contexts[j] in its place."""
+        visual = self.model.visual
+        x = visual.conv1(pixels).flatten(2).mT
+        x = torch.cat([visual.class_embedding.expand(len(x), 1, -1), x], 1) + visual.positional_embedding
+        patches = x.shape[1]
+        x = visual.ln_pre(torch.cat([x, contexts[0].expand(len(x), -1, -1)], 1))
+        for j, block in enumerate(visual.transformer.resblocks):
+            if 0 < j < len(contexts):
+                x = torch.cat([x[:, :patches], contexts[j].expand(len(x), -1, -1)], 1)
+            x = block(x)
+        feature: Tensor = visual.ln_post(x[:, 0]) @ visual.proj
         return feature
 
 
