@@ -33,6 +33,7 @@ BUILT_IN = {
     "ape-t": "croftbench.methods.ape:APET",
     "clip-lora": "croftbench.methods.clip_lora:CLIPLoRA",
     "maple": "croftbench.methods.maple:MaPLe",
+    "prompt-src": "croftbench.methods.prompt_src:PromptSRC",
     "prolip": "croftbench.methods.prolip:ProLIP",
 }
 WRAPPERS = {
