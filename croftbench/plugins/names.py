@@ -34,6 +34,7 @@ BUILT_IN = {
     "clip-lora": "croftbench.methods.clip_lora:CLIPLoRA",
     "maple": "croftbench.methods.maple:MaPLe",
     "prompt-src": "croftbench.methods.prompt_src:PromptSRC",
+    "tcp": "croftbench.methods.tcp:TCP",
     "prolip": "croftbench.methods.prolip:ProLIP",
 }
 WRAPPERS = {
