@@ -104,7 +104,7 @@ def tiny_task(tiny: Tiny) -> Callable[..., Task]:
     return make
 
 
-AGREED = Path(__file__).with_name("agreement.csv")
+AGREED = Path(__file__).parents[2] / "docs" / "agreement.csv"
 """Method, what it is compared with, and how large a difference may be: what was found, rounded up."""
 
 
