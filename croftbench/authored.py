@@ -68,7 +68,7 @@ def importing(what: str | Path) -> Iterator[None]:
     """
     folder = Path.cwd()
     loaded = sys.modules.get("torch")
-    grad = loaded.is_grad_enabled() if hasattr(loaded, "is_grad_enabled") else True
+    grad = bool(loaded.is_grad_enabled()) if loaded is not None and hasattr(loaded, "is_grad_enabled") else True
     try:
         with redirect_stdout(sys.stderr):
             yield
