@@ -13,15 +13,15 @@ import subprocess
 import sys
 import threading
 import traceback
+import warnings
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from croftbench import blame
 from croftbench.errors import CroftbenchError, MethodError, UsageError
 from croftbench.plugins import MethodInfo
-from croftbench.runs.per_image import SplitTable
-from croftbench.runs.results import RunResult
 from croftbench.runs.spec import RunSpec
 
 if TYPE_CHECKING:
@@ -32,11 +32,15 @@ PARENT_GONE = 3
 """Exit status of a child whose parent died."""
 
 
-def run(bench: Workbench, spec: RunSpec, info: MethodInfo, bank: bool) -> tuple[RunResult, list[SplitTable]]:
-    """One run, as `Workbench.run`, in a process of its own.
+Done = TypeVar("Done")
+
+
+def call(work: Callable[..., Done], bench: Workbench, spec: RunSpec, info: MethodInfo, *more: object) -> Done:
+    """What a function of a module gives for a workbench, a run, its method and more arguments, worked out in a process
+    of its own; nothing is kept of the workbench there.
 
     Raises:
-        CroftbenchError: as there.
+        CroftbenchError: as the function does.
         MethodError: the process died; the message says of what.
         UsageError: a class that no other process can import.
     """
@@ -48,7 +52,7 @@ def run(bench: Workbench, spec: RunSpec, info: MethodInfo, bank: bool) -> tuple[
     )  # fmt: skip
     try:
         assert child.stdin is not None and child.stdout is not None
-        child.stdin.write(_packed(bench, spec, info, bank))
+        child.stdin.write(_packed(work, bench, spec, info, *more))
         child.stdin.flush()
         answer = child.stdout.read()
         status = child.wait()
@@ -66,7 +70,7 @@ def run(bench: Workbench, spec: RunSpec, info: MethodInfo, bank: bool) -> tuple[
     return done  # type: ignore[no-any-return]
 
 
-def _packed(bench: Workbench, spec: RunSpec, info: MethodInfo, bank: bool) -> bytes:
+def _packed(work: Callable[..., object], bench: Workbench, spec: RunSpec, info: MethodInfo, *more: object) -> bytes:
     about: dict[str, Any] = {
         "suite": bench.suite, "encoder_id": bench.encoder_id, "cache": bench.cache, "device": bench.device,
         "roots": bench.roots, "allow_incomplete": bench.allow_incomplete, "preprocess": bench.preprocess,
@@ -75,7 +79,7 @@ def _packed(bench: Workbench, spec: RunSpec, info: MethodInfo, bank: bool) -> by
     try:
         if info.cls is not None and info.cls.__module__ == "__main__":
             raise pickle.PicklingError("it is defined in the program that runs")
-        return pickle.dumps((about, spec, info, bank))
+        return pickle.dumps((about, work, spec, info, *more))
     except (pickle.PicklingError, AttributeError, TypeError) as error:
         raise UsageError(f"{info.name} cannot be sent to another process: {error}.", "Put it into a file.") from error
 
@@ -94,12 +98,13 @@ def main() -> None:
     """The child: read what to run, run it, answer."""
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a method prints, from C too, is no answer
-    about, spec, info, bank = pickle.load(sys.stdin.buffer)
+    about, work, *arguments = pickle.load(sys.stdin.buffer)
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    warnings.filterwarnings("ignore", category=FutureWarning, module="torch")  # the parent said it
     from croftbench.runs.execute import Workbench
 
     try:
-        done: object = Workbench(**about).run(spec, info, bank)
+        done: object = work(Workbench(**about), *arguments)
     except CroftbenchError as error:
         error.add_note(traceback.format_exc())
         done = error
