@@ -38,6 +38,7 @@ from croftbench.encoders import entry, transforms
 from croftbench.encoders.entry import Entry, Rows
 from croftbench.encoders.identity import Identity
 from croftbench.encoders.lazy import View
+from croftbench.encoders.pixels import PixelReader
 from croftbench.errors import DamagedError, DataError
 from croftbench.files import digest
 from croftbench.npy import Stored
@@ -55,8 +56,8 @@ TEXTS = 2048
 BLOCK = 256
 """Views decoded together and written together: the bound on memory, whatever the number of views."""
 
-PLACES = "places"
-"""The kind of entry that holds features of places, (N, P, D); the others are "image" and "text"."""
+PLACES, UNPROJECTED = "places", "unprojected"
+"""Kinds of entries: features of places (N, P, D), and those before the projection (N, W); others: "image", "text"."""
 
 CPU_BATCH = 64
 """Views encoded together on a CPU, where larger batches fall out of its caches: half as fast again as 256."""
@@ -83,28 +84,43 @@ class FeatureStore:
         self.roots = roots or Roots()
         self.note, self._noted = note, set[tuple[str, str]]()
 
-    def test(self, pool: Pool, advance: Advance = lambda n: None) -> Array:
-        """(N, D) raw features of a pool under the test transform, memory-mapped."""
-        return Entry(lambda: self._test(pool, "image", advance)).whole()
+    def test(self, pool: Pool, advance: Advance = lambda n: None, kind: str = "image") -> Array:
+        """(N, D) raw features of a pool under the test transform, memory-mapped; (N, W) of kind UNPROJECTED."""
+        return Entry(lambda: self._test(pool, kind, advance)).whole()
 
     def test_patches(self, pool: Pool, advance: Advance = lambda n: None) -> View:
         """The same, and (N, P, D) raw features of the images' places, both memory-mapped."""
         places = Rows(Entry(lambda: self._test(pool, PLACES, advance)))
         return View(self.test(pool), places)
 
-    def views(self, pool: Pool, protocol: Protocol, views: int, advance: Advance = lambda n: None) -> Array:
-        """(V, N, D) raw features of `views` seeded training views of each image.
+    def views(
+        self, pool: Pool, protocol: Protocol, views: int, advance: Advance = lambda n: None, kind: str = "image"
+    ) -> Array:
+        """(V, N, D) raw features of `views` seeded training views of each image; (V, N, W) of kind UNPROJECTED.
 
         View v of an image depends on the image and v alone, so asking for more views later reuses the first ones, and
         the same image has the same views wherever its file lies.
         """
-        return np.stack([one.whole() for one in self._views(pool, protocol, views, "image", advance)])
+        return np.stack([one.whole() for one in self._views(pool, protocol, views, kind, advance)])
 
     def view_patches(self, pool: Pool, protocol: Protocol, views: int, advance: Advance = lambda n: None) -> list[View]:
         """The same, view by view, each with the (N, P, D) raw features of its places, all memory-mapped."""
         places = [Rows(one) for one in self._views(pool, protocol, views, PLACES, advance)]
         whole = [one.whole() for one in self._views(pool, protocol, views, "image")]
         return [View(*both) for both in zip(whole, places, strict=True)]
+
+    def pixels(
+        self, pool: Pool, rows: npt.NDArray[np.int64], device: torch.device, protocol: Protocol | None = None,
+        view: int = 0,
+    ) -> PixelReader:  # fmt: skip
+        """(N, 3, H, W) pixels of a pool's images, never kept: under the test transform, or as a protocol's view."""
+        usual = transforms.test(self.identity)
+        augment = protocol and transforms.train(self.identity, protocol.crop_scale, protocol.flip)
+
+        def transform(path: str, data: bytes) -> images.Transform:
+            return (lambda image: augment(image, _seed(pool, path, data, view))) if augment else usual
+
+        return PixelReader(pool, rows, transform, self.roots.reader(pool.table), self.identity.image_size, device)
 
     def text(self, prompts: Sequence[str], advance: Advance = lambda n: None) -> Array:
         """(P, D) raw text embeddings, memory-mapped; `advance` is told of prompts as they are encoded."""
@@ -139,19 +155,15 @@ class FeatureStore:
         state, rule = self._state(pool), "view" if pool.content else "view by bytes"
         paths = [self._path(kind, transform.fingerprint(), state, f"{rule} {view}") for view in range(views)]
 
-        def of(name: Sequence[str], view: int) -> images.Transform:
-            seed = int(digest([*name, view])[:12], 16)
+        def of(position: int, data: bytes, view: int) -> images.Transform:
+            seed = _seed(pool, pool.paths[position], data, view)
             return lambda image: transform(image, seed)
-
-        def named(position: int, data: bytes) -> Sequence[str]:
-            """What an image is, for its seeds: shipped pixels have a name of their own, a file its bytes."""
-            return [pool.content, pool.paths[position]] if pool.content else [hashlib.sha256(data).hexdigest()]
 
         def filled(view: int) -> Path:
             missing = [] if paths[view].exists() else [i for i, path in enumerate(paths) if not path.exists()]
             if missing:
                 wanted = [paths[i] for i in missing]
-                self._fill(pool, wanted, lambda i, data: [of(named(i, data), v) for v in missing], kind, advance)
+                self._fill(pool, wanted, lambda i, data: [of(i, data, v) for v in missing], kind, advance)
             return paths[view]
 
         return [Entry(partial(filled, view)) for view in range(views)]
@@ -231,6 +243,12 @@ class FeatureStore:
         return self.folder / f"{digest(of)[:32]}.npy"
 
 
+def _seed(pool: Pool, path: str, data: bytes, view: int) -> int:
+    """Of an image's view: shipped pixels have a name of their own, a file has its bytes."""
+    name = [pool.content, path] if pool.content else [hashlib.sha256(data).hexdigest()]
+    return int(digest([*name, view])[:12], 16)
+
+
 def _encode(encoder: Encoder, pixels: torch.Tensor, kind: str) -> npt.NDArray[Any]:
     """(V, B, D) features of one block's views, (V, B, 3, H, W); or (V, B, P, D) of their places.
 
@@ -248,6 +266,8 @@ def _encode(encoder: Encoder, pixels: torch.Tensor, kind: str) -> npt.NDArray[An
 
 
 def _features(encoder: Encoder, pixels: torch.Tensor, kind: str) -> torch.Tensor:
+    if kind == UNPROJECTED:
+        return encoder.encode_unprojected(pixels)
     if kind != PLACES:
         return encoder.encode_images(pixels)
     places = encoder.encode_patches(pixels)[:, 1:].half()
