@@ -37,8 +37,8 @@ def run_all(
         try:
             result, images = bench.run(job.spec, job.info)
         except CroftbenchError as error:
+            failed(job, error)  # first: what is recorded can fail too
             failures.write(folder, job.spec, error)
-            failed(job, error)
             continue
         _remove(results.path_of(folder, job.spec))  # first: without a JSON it is not finished
         _remove(posthoc.path_of(folder, job.spec))  # scores of what is replaced

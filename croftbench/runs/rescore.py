@@ -45,14 +45,14 @@ def score_all(
                 scored, env = score(bench, result, job, asked, _into(broken))
                 record = posthoc.read(folder, job.spec).with_more(scored, env)
         except CroftbenchError as error:
-            failures.write(folder, job.spec, error, "score")
             failed(job, error)
+            failures.write(folder, job.spec, error, "score")
         else:
             posthoc.write(folder, record)
             failures.remove(folder, job.spec, "score")
             for one in broken:
-                failures.write(folder, job.spec, one, "score")
                 failed(job, one)
+                failures.write(folder, job.spec, one, "score")
     bench.progress.begin("")
 
 
