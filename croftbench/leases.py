@@ -343,7 +343,7 @@ def share(
     lease: Callable[[T], Path],
     settled: Callable[[T], bool],
     do: Callable[[T], object],
-    waiting: Callable[[int, str], object] | None = lambda items, who: None,
+    waiting: Callable[[int, str], object] = lambda items, who: None,
     option: str = "",
 ) -> None:
     """Do what nobody has settled, each under its lease; what others are at is left to them.
@@ -353,7 +353,7 @@ def share(
         lease: where the lease of one is.
         settled: whether one is done; asked again once its lease is ours.
         do: does one.
-        waiting: told how many are waited for in the end, and of one who is at them; None not to wait for them.
+        waiting: told how many are waited for in the end, and of one who is at them.
         option: as in `take`.
 
     Raises:
@@ -374,8 +374,6 @@ def share(
                 if not settled(item):
                     do(item)
                     idle = pauses()
-        if waiting is None:
-            return
         if later and not said and (who := owner(lease(later[0]))) is not None:
             waiting(len(later), str(who))
             said = True

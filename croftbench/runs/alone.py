@@ -13,6 +13,7 @@ import subprocess
 import sys
 import threading
 import traceback
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,7 @@ from croftbench.runs.spec import RunSpec
 
 if TYPE_CHECKING:
     from croftbench.runs.execute import Workbench
+    from croftbench.runs.isolation import Limits
 
 COMMAND = [sys.executable, "-c", "from croftbench.runs import alone; alone.main()"]
 PARENT_GONE = 3
@@ -41,14 +43,14 @@ def run(bench: Workbench, spec: RunSpec, info: MethodInfo, bank: bool) -> tuple[
         UsageError: a class that no other process can import.
     """
     bench.progress.stage(f"{info.name}, seed {spec.seed}, fold {spec.fold}, in a process of its own", 1)
-    path = os.pathsep.join(str(Path(place).absolute()) for place in sys.path if place or Path.cwd().is_dir())
     child = subprocess.Popen(
         COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True,
-        env={**os.environ, "PYTHONPATH": path},
+        env={**os.environ, "PYTHONPATH": search_path()},
     )  # fmt: skip
     try:
         assert child.stdin is not None and child.stdout is not None
-        child.stdin.write(_packed(bench, spec, info, bank))
+        limits = replace(bench.limits, isolate=False, alone=True)
+        child.stdin.write(packed((about(bench, limits), spec, info, bank), [info]))
         child.stdin.flush()
         answer = child.stdout.read()
         status = child.wait()
@@ -66,18 +68,35 @@ def run(bench: Workbench, spec: RunSpec, info: MethodInfo, bank: bool) -> tuple[
     return done  # type: ignore[no-any-return]
 
 
-def _packed(bench: Workbench, spec: RunSpec, info: MethodInfo, bank: bool) -> bytes:
-    about: dict[str, Any] = {
+def search_path() -> str:
+    """Where modules are found here, for a process that must find the same."""
+    return os.pathsep.join(str(Path(place).absolute()) for place in sys.path if place or Path.cwd().is_dir())
+
+
+def about(bench: Workbench, limits: Limits) -> dict[str, Any]:
+    """The arguments of a workbench like this one, for another process."""
+    return {
         "suite": bench.suite, "encoder_id": bench.encoder_id, "cache": bench.cache, "device": bench.device,
         "roots": bench.roots, "allow_incomplete": bench.allow_incomplete, "preprocess": bench.preprocess,
-        "limits": replace(bench.limits, isolate=False, alone=True),
+        "limits": limits,
     }  # fmt: skip
-    try:
-        if info.cls is not None and info.cls.__module__ == "__main__":
-            raise pickle.PicklingError("it is defined in the program that runs")
-        return pickle.dumps((about, spec, info, bank))
-    except (pickle.PicklingError, AttributeError, TypeError) as error:
-        raise UsageError(f"{info.name} cannot be sent to another process: {error}.", "Put it into a file.") from error
+
+
+def packed(what: object, infos: Iterable[MethodInfo]) -> bytes:
+    """What another process is to do, with the methods that it has to import for that.
+
+    Raises:
+        UsageError: a class that no other process can import.
+    """
+    for info in infos:
+        try:
+            if info.cls is not None and info.cls.__module__ == "__main__":
+                raise pickle.PicklingError("it is defined in the program that runs")
+            pickle.dumps(info)
+        except (pickle.PicklingError, AttributeError, TypeError) as error:
+            message = f"{info.name} cannot be sent to another process: {error}."
+            raise UsageError(message, "Put it into a file.") from error
+    return pickle.dumps(what)
 
 
 def _death(status: int, timeout: float | None, where: str) -> MethodError:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from statistics import fmean
@@ -20,27 +20,32 @@ if TYPE_CHECKING:
     from croftbench.runs.execute import Workbench
 
 
+Stamps = tuple[tuple[int, int] | None, tuple[int, int] | None]
+"""Of a run's result, and of the record of its failure."""
+
+
 def run_all(
     bench: Workbench, jobs: Sequence[Job], folder: Path, failed: Callable[[Job, CroftbenchError], None],
-    force: bool = False, wait: bool = True,
+    force: bool = False, begun: Mapping[str, Stamps] | None = None,
 ) -> int:  # fmt: skip
     """Run every job that has no result yet, or every one by `force`, writing each result as soon as it is there.
 
     A job that fails is recorded as that, handed to `failed`, and the others go on; a result that cannot be written
-    ends it all. Processes that share the folder share the work: what another is at is left to it and, unless `wait` is
-    False, waited for at the end. If that process dies, the job is done here; if the job fails there, that is said here.
+    ends it all. Processes that share the folder share the work: what another is at is left to it and waited for at the
+    end. If that process dies, the job is done here; if the job fails there, that is said here. `begun` is what was
+    there when all of them began, as `stamps` gave it; what is there now where it is None.
 
     Returns:
         How many results were written.
     """
-    begun = {job.spec.run_id: _stamps(job, folder) for job in jobs}
+    old = dict(begun or stamps(jobs, folder))
     elsewhere: list[Job] = []
     done, progress = 0, bench.progress
     places = itertools.count(1)
 
     def settled(job: Job) -> bool:
-        (old, before), (result, failure) = begun[job.spec.run_id], _stamps(job, folder)
-        if result is None or (force and result == old):
+        (replaced, before), (result, failure) = old[job.spec.run_id], _stamps(job, folder)
+        if result is None or (force and result == replaced):
             if failure in (None, before):
                 return False
             elsewhere.append(job)
@@ -52,7 +57,7 @@ def run_all(
         place = next(places)
         progress.begin(f"run {place} of {len(jobs)}" if len(jobs) > 1 else "")
         outcome = run_one(bench, job, folder, force)
-        begun[job.spec.run_id] = _stamps(job, folder)
+        old[job.spec.run_id] = _stamps(job, folder)
         if isinstance(outcome, CroftbenchError):
             failed(job, outcome)
             return
@@ -62,7 +67,7 @@ def run_all(
     def waiting(count: int, who: str) -> None:
         progress.note(f"waiting for {count} run(s) that others are at, one of them {who}.")
 
-    leases.share(jobs, partial(claim, folder), settled, do, waiting if wait else None, "--results")
+    leases.share(jobs, partial(claim, folder), settled, do, waiting, "--results")
     for job in elsewhere:
         failed(job, CroftbenchError(failures.reason(folder, job.spec), "It failed in another process."))
     progress.begin("")
@@ -97,7 +102,12 @@ def run_one(bench: Workbench, job: Job, folder: Path, force: bool = False) -> Ru
     return result
 
 
-def _stamps(job: Job, folder: Path) -> tuple[tuple[int, int] | None, tuple[int, int] | None]:
+def stamps(jobs: Sequence[Job], folder: Path) -> dict[str, Stamps]:
+    """By run, what tells another result, or record of failure, from that which is there now."""
+    return {job.spec.run_id: _stamps(job, folder) for job in jobs}
+
+
+def _stamps(job: Job, folder: Path) -> Stamps:
     """Of a run's result and of the record of its failure: another process's work changes them."""
     return leases.stamp(results.path_of(folder, job.spec)), leases.stamp(failures.path_of(folder, job.spec))
 
