@@ -1,4 +1,4 @@
-"""Where the runs of a plan execute: in this process, on a Ray cluster, or as jobs of Slurm. Naming them loads neither."""
+"""Where the runs of a plan execute: in this process, on a Ray cluster, or as jobs of Slurm. No torch."""
 
 from __future__ import annotations
 
