@@ -3,6 +3,7 @@
 # make check  types, style, import directions, manifests, committed tables
 # make bench  speed, as ratios taken in one run
 # make flips  500 times flipped bits in stored files: is a wrong number ever shown without a word?
+# make kills-cluster  kill workers, actors and drivers of a plan, 20 times on Ray and 20 on submitit's local executor
 # make floors the tests that touch each dependency, with the lowest versions that pyproject.toml allows
 # make wheel  build sdist and wheel in dist/, install the wheel in a clean environment, run it from an empty folder
 
@@ -12,7 +13,7 @@ BIN := $(VENV)/bin
 FLOORS ?= .venv-floors
 FLOOR_TESTS ?= tests/cli tests/data tests/encoders tests/report tests/runs tests/scorers tests/methods/test_croft.py
 
-.PHONY: run test check bench flips floors wheel setup clean
+.PHONY: run test check bench flips kills-cluster floors wheel setup clean
 
 run: setup
 	$(BIN)/croftbench run --method croft --results my-results
@@ -33,6 +34,10 @@ bench: setup
 
 flips: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.flips 500
+
+kills-cluster: setup
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[ray,slurm]'
+	OMP_NUM_THREADS=1 $(BIN)/python tools/kills_cluster.py 20
 
 floors: $(FLOORS)/installed
 	OMP_NUM_THREADS=1 $(FLOORS)/bin/python -m pytest -n auto $(FLOOR_TESTS)
