@@ -68,7 +68,7 @@ def test_a_killed_process_s_lease_is_taken_over_at_once(path):
     child.send_signal(signal.SIGSTOP)
     assert leases.take(path) is None, "asleep is not dead"
     child.kill()
-    while not leases._started(child.pid) == "":
+    while leases._started(child.pid) != "":
         time.sleep(0.01)
     with leases.take(path) as lease:  # the child is not even waited for: what is left of it counts as dead
         assert leases.owner(path).token == lease.token

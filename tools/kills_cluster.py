@@ -162,7 +162,8 @@ def main() -> None:
         right = content(home / "results" / "smoke" / "runs")
     names = ("kills", "driver", "worker", "actor", "rounds", "starts", "lost", "doubled", "different")
     print(
-        f"{len(right) // 2} runs a plan, seed {seed}\n\n| launcher | {' | '.join(names)} |\n|---|{'---:|' * len(names)}",
+        f"{len(right) // 2} runs a plan, seed {seed}\n\n| launcher | {' | '.join(names)} |",
+        f"\n|---|{'---:|' * len(names)}", sep="",
         flush=True,
     )
     bad = 0
