@@ -105,6 +105,8 @@ def content(folder: Path) -> dict[str, bytes]:
                 record = json.loads(data)
                 for name in ("created", "timings", "digest"):
                     record.pop(name, None)
+                for name in ("commit", "dirty"):  # somebody may be at work on the code
+                    record.get("env", {}).pop(name, None)
                 data = json.dumps(record).encode()
             found[str(path.relative_to(folder))] = data
     return found
@@ -163,7 +165,8 @@ def main() -> None:
     names = ("kills", "driver", "worker", "actor", "rounds", "starts", "lost", "doubled", "different")
     print(
         f"{len(right) // 2} runs a plan, seed {seed}\n\n| launcher | {' | '.join(names)} |",
-        f"\n|---|{'---:|' * len(names)}", sep="",
+        f"\n|---|{'---:|' * len(names)}",
+        sep="",
         flush=True,
     )
     bad = 0

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from croftbench.api import plans, running
 from croftbench.encoders.identity import EMBEDDED
-from croftbench.launch import shards
+from croftbench.launch import parts
 from croftbench.locations import Folder, Folders
 from croftbench.plugins.parameters import Value
 from croftbench.progress import Progress
@@ -47,7 +47,7 @@ def forecast(
     """
     from croftbench.runs import forecast as looking
 
-    which = shards.parse(shard)
+    which = parts.parse(shard)
     folders = Folders.of(results, cache, data_root, manifests)
     chosen, folders = plans.smoke(suite, limit, folders)
     with running.shown(progress) as sink:
@@ -55,4 +55,4 @@ def forecast(
             methods, chosen, folders, sink, encoder, str(preprocess), seeds, shots, views, recipe, settings
         )
         bench = running.workbench(asked.suite, encoder, folders, "cpu", sink, allow_incomplete, str(preprocess))
-        return looking.of(bench, shards.part(asked.jobs, which), folders.results)
+        return looking.of(bench, parts.part(asked.jobs, which), folders.results)

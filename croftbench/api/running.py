@@ -16,7 +16,7 @@ from croftbench.api.board import Leaderboard
 from croftbench.api.suite_choice import keep, suite_of
 from croftbench.encoders.identity import EMBEDDED
 from croftbench.errors import CroftbenchError, DataError, MethodError, UsageError
-from croftbench.launch import HERE, Launcher, shards
+from croftbench.launch import HERE, Launcher, parts
 from croftbench.locations import Folder, Folders
 from croftbench.plugins.parameters import Value
 from croftbench.progress import Bars, Progress, Silent
@@ -123,8 +123,7 @@ def run(
         FailedRunsError: at the end, where a run failed; the others are finished, and why it did is in
             `results`/failed, until it succeeds.
     """
-    where, which = Launcher.of(launcher, address, workers, launch), shards.parse(shard)
-    device = shards.device(device, shard)
+    where, which = Launcher.of(launcher, address, workers, launch), parts.parse(shard)
     folders = Folders.of(results, cache, data_root, manifests)
     chosen = suite_of(suite, folders)
     chosen, folders = plans.smoke(chosen, limit, folders.behind(chosen))
@@ -137,7 +136,7 @@ def run(
         make = partial(
             workbench, plan.suite, encoder, folders, device, sink, allow_incomplete, str(preprocess), timeout, isolate
         )
-        ours = replace(plan, jobs=shards.part(plan.jobs, which))
+        ours = replace(plan, jobs=parts.part(plan.jobs, which))
         failures = _complete(ours, asked, folders, sink, make, force, where)
         _check_still_there(ours, failures, folders.results)
         board = _board(plan, asked, folders)

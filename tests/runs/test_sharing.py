@@ -72,6 +72,8 @@ def content(folder):
         record = json.loads(data)
         for name in ("created", "timings", "digest", "environments"):
             record.pop(name, None)
+        for name in ("commit", "dirty"):  # somebody may be at work on the code
+            record.get("env", {}).pop(name, None)
         for one in record.get("scorers", []):
             one.pop("seconds", None)
         return json.dumps(record).encode()

@@ -78,14 +78,3 @@ def part(jobs: Sequence[Job], which: tuple[int, int] | None) -> tuple[Job, ...]:
     ordered = sorted(jobs, key=lambda job: (job.spec.seed, job.spec.fold))
     of, parts = which
     return tuple(ordered[of * len(jobs) // parts : (of + 1) * len(jobs) // parts])
-
-
-def device(name: str, text: str, environ: Mapping[str, str] | None = None) -> str:
-    """The device of a process that torchrun or MPI started beside others on one machine: the GPU of its number."""
-    told = os.environ if environ is None else environ
-    local = told.get("LOCAL_RANK", told.get("OMPI_COMM_WORLD_LOCAL_RANK", ""))
-    if name != AUTO or text != AUTO or not local.isdigit():
-        return name
-    import torch
-
-    return f"cuda:{int(local) % torch.cuda.device_count()}" if torch.cuda.device_count() > 1 else name

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from croftbench.errors import UsageError
-from croftbench.launch import Launcher, shards
+from croftbench.launch import Launcher, parts
 from croftbench.runs.planning import Job
 from croftbench.runs.spec import RunSpec
 
@@ -16,18 +16,18 @@ def job(method, seed, fold):
 
 
 @given(st.integers(0, 6), st.integers(1, 4), st.integers(1, 12))
-def test_parts_are_the_plan_and_as_equal_as_can_be(seeds, methods, parts):
+def test_parts_are_the_plan_and_as_equal_as_can_be(seeds, methods, count):
     jobs = [job(f"m{m}", seed, fold) for m in range(methods) for seed in range(seeds) for fold in ("a", "b")]
-    cut = [shards.part(jobs, (one, parts)) for one in range(parts)]
+    cut = [parts.part(jobs, (one, count)) for one in range(count)]
     assert sorted(x.spec.run_id for part in cut for x in part) == sorted(x.spec.run_id for x in jobs)
     assert max(map(len, cut)) - min(map(len, cut)) <= 1
-    assert cut == [shards.part(jobs, (one, parts)) for one in range(parts)]
+    assert cut == [parts.part(jobs, (one, count)) for one in range(count)]
 
 
 def test_methods_of_one_draw_stay_together():
     jobs = [job(f"m{m}", seed, "a") for m in range(3) for seed in range(4)]
     for one in range(4):
-        assert {x.spec.seed for x in shards.part(jobs, (one, 4))} == {one}
+        assert {x.spec.seed for x in parts.part(jobs, (one, 4))} == {one}
 
 
 @pytest.mark.parametrize(
@@ -45,19 +45,19 @@ def test_methods_of_one_draw_stay_together():
     ],
 )
 def test_auto_reads_what_the_launcher_says(variables, meant):
-    assert shards.parse("auto", dict(one.split("=") for one in variables.split())) == meant
+    assert parts.parse("auto", dict(one.split("=") for one in variables.split())) == meant
 
 
 def test_parts_are_counted_from_one_by_people():
-    assert shards.parse("1/8") == (0, 8)
-    assert shards.parse("8/8") == (7, 8)
-    assert shards.parse("") is None
+    assert parts.parse("1/8") == (0, 8)
+    assert parts.parse("8/8") == (7, 8)
+    assert parts.parse("") is None
 
 
 @pytest.mark.parametrize("text", ["0/8", "9/8", "1", "a/b", "1/0", "-1/2"])
 def test_no_such_part_is_one_line(text):
     with pytest.raises(UsageError, match=f"--shard {text} is no part"):
-        shards.parse(text)
+        parts.parse(text)
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def test_no_such_part_is_one_line(text):
 )
 def test_auto_without_a_launcher_is_an_error_not_the_whole_plan(variables):
     with pytest.raises(UsageError, match="--shard auto"):
-        shards.parse("auto", dict(one.split("=") for one in variables.split()))
+        parts.parse("auto", dict(one.split("=") for one in variables.split()))
 
 
 def test_launchers_and_their_options_are_checked():
