@@ -4,7 +4,7 @@ An entry is a NumPy file named by the hash of everything that changes its bytes:
 images' content and order, the view. Shipped images are identified by their digest, files on the user's disk by path,
 size and time of change, looked at whenever an entry is asked for. Blocks are written as they are encoded and joined
 when all are there, each step by one atomic rename, so a kill at any moment loses at most a block. Processes that fill
-one entry claim its blocks one by one and share them (`encoders.sharing`). Entries are read memory-mapped; a full hit
+one entry claim its blocks one by one and share them (`encoders.filling`). Entries are read memory-mapped; a full hit
 never loads CLIP. What is read is first held against the digests that it was written with (croftbench.npy): an entry
 that is damaged is made again.
 
@@ -35,7 +35,7 @@ from croftbench import leases
 from croftbench.data import decoding, images
 from croftbench.data.pool import Pool
 from croftbench.data.roots import Roots
-from croftbench.encoders import entry, sharing, transforms
+from croftbench.encoders import entry, filling, transforms
 from croftbench.encoders.entry import Entry, Rows
 from croftbench.encoders.identity import Identity
 from croftbench.encoders.lazy import View
@@ -152,7 +152,7 @@ class FeatureStore:
             return [pool.content, pool.paths[position]] if pool.content else [hashlib.sha256(data).hexdigest()]
 
         def filled(view: int) -> Path:
-            missing = [] if paths[view].exists() else sharing.together(paths)
+            missing = [] if paths[view].exists() else filling.together(paths)
             if missing:
                 wanted = [paths[i] for i in missing]
                 self._fill(pool, wanted, lambda i, data: [of(named(i, data), v) for v in missing], kind, advance)
@@ -173,7 +173,7 @@ class FeatureStore:
             return
         size = max(1, BLOCK // len(paths))
         remarks, read = Counter[str](), self.roots.reader(pool.table)
-        with sharing.Blocks(paths, len(pool.paths), size, advance) as shared:
+        with filling.Blocks(paths, len(pool.paths), size, advance) as shared:
             while todo := shared.missing():
                 encoder, mine = self._encoder(), shared.claimed(todo)
                 for start, pixels in images.blocks(pool, mine, size, of, read, lambda remark: remarks.update([remark])):
@@ -189,7 +189,7 @@ class FeatureStore:
                 self._noted.add((pool.name, remark))
                 self.note(decoding.remarked(pool.name, remark, count))
 
-    def _join(self, paths: Sequence[Path], shared: sharing.Blocks) -> None:
+    def _join(self, paths: Sequence[Path], shared: filling.Blocks) -> None:
         """Write each entry from its blocks."""
         for view, path in enumerate(paths):
             if path.exists():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +32,7 @@ def run_all(
         DataError: a result cannot be written.
     """
     try:
-        import ray
+        ray: Any = import_module("ray")
     except ImportError:
         raise missing("Ray", "ray") from None
     cpus, gpus = _amounts(launcher)
@@ -81,7 +82,7 @@ def _connect(ray: Any, address: str) -> bool:
 
 def _draws(jobs: Sequence[Job]) -> list[int]:
     """One job of each draw and kind of features: all that has to be encoded."""
-    kinds = {}
+    kinds: dict[tuple[object, ...], int] = {}
     for number, job in enumerate(jobs):
         spec = job.spec
         kinds.setdefault((spec.fold, spec.seed, spec.shots, spec.views, job.info.image, job.info.train), number)

@@ -23,14 +23,14 @@ def refused(*arguments):
 fcntl.flock = fcntl.lockf = fcntl.fcntl = refused
 import croftbench
 from croftbench import leases
-from croftbench.encoders import sharing
+from croftbench.encoders import filling
 from croftbench.runs.execute import Workbench
 
 LOG = os.open(sys.argv[2], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
 def told(what):
     os.write(LOG, f"{os.getpid()} {what}\\n".encode())
 
-real_run, real_done = Workbench.run, sharing.Blocks.finished
+real_run, real_done = Workbench.run, filling.Blocks.finished
 def run(self, spec, info, bank=False):
     told(f"fit {spec.run_id}")
     return real_run(self, spec, info, bank)
@@ -38,7 +38,7 @@ def finished(self, start):
     told(f"block {self.folder.stem}-{start}")
     time.sleep(float(sys.argv[3]))
     return real_done(self, start)
-Workbench.run, sharing.Blocks.finished = run, finished
+Workbench.run, filling.Blocks.finished = run, finished
 
 folder = Path(sys.argv[1])
 board = croftbench.run(
