@@ -127,10 +127,13 @@ def campaign(launcher: str, kills: int, ends: float, right: dict[str, bytes], ch
                 told["starts"] += 1
                 while (code := process.poll()) is None:
                     with contextlib.suppress(subprocess.TimeoutExpired):
-                        process.wait(timeout=chance.uniform(1, 14))
+                        process.wait(timeout=chance.uniform(1, 8))
                         continue
                     if told["kills"] < kills and time.monotonic() < ends:
-                        pid, kind = chance.choice(victims(mark, process.pid))
+                        *working, of_all = victims(mark, process.pid)
+                        if not working and chance.random() < 0.7:  # it is still starting: mostly wait
+                            continue
+                        pid, kind = chance.choice(working) if working and chance.random() < 0.7 else of_all
                         with contextlib.suppress(OSError):
                             os.kill(pid, signal.SIGKILL)
                             told["kills"] += 1

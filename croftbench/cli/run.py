@@ -69,7 +69,7 @@ croftbench run -m ./mine.py:Mine --limit 20
 croftbench run -m all --dry-run
 croftbench run -m all --shard 1/8
 croftbench run -m all --launcher ray
-croftbench run -m all --launcher slurm --workers 16 --launch slurm_partition=gpu --launch gpus_per_node=1
+croftbench run -m all --launcher slurm --launch gpus_per_node=1
 """
 
 
