@@ -10,7 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from croftbench.errors import CroftbenchError
+from croftbench.errors import CroftbenchError, DataError
 from croftbench.launch import Failed
 from croftbench.runs import alone, engine, failures
 from croftbench.runs.planning import Job
@@ -82,11 +82,19 @@ def environment() -> dict[str, str]:
 
 
 def report(jobs: Sequence[Job], folder: Path, told: Sequence[Failure], failed: Failed, lost: str) -> None:
-    """Hand on what failed, each job once, and what ended without a word."""
-    said = dict(told)
+    """Hand on what failed, each job once.
+
+    Raises:
+        DataError: some ended without a word.
+    """
+    said, silent = dict(told), 0
     for job in jobs:
         if (error := said.get(job.spec.run_id)) is not None:
             failed(job, error)
         elif not job.finished(folder):
-            why = failures.reason(folder, job.spec)
-            failed(job, CroftbenchError(why or f"its process ended without a result: {lost}.", "Run again."))
+            if why := failures.reason(folder, job.spec):
+                failed(job, CroftbenchError(why, "It failed in another process."))
+            silent += not why
+    if silent:
+        what = f"{silent} of {len(jobs)} runs have no result, as their processes ended before: {lost}."
+        raise DataError(what, "The same command goes on from there.")
