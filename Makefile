@@ -1,9 +1,11 @@
 # make run    set everything up and run the main job on the embedded data
 # make test   set everything up and pass the tests
 # make check  types, style, import directions, manifests, committed tables
+# make docs   the site, in site/; a warning is an error
 # make bench  speed, as ratios taken in one run
 # make flips  500 times flipped bits in stored files: is a wrong number ever shown without a word?
 # make kills-cluster  kill workers, actors and drivers of a plan, 20 times on Ray and 20 on submitit's local executor
+# make fuzz   hostile files of every kind that is read, for ten minutes: one line that names the file, or it is read
 # make floors the tests that touch each dependency, with the lowest versions that pyproject.toml allows
 # make wheel  build sdist and wheel in dist/, install the wheel in a clean environment, run it from an empty folder
 
@@ -13,7 +15,7 @@ BIN := $(VENV)/bin
 FLOORS ?= .venv-floors
 FLOOR_TESTS ?= tests/cli tests/data tests/encoders tests/report tests/runs tests/scorers tests/methods/test_croft.py
 
-.PHONY: run test check bench flips kills-cluster floors wheel setup clean
+.PHONY: run test check docs bench flips fuzz kills-cluster floors wheel setup clean
 
 run: setup
 	$(BIN)/croftbench run --method croft --results my-results
@@ -28,6 +30,10 @@ check: setup
 	$(BIN)/lint-imports
 	$(BIN)/croftbench check
 	$(BIN)/croftbench leaderboard --check
+	$(BIN)/python tools/site/rows.py --check
+
+docs: setup
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --clean  # not --quiet: warnings would not count
 
 bench: setup
 	$(BIN)/python -m pytest benchmarks -p no:xdist --benchmark-only --benchmark-columns=median,iqr,rounds
@@ -38,6 +44,9 @@ flips: setup
 kills-cluster: setup
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[ray,slurm]'
 	OMP_NUM_THREADS=1 $(BIN)/python tools/kills_cluster.py 20
+
+fuzz: setup
+	CROFTBENCH_FUZZ=5000 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto tests/test_fuzz.py
 
 floors: $(FLOORS)/installed
 	OMP_NUM_THREADS=1 $(FLOORS)/bin/python -m pytest -n auto $(FLOOR_TESTS)
@@ -62,4 +71,4 @@ $(VENV)/installed: pyproject.toml
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(FLOORS) dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .benchmarks
+	rm -rf $(VENV) $(FLOORS) dist site .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .benchmarks

@@ -13,7 +13,7 @@ ID, OOD = DRAW.normal(2, 1, 50_000), DRAW.normal(0, 2, 10_000)
 
 
 @pytest.mark.parametrize(
-    "metric", [metrics.auroc, metrics.aupr, metrics.fpr_at_tpr], ids=lambda metric: metric.__name__
+    "metric", [metrics.auroc, metrics.aupr, metrics.aupr_out, metrics.fpr_at_tpr], ids=lambda metric: metric.__name__
 )
 def test_with_interval(benchmark, metric):
     estimate = benchmark(metric, ID, OOD)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from croftbench.api.board import Leaderboard as Leaderboard
     from croftbench.api.checking import check as check
     from croftbench.api.checking import check_method as check_method
+    from croftbench.api.checking import check_scorer as check_scorer
     from croftbench.api.disk import cached as cached
     from croftbench.api.disk import data_status as data_status
     from croftbench.api.disk import find_runs as find_runs
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from croftbench.api.disk import prune_cache as prune_cache
     from croftbench.api.disk import remove_runs as remove_runs
     from croftbench.api.disk import verify_data as verify_data
+    from croftbench.api.doctoring import doctor as doctor
     from croftbench.api.evaluating import evaluate as evaluate
     from croftbench.api.foreseeing import forecast as forecast
     from croftbench.api.inventory import describe as describe
@@ -33,39 +35,46 @@ if TYPE_CHECKING:
     from croftbench.api.own_images import describe_folder as describe_folder
     from croftbench.api.own_images import new_suite as new_suite
     from croftbench.api.reading import compare as compare
-    from croftbench.api.reading import export_runs as export_runs
-    from croftbench.api.reading import import_runs as import_runs
     from croftbench.api.reading import leaderboard as leaderboard
     from croftbench.api.reading import load_run as load_run
     from croftbench.api.reading import load_runs as load_runs
     from croftbench.api.reading import plot as plot
     from croftbench.api.reading import stale_tables as stale_tables
     from croftbench.api.reading import write_page as write_page
+    from croftbench.api.reproducing import command_of as command_of
+    from croftbench.api.reproducing import reproduce as reproduce
+    from croftbench.api.reproducing import reproduce_run as reproduce_run
     from croftbench.api.running import run as run
     from croftbench.api.score_files import evaluate_file as evaluate_file
+    from croftbench.api.sharing import export_runs as export_runs
+    from croftbench.api.sharing import import_runs as import_runs
     from croftbench.api.starting import new_method as new_method
+    from croftbench.api.starting import new_scorer as new_scorer
+    from croftbench.api.starting import new_suite_file as new_suite_file
     from croftbench.api.studying import diagnose as diagnose
-    from croftbench.api.studying import reproduce as reproduce
     from croftbench.api.studying import tune as tune
 
 __version__ = "0.3.0"
 
 HOMES = {
     "board": ("Leaderboard",),
-    "checking": ("check", "check_method"),
+    "checking": ("check", "check_method", "check_scorer"),
     "disk": ("cached", "data_status", "find_runs", "get_data", "prune_cache", "remove_runs", "verify_data"),
+    "doctoring": ("doctor",),
     "inventory": ("describe", "hyperparameters", "load_suite", "splits"),
     "reading": (
-        "compare", "export_runs", "import_runs", "leaderboard", "load_run", "load_runs", "plot", "stale_tables",
+        "compare", "leaderboard", "load_run", "load_runs", "plot", "stale_tables",
         "write_page",
     ),
     "evaluating": ("evaluate",),
     "foreseeing": ("forecast",),
     "own_images": ("describe_folder", "new_suite"),
+    "reproducing": ("command_of", "reproduce", "reproduce_run"),
     "running": ("run",),
     "score_files": ("evaluate_file",),
-    "starting": ("new_method",),
-    "studying": ("diagnose", "reproduce", "tune"),
+    "sharing": ("export_runs", "import_runs"),
+    "starting": ("new_method", "new_scorer", "new_suite_file"),
+    "studying": ("diagnose", "tune"),
 }  # fmt: skip
 """Module of `croftbench.api` -> what it gives to this package."""
 

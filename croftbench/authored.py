@@ -21,6 +21,8 @@ from croftbench.errors import UsageError
 from croftbench.files import digest, file_digest
 
 PACKAGE = Path(__file__).parent
+KINDS = {"--method": "method", "--scorers": "score"}
+"""What the class of a user's file is, by the option that names it."""
 
 
 class MethodImportError(UsageError):
@@ -57,6 +59,21 @@ def load(path: Path) -> ModuleType:
         if folder not in sys.path:
             sys.path.append(folder)  # for what is imported only when it is called
     return module
+
+
+def without_class(file: str, flag: str) -> UsageError:
+    """A file was named and not its class: which there are, without importing it."""
+    try:
+        tree = ast.parse(Path(file).read_bytes())
+    except OSError:
+        return UsageError(f"there is no file {file}.", f"Give {flag} path/to/file.py:Class.")
+    except SyntaxError as error:
+        return UsageError(f"{file} is no Python, line {error.lineno}: {error.msg}.", "Mend it, and name its class.")
+    classes = [node for node in tree.body if isinstance(node, ast.ClassDef)]
+    fitting = [node.name for node in classes if any(getattr(one, "name", "") == "fit" for one in node.body)]
+    if not fitting:
+        return UsageError(f"{file} holds no class with `fit`.", f"See docs/own-{KINDS[flag]}.md.")
+    return UsageError(f"{file} names no class.", f"Give: {flag} {' or '.join(f'{file}:{name}' for name in fitting)}")
 
 
 @contextmanager

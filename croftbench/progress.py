@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Protocol
 
+from croftbench import plain
+
 EVERY = 30
 """Seconds between two lines on one stage in a file."""
 
@@ -63,11 +65,12 @@ class Bars:
     """One bar a stage on stderr, as a context; in a file a line now and then. Notes and complaints are lines."""
 
     def __init__(self) -> None:
-        from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
         from rich.progress import Progress as RichProgress
 
-        self.console = Console(stderr=True, soft_wrap=True, highlight=False)
+        from croftbench.screen import Screen
+
+        self.console = Screen(stderr=True)
         self.bars = RichProgress(
             TextColumn("{task.description}", markup=False), BarColumn(bar_width=20), MofNCompleteColumn(),
             TextColumn("{task.fields[rate]}"), TimeElapsedColumn(), TextColumn("left"),
@@ -131,7 +134,7 @@ class Bars:
 
 def complain(message: str, hint: str = "") -> None:
     """One line on stderr: what went wrong and what to do next."""
-    print(f"error: {message} {hint}".rstrip(), file=sys.stderr)
+    print(plain.shown(f"error: {message} {hint}".rstrip()), file=sys.stderr)
 
 
 def epochs(progress: Progress, name: str) -> Callable[[int, int, float], None]:

@@ -150,6 +150,8 @@ def toml(path: Path, name: str = "") -> dict[str, Any]:
         found = re.match(r"line (\d+)", where)
         line = int(found[1]) if found else _line(text.rstrip("\n"))
         raise TextError(f"{name or path}:{line}: not valid TOML: {what}.") from error
+    except (RecursionError, ValueError) as error:  # nested too deep; a number of thousands of digits
+        raise TextError(f"{name or path}: not readable TOML: {error}.") from error
 
 
 def from_json(path: Path, name: str = "") -> Any:
@@ -171,6 +173,8 @@ def from_json(path: Path, name: str = "") -> Any:
         return json.loads(read(path, name), object_pairs_hook=once)
     except json.JSONDecodeError as error:
         raise TextError(f"{name or path}:{error.lineno}: not valid JSON: {error.msg}.") from error
+    except (RecursionError, ValueError) as error:  # as for TOML
+        raise TextError(f"{name or path}: not readable JSON: {error}.") from error
 
 
 def _split(text: str, delimiter: str, name: str) -> list[Row]:

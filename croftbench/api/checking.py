@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from croftbench import draw, plugins, scorers
+from croftbench import authored, draw, plugins, scorers
 from croftbench.api import plans, running
 from croftbench.api.reading import stale_in
 from croftbench.api.suite_choice import no_runs
@@ -25,7 +25,7 @@ from croftbench.suites import manifest, registry, suite_rules, toml
 from croftbench.suites.language import Suite
 
 if TYPE_CHECKING:
-    from croftbench.api.running import MethodLike
+    from croftbench.api.running import MethodLike, ScoreLike
     from croftbench.progress import Progress
     from croftbench.studies.contract import Cost, Promise
 
@@ -60,12 +60,12 @@ def check(
 
 @dataclass(frozen=True)
 class CheckedMethod:
-    """A method that was checked from outside.
+    """A method, or a score, that was checked from outside.
 
     Attributes:
         name: as tables would show it.
         promises: in order; those that are not kept say why and where.
-        cost: what it takes on few images, beside zero-shot CLIP; None where it does not run.
+        cost: what it takes on few images, beside zero-shot CLIP; None where it does not run, and of a score.
     """
 
     name: str
@@ -110,6 +110,49 @@ def check_method(
         usual = contract.Trial(bench, plugins.describe("zero-shot", folders.cache))
         contract.cost(usual)  # what is made once is made now
         return CheckedMethod(info.name, promises, (contract.cost(trial), contract.cost(usual)))
+
+
+def check_scorer(
+    score: ScoreLike,
+    *,
+    device: str = "auto",
+    timeout: float | None = None,
+    cache: Folder = None,
+    progress: bool | Progress | None = None,
+) -> CheckedMethod:
+    """Check a score of your own against the contract of `croftbench.scorers.own_scores`, on images that ship.
+
+    Args:
+        score: as in `run`; with parameters behind a colon, where they are not to be the defaults.
+        device, timeout, cache, progress: as in `check_method`.
+
+    Raises:
+        UsageError: there is no such score, it is one that ships, or it does not meet the contract's form.
+    """
+    from croftbench.studies import score_contract
+
+    folders = Folders.of(cache=cache)
+    asked = running.asked_of(score)
+    if len(asked) != 1 or asked[0].own is None:
+        raise UsageError(f"{score} is no score of your own.", "Give path/to/file.py:Class.")
+    with running.shown(progress) as sink:
+        plans.identity_of(EMBEDDED, folders.cache, sink)
+        bench = running.workbench(score_contract.suite(), EMBEDDED, folders, device, sink, timeout=timeout)
+        trial = score_contract.ScoreTrial(bench, asked[0])
+        return CheckedMethod(asked[0].label, tuple(score_contract.check(trial)), None)
+
+
+def is_scorer(name: str) -> bool:
+    """Whether "path/to/file.py:Class" looks like a score, and not like a method: it has no `needs`, and its `fit` takes
+    a context.
+    """
+    found = scorers.FILE.fullmatch(name)
+    if found is None or not found["cls"] or not Path(found["file"]).is_file():
+        return False
+    cls = getattr(authored.load(Path(found["file"])), found["cls"], None)
+    taken = getattr(getattr(getattr(cls, "fit", None), "__code__", None), "co_varnames", ())
+    scores = not hasattr(cls, "needs") and (hasattr(cls, "uses") or "context" in taken[1:2])
+    return scores or bool(found["settings"])
 
 
 def _checked(kind: str, name: str, step: Callable[[str, Folders], str], folders: Folders) -> Checked:

@@ -11,7 +11,7 @@ import numpy as np
 
 from croftbench import plugins
 from croftbench.api.plans import identity_of
-from croftbench.api.running import shown, workbench
+from croftbench.api.running import ScoreLike, asked_of, shown, workbench
 from croftbench.api.suite_choice import SuiteLike, suite_of
 from croftbench.encoders.identity import EMBEDDED
 from croftbench.errors import DataError, UsageError
@@ -20,6 +20,7 @@ from croftbench.progress import Progress
 from croftbench.runs import planning, scoring
 from croftbench.runs.per_image import SplitTable
 from croftbench.runs.results import Score
+from croftbench.scorers import Asked
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -47,6 +48,7 @@ def evaluate(
     encoder: str = EMBEDDED,
     preprocess: str | Path = "",
     seeds: Sequence[int] | None = None,
+    scores: ScoreLike | Sequence[ScoreLike] = (),
     device: str = "auto",
     cache: Folder = None,
     data_root: Folder = None,
@@ -64,6 +66,7 @@ def evaluate(
         unknown: scores of unknown images; by name, where there are several sets.
         predicted, labels: (N,) classes of the known images, for accuracy.
         suite, encoder, preprocess, seeds, device, cache, data_root, manifests, progress: of a predictor, as in `run`.
+        scores: of a predictor, beside the suite's own, as in `run`.
 
     Returns:
         One row a number: split, shift, metric, value, low, high (fractions), n_id, n_ood, scorer, reference; with a
@@ -75,6 +78,9 @@ def evaluate(
     """
     import pandas as pd
 
+    asked = asked_of(scores)
+    if asked and not callable(source):
+        raise UsageError("scores that are given are scored already.", "Leave scores=, which is for a predictor.")
     if not callable(source):
         return pd.DataFrame([asdict(score) for score in _of_scores(source, unknown, predicted, labels)])
     if unknown is not None or predicted is not None or labels is not None:
@@ -83,10 +89,12 @@ def evaluate(
     with shown(progress) as sink:
         identity_of(encoder, folders.cache, sink, str(preprocess))
         bench = workbench(suite_of(suite, folders), encoder, folders, device, sink, preprocess=str(preprocess))
-        return pd.DataFrame(list(_of_predictor(source, bench, seeds)))
+        return pd.DataFrame(list(_of_predictor(source, bench, seeds, asked)))
 
 
-def _of_predictor(predict: Predicts, bench: Workbench, seeds: Sequence[int] | None) -> Iterator[dict[str, Any]]:
+def _of_predictor(
+    predict: Predicts, bench: Workbench, seeds: Sequence[int] | None, asked: Sequence[Asked]
+) -> Iterator[dict[str, Any]]:
     """Every score of every seed and fold; the predictor stands in for a method that learns nothing."""
     from croftbench.method import Needs, Outputs
     from croftbench.training import unit
@@ -107,7 +115,7 @@ def _of_predictor(predict: Predicts, bench: Workbench, seeds: Sequence[int] | No
 
     info = plugins.describe(Predictions, bench.cache)
     for job in planning.plan(bench.suite, info, bench.identity, bench.draws.content, seeds=seeds):
-        result, _ = bench.run_on(bench.fold_of(job.spec, info), job.spec, info)
+        result, _ = bench.run_on(bench.fold_of(job.spec, info, bank=bool(asked)), job.spec, info, asked=asked)
         for score in result.scores:
             yield {"seed": job.spec.seed, "fold": job.spec.fold} | asdict(score)
 

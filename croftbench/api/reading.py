@@ -1,4 +1,4 @@
-"""What is on disk: runs, their tables, comparisons, pictures, the page, bundles to share."""
+"""What is on disk: runs, their tables, comparisons, pictures, the page."""
 
 from __future__ import annotations
 
@@ -18,9 +18,7 @@ if TYPE_CHECKING:
     from croftbench.report.compare import Comparison
     from croftbench.report.style import Picture
     from croftbench.report.tables import Board
-    from croftbench.runs.bundle import Imported
     from croftbench.runs.results import RunResult
-    from croftbench.runs.spec import RunSpec
 
 
 def load_runs(suite: str | None = None, *, results: Folder = None) -> list[RunResult]:
@@ -196,6 +194,8 @@ def plot(
         raise UsageError(f"a picture cannot be written as '{path.name}'.", "End its name in .pdf, .png or .svg.")
     if columns not in (0, *style.PAPERS):
         raise UsageError(f"a picture cannot be {columns} columns wide.", "1 or 2, as in a paper; left out, a screen.")
+    if kind not in plots.KINDS:
+        raise unknown("kind of plot", kind, plots.KINDS)
     board = _board(suite, folders)
     board = subset.only(board, typed.choose(board.rows, methods)) if methods else board
     picture = plots.draw(kind, board, board_rows.collect(board), style.PAPERS.get(columns, style.SCREEN))
@@ -220,49 +220,7 @@ def write_page(
     from croftbench.report import page
 
     folders = Folders.of(results, manifests=manifests)
-    return page.write(folders.results, suites_of(suites, folders), Path(folder), folders.cache)
-
-
-def export_runs(
-    file: str | Path, *, suites: Sequence[str] = (), methods: Sequence[str] = (), results: Folder = None
-) -> list[RunSpec]:
-    """Write runs, with what they said of every image, to one zip file that others can check and merge.
-
-    Args:
-        suites, methods: only runs of these, methods by any name that a table prints; all where empty.
-
-    Raises:
-        UsageError: there are no runs, or none of a suite or method that is named.
-    """
-    from croftbench.runs import bundle
-
-    folder = Folders.of(results).results
-    runs = list(run_files.read_all(folder))
-    if not runs:
-        raise no_runs(folder)
-    suites = [Path(name).stem if name.endswith(".toml") else name for name in suites]
-    there = {run.spec.suite for run in runs}
-    for name in suites:
-        if name not in there:
-            raise unknown("suite with runs here", name, there)
-    runs = [run for run in runs if not suites or run.spec.suite in suites]
-    if methods:
-        from croftbench.report import lookup
-
-        folders = Folders.of(results)
-        runs = lookup.named(runs, methods, folders.manifests, folders.cache)
-    return bundle.export(folder, runs, Path(file))
-
-
-def import_runs(file: str | Path, *, results: Folder = None) -> Imported:
-    """Check a bundle's runs, compute their numbers again, and add them, marked as imported; all or none.
-
-    Raises:
-        DataError: the file is damaged, or a number is not the one that its per-image table gives.
-    """
-    from croftbench.runs import bundle
-
-    return bundle.import_runs(Folders.of(results).results, Path(file))
+    return page.write(folders.results, suites_of(suites, folders), Path(folder), folders.cache, folders.roots)
 
 
 def _board(suite: SuiteLike, folders: Folders, seeds: Sequence[int] | Literal["all"] | None = None) -> Board:

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from croftbench import plugins, scorers
 from croftbench.api import plans
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 
     MethodLike = str | type[Method] | Method
     """A name, "file.py:Class", a class, or an object whose values become recorded hyper-parameters."""
+
+ScoreLike = Any
+"""A score's name, "file.py:Class", a class of your own, or an object whose values become recorded parameters."""
 
 
 class FailedRunsError(CroftbenchError):
@@ -64,7 +67,7 @@ def run(
     views: int | None = None,
     recipe: str | None = None,
     settings: Mapping[str, Value] | Sequence[str] = (),
-    scores: str | Sequence[str] = (),
+    scores: ScoreLike | Sequence[ScoreLike] = (),
     device: str = "auto",
     preprocess: str | Path = "",
     allow_incomplete: bool = False,
@@ -97,7 +100,8 @@ def run(
         recipe: a named recipe of the methods, "authors" or "croft-comparison"; the suite's own where None. Each method
             must have it.
         settings: hyper-parameters for every method that has them: {"lambda2": 0.1}, or "croft.lambda2=0.1" for one.
-        scores: more detection scores for the finished runs: names, or "all".
+        scores: more detection scores for the finished runs: names, "all", "file.py:Class", classes and objects of your
+            own (see `croftbench.scorers.own_scores`), whose source is fingerprinted.
         device: "auto", "cpu", "cuda", "cuda:1", "mps".
         preprocess: a JSON or TOML file of mean, std, interpolation, resize_mode and size, or the published `arch/tag`
             that has them; what open_clip publishes for the encoder, or stands beside its weights, where empty.
@@ -130,7 +134,7 @@ def run(
     with shown(progress) as sink:
         options = encoder, str(preprocess), seeds, shots, views, recipe, settings
         plan = plans.plan(methods, chosen, folders, sink, *options)
-        asked = scorers.split(scores if isinstance(scores, str) else ",".join(scores)) if scores else []
+        asked = asked_of(scores)
         for one in asked:
             one.file_digests()  # a word list that cannot be read is an error now, not after hours
         make = partial(
@@ -153,6 +157,24 @@ def run(
     if board is None:  # a part of nothing, before the others are done
         raise UsageError(f"shard {shard} of {len(plan.jobs)} runs has none.", "Ask for fewer parts.")
     return board
+
+
+def asked_of(scores: ScoreLike | Sequence[ScoreLike]) -> list[Asked]:
+    """The scores that are meant, each once.
+
+    Raises:
+        UsageError: an unknown name, or a class that is no score.
+    """
+    from croftbench.plugins.in_memory import source_of
+
+    each = scores if isinstance(scores, list | tuple) else [scores] if scores else []
+    read = [
+        scorers.split(one)
+        if isinstance(one, str)
+        else [scorers.handed_over(one, source_of(one if isinstance(one, type) else type(one)))]
+        for one in each
+    ]
+    return list({one.label: one for many in read for one in many}.values())
 
 
 def shown(progress: bool | Progress | None) -> AbstractContextManager[Progress]:
@@ -204,7 +226,7 @@ def _complete(
         progress.note(f"{suite.name}: {len(jobs) - len(todo)} of {len(jobs)} runs are finished already, in {results}.")
     if not todo and not pending.unscored(suite, jobs, asked, results):
         return []
-    from croftbench.runs import preflight, rescore  # torch, only when there is something to run
+    from croftbench.runs import preflight, rescore, space  # torch, only when there is something to run
 
     for job in todo:
         with suppress(MethodError):  # of a class that breaks; that is its run's failure
@@ -218,6 +240,8 @@ def _complete(
     preflight.folders(results, cache)
     bench = make()  # with torch, which nothing needs that is finished
     todo = preflight.ready(bench, todo, lambda *failure: failures.append(failure), progress.complain)
+    if lacking_room := space.check(space.of(bench, todo), results, cache):
+        progress.note(lacking_room)
     where.run_all(bench, todo, results, failed, force)
     lacking = pending.unscored(suite, jobs, asked, results)
     gone = sum(not outputs.kept(cache, job.spec.run_id) for job, _ in lacking)

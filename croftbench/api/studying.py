@@ -1,4 +1,4 @@
-"""Questions that many runs answer: which hyper-parameters? Does CRoFT's claim hold? Is a published row found again?"""
+"""Questions that many runs answer: which hyper-parameters? Does CRoFT's claim hold?"""
 
 from __future__ import annotations
 
@@ -15,18 +15,17 @@ from croftbench.api.plans import identity_of
 from croftbench.api.running import shown
 from croftbench.api.suite_choice import SuiteLike, suite_of
 from croftbench.encoders.identity import EMBEDDED
-from croftbench.errors import CroftbenchError, DataError
-from croftbench.files import sealed, write_atomically
+from croftbench.errors import CroftbenchError
+from croftbench.files import check_seal, digest, sealed, write_atomically
 from croftbench.locations import Folder, Folders
 from croftbench.plugins.parameters import Value
 from croftbench.progress import Progress
-from croftbench.runs import planning, results
+from croftbench.runs import planning, trash
+from croftbench.runs.planning import Job
 
 if TYPE_CHECKING:
     from croftbench.api.running import MethodLike
-    from croftbench.report.published import PublishedRow
     from croftbench.report.style import Picture
-    from croftbench.studies.reproduce import Reproduction
     from croftbench.studies.tuning import Cell
 
 Grid = Mapping[str, Sequence[Value]] | Sequence[str]
@@ -77,6 +76,8 @@ def tune(
     recipe: str | None = None,
     device: str = "auto",
     timeout: float | None = None,
+    isolate: bool = False,
+    force: bool = False,
     results: Folder = None,
     cache: Folder = None,
     data_root: Folder = None,
@@ -84,6 +85,13 @@ def tune(
     progress: bool | Progress | None = None,
 ) -> Tuned:
     """Search a grid on training and validation images alone; record the grid, the choice and its cost.
+
+    A search that is recorded is found and not repeated, but for `force`; the record of another one goes to the trash.
+
+    Args:
+        method, suite, encoder, preprocess, seeds, recipe, device, timeout, isolate, results, cache, data_root,
+            manifests, progress: as in `run`.
+        grid: values to search.
 
     Raises:
         UsageError: a name or a value that does not exist.
@@ -100,13 +108,20 @@ def tune(
     drawn = list(seeds or chosen.protocol.seeds)
     with shown(progress) as sink:
         identity_of(encoder, folders.cache, sink, str(preprocess))
-        bench = running.workbench(chosen, encoder, folders, device, sink, preprocess=str(preprocess), timeout=timeout)
+        bench = running.workbench(
+            chosen, encoder, folders, device, sink, preprocess=str(preprocess), timeout=timeout, isolate=isolate
+        )
+        jobs = [job for cell in tuning.cells(values) for job in tuning.jobs(bench, info, cell, drawn, recipe)]
+        path, asked = folders.results / "tuning" / chosen.name / f"{info.name}.json", _identity(jobs)
+        if (there := _recorded(path, asked, force, sink)) is not None:
+            cells = tuning.cells_of(there)
+            return Tuned(cells, max(cells, key=lambda cell: cell.objective), path)
         failures, failed = _collecting(sink)
         cells = tuple(tuning.search(bench, info, values, drawn, recipe, failed))
         if not cells:
             raise failures[0][1]
-        record = tuning.record(bench, info, cells, drawn, recipe, failures)
-    path = folders.results / "tuning" / chosen.name / f"{info.name}.json"
+        record = {"asked": asked} | tuning.record(bench, info, cells, drawn, recipe, failures)
+    _spare(folders.results, [path], asked)
     write_atomically(path, sealed(json.dumps(record, indent=1)), "--results")
     done = Tuned(cells, max(cells, key=lambda cell: cell.objective), path)
     if failures:
@@ -141,6 +156,8 @@ def diagnose(
     settings: Mapping[str, Value] | Sequence[str] = (),
     device: str = "auto",
     timeout: float | None = None,
+    isolate: bool = False,
+    force: bool = False,
     results: Folder = None,
     cache: Folder = None,
     data_root: Folder = None,
@@ -148,6 +165,8 @@ def diagnose(
     progress: bool | Progress | None = None,
 ) -> Diagnosis:
     """Measure CRoFT's claim: do small energy gradients go with alike Hessians, and these with accuracy?
+
+    A diagnosis that is recorded is found and not repeated, but for `force`; the record of another goes to the trash.
 
     Args:
         sweep: values to compare; empty for the method as the suite runs it.
@@ -172,7 +191,9 @@ def diagnose(
     cells = tuning.cells(tuning.parse_grid(_as_text(sweep), info)) if sweep else [{}]
     with shown(progress) as sink:
         identity_of(encoder, folders.cache, sink, str(preprocess))
-        bench = running.workbench(chosen, encoder, folders, device, sink, preprocess=str(preprocess), timeout=timeout)
+        bench = running.workbench(
+            chosen, encoder, folders, device, sink, preprocess=str(preprocess), timeout=timeout, isolate=isolate
+        )
         sweeps = {
             " ".join(f"{name}={value}" for name, value in cell.items()) or info.name: planning.plan(
                 chosen,
@@ -185,97 +206,53 @@ def diagnose(
             )
             for cell in cells
         }
+        folder = folders.results / "diagnosis" / chosen.name
+        files = [folder / f"{info.name}.{ending}" for ending in ("json", "md", "png")]
+        asked = _identity([job for jobs in sweeps.values() for job in jobs])
+        if (there := _recorded(files[0], asked, force, sink)) is not None:
+            return Diagnosis(there, diagnosis.to_markdown(there), diagnosis.draw(there), folder)
         failures, failed = _collecting(sink)
         findings = list(diagnosing.findings(bench, sweeps, failed))
         if len(failures) == sum(map(len, sweeps.values())):
             raise failures[0][1]
-        record = diagnosing.record(bench, info, sweeps, findings, time.perf_counter() - start, failures)
-    folder, page, picture = (
-        folders.results / "diagnosis" / chosen.name,
-        diagnosis.to_markdown(record),
-        diagnosis.draw(record),
-    )
-    write_atomically(folder / f"{info.name}.json", sealed(json.dumps(record, indent=1)), "--results")
-    write_atomically(folder / f"{info.name}.md", page, "--results")
-    style.save(picture, folder / f"{info.name}.png")
+        record = {"asked": asked} | diagnosing.record(
+            bench, info, sweeps, findings, time.perf_counter() - start, failures
+        )
+    page, picture = diagnosis.to_markdown(record), diagnosis.draw(record)
+    _spare(folders.results, files, asked)
+    write_atomically(files[0], sealed(json.dumps(record, indent=1)), "--results")
+    write_atomically(files[1], page, "--results")
+    style.save(picture, files[2])
     done = Diagnosis(record, page, picture, folder)
     if failures:
         raise FailedFitsError(failures, done)
     return done
 
 
-def reproduce(
-    row: str,
-    *,
-    device: str = "auto",
-    results: Folder = None,
-    cache: Folder = None,
-    data_root: Folder = None,
-    manifests: Folder = None,
-    progress: bool | Progress | None = None,
-) -> Reproduction:
-    """Find or run what a published row describes, and hold every number against its band.
-
-    Raises:
-        UsageError: no such row, or this version lacks its suite.
-        DataError: the suite or the weights have changed since, or a run that it needs failed.
-    """
-    from croftbench.report import published
-    from croftbench.studies import reproduce as reproducing
-
-    folders = Folders.of(results, cache, data_root, manifests)
-    asked = reproducing.target(published.row_named(published_rows(results=results), row), folders.manifests)
-    plugins.describe(asked.row.head.method, folders.cache)
-
-    def there() -> list[Any]:
-        return reproducing.matching(asked, results_of(asked.suite.name, folders), folders.cache)
-
-    runs = there()
-    if len(runs) < asked.expected:
-        head = asked.row.head
-        with shown(progress) as sink:
-            reproducing.check_weights(asked.row, identity_of(head.encoder, folders.cache, sink))
-            running.run(
-                head.method, asked.suite, encoder=head.encoder, seeds=asked.seeds, shots=asked.shots, device=device,
-                results=results, cache=cache, data_root=data_root, manifests=manifests, progress=sink,
-            )  # fmt: skip
-        runs = there()
-    return reproducing.judge(asked, runs, folders.results)
+def _identity(jobs: Sequence[Job]) -> str:
+    """What is asked of a study: digits that change with everything that decides its runs."""
+    return digest([[job.spec.run_id, job.info.code] for job in jobs])[:12]
 
 
-def published_rows(*, results: Folder = None) -> list[PublishedRow]:
-    """Every published row.
-
-    Raises:
-        DataError: there are none in the results folder, or a line breaks a rule.
-    """
-    from croftbench.report import published
-
-    folder = Folders.of(results).results
-    rows = published.read_all(folder)
-    if not rows:
-        raise DataError(f"there are no published rows in {folder / 'reported'}.", "Point --results at a checkout's.")
-    return rows
-
-
-def record_rows(
-    suite: SuiteLike, *, results: Folder = None, cache: Folder = None, manifests: Folder = None
-) -> tuple[Path, list[PublishedRow]]:
-    """Publish the suite's complete rows as rows of our own; the file and the rows.
-
-    Raises:
-        DataError: there is none.
-    """
-    from croftbench.studies import reproduce as reproducing
-
-    folders = Folders.of(results, cache, manifests=manifests)
-    chosen = suite_of(suite, folders)
-    return reproducing.record(chosen, results_of(chosen.name, folders), folders.results, folders.cache)
+def _recorded(path: Path, asked: str, force: bool, progress: Progress) -> dict[str, Any] | None:
+    """The whole record of what is asked, where it is there."""
+    try:
+        content = path.read_bytes()
+        check_seal(content)
+    except (OSError, ValueError):
+        return None
+    there: dict[str, Any] = json.loads(content)
+    if force or there.get("asked") != asked or there.get("failed"):
+        return None
+    progress.note(f"It is finished already, in {path}; --force repeats it.")
+    return there
 
 
-def results_of(suite: str, folders: Folders) -> list[results.RunResult]:
-    """The finished runs of a suite."""
-    return list(results.read_all(folders.results, suite))
+def _spare(results: Path, files: Sequence[Path], asked: str) -> None:
+    """Move the record of something else, which would be replaced, into the trash."""
+    there = [path for path in files if path.is_file()]
+    if there and json.loads(there[0].read_bytes() if there[0].suffix == ".json" else b"{}").get("asked") != asked:
+        trash.move(results, there)
 
 
 def _as_text(grid: Grid) -> list[str]:

@@ -5,6 +5,7 @@ A command is imported when it is called: `croftbench --help` knows each by its l
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import traceback
@@ -34,8 +35,9 @@ COMMANDS = {
     "rm": ("rm:rm", "Move runs into the trash, by method or by id."),
     "export": ("export:export", "Write runs to one file that others can check and merge."),
     "import": ("import_runs:import_runs", "Check the runs of such a file and add them."),
-    "new": ("new:new", "Write a first method of your own."),
-    "check": ("check:check", "Check manifests, a method of your own, or every stored number."),
+    "new": ("new:new", "Write a first method, score or suite of your own."),
+    "check": ("check:check", "Check manifests, a method or score, or every stored number."),
+    "doctor": ("doctor:doctor", "Versions, devices, folders: text for a bug report."),
     "data": ("data:app", "Data sets: what is here, is it whole, how to get it."),
     "cache": ("cache:app", "Cached features and outputs: list, size, prune."),
 }
@@ -111,6 +113,9 @@ def main() -> None:
     """Entry point of the `croftbench` command."""
     trace = "--traceback" in sys.argv
     arguments = [a for a in sys.argv[1:] if a != "--traceback"] or ["--help"]
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a name that the terminal's encoding lacks ends no command
+            stream.reconfigure(errors="backslashreplace")
     try:
         code = app(arguments, prog_name="croftbench", standalone_mode=False) or 0
         if code == 130:  # how some versions of Typer report Ctrl-C
@@ -132,6 +137,15 @@ def main() -> None:
     except BrokenPipeError:  # the reader of our output left, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
+    except OSError as error:
+        code = 1
+        name = str(error.filename or "")
+        name = name if len(name) < 200 else f"{name[:150]}... ({len(name):,} characters)"
+        complain(
+            f"cannot use {name}: {error.strerror}." if name else f"{error}.", "Check the path; --traceback says more."
+        )
+        if trace:
+            traceback.print_exc()
     except Exception as error:
         usage = getattr(error, "format_message", None)  # Click's usage errors; Typer may carry its own copy of Click
         code = 2 if usage else 1

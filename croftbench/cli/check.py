@@ -1,4 +1,4 @@
-"""`croftbench check`: manifests against their rules, methods against the contract, or results against themselves."""
+"""`croftbench check`: manifests, methods and scores of one's own, or results against what they promise."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ EXAMPLES = """
 croftbench check
 croftbench check --manifests my-manifests
 croftbench check ./mine.py:Mine
+croftbench check ./mine.py:MyScore
 croftbench check --results
 croftbench check --results my-results
 """
@@ -41,7 +42,9 @@ def check(
     context: typer.Context,
     methods: Annotated[
         list[str] | None,
-        typer.Argument(help="Methods, as in path/to/file.py:Class.", show_default="no method, but every manifest"),
+        typer.Argument(
+            help="Methods and scores, as in path/to/file.py:Class.", show_default="none, but every manifest"
+        ),
     ] = None,
     device: Device = "auto",
     timeout: Timeout = None,
@@ -50,10 +53,11 @@ def check(
     data_root: DataRoot = None,
     manifests: Manifests = None,
 ) -> None:
-    """Check methods against the contract; without any, every manifest against its rules, for which no data are needed.
+    """Check methods and scores against the contract; without any, every manifest against its rules.
 
-    Suites on images that ship are drawn, too. A method meets a few of these images: does it fit, keep shapes and seeds,
-    leave alone what is not its own, and what does it cost? With --results, check that folder instead: digests, every
+    For manifests no data are needed; suites on images that ship are drawn, too. A method meets a few of these images:
+    does it fit, keep shapes and seeds, leave alone what is not its own, and what does it cost? A score: is it higher
+    for known images, and does it look at nothing else? With --results, check that folder instead: digests, every
     number against its per-image table, and the tables.
     """
     if methods:
@@ -77,7 +81,8 @@ def check(
 def _methods(names: list[str], device: str, timeout: Timeout, cache: Cache) -> None:
     broken = 0
     for name in names:
-        checked = checking.check_method(name, device=device, timeout=timeout, cache=cache)
+        look = checking.check_scorer if checking.is_scorer(name) else checking.check_method
+        checked = look(name, device=device, timeout=timeout, cache=cache)
         for promise in checked.promises:
             if promise.broken:
                 complain(f"{checked.name}: {promise.name}: {promise.broken}", promise.hint)

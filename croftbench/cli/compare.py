@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from croftbench.api import reading
-from croftbench.cli.console import note, out
+from croftbench.cli.console import note, out, put_json
 from croftbench.cli.options import DataRoot, Json, Manifests, Results, SuiteFilter, names_of
 
 if TYPE_CHECKING:
@@ -44,7 +43,7 @@ def compare(
         a, b, names_of(suite), scorer=scorer, results=results, data_root=data_root, manifests=manifests
     )
     if as_json:
-        typer.echo(json.dumps(done.to_dict(), indent=1, ensure_ascii=False))
+        put_json(done.to_dict())
         return
     out.print(Text(f"{done.a} minus {done.b}, in points, on the same images; encoder {done.encoder}"))
     for name in dict.fromkeys(test.suite for test in done.tests):

@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
+import sys
 
-from rich.console import Console
+from croftbench import plain
+from croftbench.screen import Screen
 
-out = Console(soft_wrap=True, highlight=False)
-err = Console(stderr=True, soft_wrap=True, highlight=False)
+out = Screen()
+err = Screen(stderr=True)
+
+
+def put(text: object, end: str = "\n") -> None:
+    """Text on stdout as it is, for people and programs: a path, a table in another format."""
+    sys.stdout.write(plain.shown(str(text)) + end)
+    sys.stdout.flush()
+
+
+def put_json(value: object) -> None:
+    """JSON on stdout."""
+    put(plain.json_shown(json.dumps(value, indent=1, ensure_ascii=False)))
 
 
 def width() -> int | None:

@@ -13,6 +13,8 @@ from croftbench.cli.options import (
     DataRoot,
     Device,
     Encoder,
+    Force,
+    Isolate,
     Manifests,
     OneSuite,
     Preprocess,
@@ -47,6 +49,8 @@ def diagnose(
     settings: Settings = None,
     device: Device = "auto",
     timeout: Timeout = None,
+    isolate: Isolate = False,
+    force: Force = False,
     results: Results = None,
     cache: Cache = None,
     data_root: DataRoot = None,
@@ -58,8 +62,8 @@ def diagnose(
         try:
             done = studying.diagnose(
                 method, sweep or (), suite, encoder=encoder, preprocess=preprocess, seeds=seeds_of(seeds),
-                recipe=recipe, settings=settings or (), device=device, timeout=timeout, results=results,
-                cache=cache, data_root=data_root, manifests=manifests, progress=bars,
+                recipe=recipe, settings=settings or (), device=device, timeout=timeout, isolate=isolate, force=force,
+                results=results, cache=cache, data_root=data_root, manifests=manifests, progress=bars,
             )  # fmt: skip
         except studying.FailedFitsError as error:
             failed, done = error, cast("studying.Diagnosis", error.done)

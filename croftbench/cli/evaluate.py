@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from croftbench.api import score_files
-from croftbench.cli.console import note, out
+from croftbench.cli.console import note, out, put
 from croftbench.cli.options import names_of
 
 EXAMPLES = """
@@ -39,15 +39,16 @@ def evaluate(
     form: Annotated[Shape, typer.Option("--format", help="How to print.")] = Shape.rich,
 ) -> None:
     """Print accuracy and detection of predictions made elsewhere, each with its 95% interval."""
-    from croftbench.report.formats import evaluated
+    from croftbench.report.formats import data, evaluated
 
     numbers = score_files.evaluate_file(file, known=known, scores=names_of(score), lower=lower)
     if form == Shape.csv:
-        typer.echo(numbers.to_csv(index=False), nl=False)
+        put(data.csv(numbers), end="")
     elif form == Shape.json:
-        typer.echo(numbers.to_json(orient="records", indent=1))
+        put(numbers.to_json(orient="records", indent=1))
     elif form == Shape.md:
-        typer.echo(evaluated.to_markdown(numbers), nl=False)
+        put(evaluated.to_markdown(numbers), end="")
     else:
         out.print(evaluated.to_rich(numbers))
+        note("AUPR is average precision: with known images as the positives, AUPR-out with unknown ones.")
         note(f"Intervals are over images. Positives of detection: the images of '{known}'. Nothing was recorded.")

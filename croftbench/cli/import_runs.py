@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from croftbench.api import reading
-from croftbench.cli.console import note
+from croftbench.api import sharing
+from croftbench.cli.console import note, put
 from croftbench.cli.options import Results
 from croftbench.locations import Folders
 from croftbench.runs import results as run_files
@@ -23,9 +23,9 @@ def import_runs(
     results: Results = None,
 ) -> None:
     """Check a bundle's runs, compute their numbers again, and add them, marked as imported; all or none."""
-    done = reading.import_runs(file, results=results)
+    done = sharing.import_runs(file, results=results)
     for spec in done.new:
-        typer.echo(run_files.path_of(Folders.of(results).results, spec))
+        put(run_files.path_of(Folders.of(results).results, spec))
     present = f" {len(done.present)} were there already, with the same numbers." if done.present else ""
     note(f"{len(done.new)} run(s) imported, every number computed again.{present}")
     if done.new:

@@ -10,7 +10,7 @@ import typer
 from croftbench.api import reading
 from croftbench.api.board import Leaderboard
 from croftbench.api.suite_choice import suites_of
-from croftbench.cli.console import note, out, width
+from croftbench.cli.console import note, out, put, width
 from croftbench.cli.options import Manifests, MethodFilter, Results, Seeds, SuiteNames, methods_of, seeds_of
 from croftbench.errors import CroftbenchError, UsageError
 from croftbench.locations import Folders
@@ -89,12 +89,12 @@ def _show(leaderboards: list[Leaderboard], form: Format | None, wide: bool) -> N
 
     boards = [one.board for one in leaderboards]
     if form == Format.csv:
-        typer.echo(data.to_wide(boards[0]) if wide else data.to_tidy(boards), nl=False)
+        put(data.to_wide(boards[0]) if wide else data.to_tidy(boards), end="")
     elif form == Format.json:
-        typer.echo(data.to_json(boards), nl=False)
+        put(data.to_json(boards), end="")
     elif form in (Format.md, Format.latex, Format.html):
         write = {Format.md: markdown.to_markdown, Format.latex: latex.to_latex, Format.html: html.to_html}[form]
-        typer.echo("\n".join(map(write, boards)), nl=False)
+        put("\n".join(map(write, boards)), end="")
     else:
         for board in boards:
             out.print(terminal.to_text(board, width(), wide))

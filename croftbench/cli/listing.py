@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from enum import StrEnum
 from typing import Annotated
 
@@ -11,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from croftbench.api import inventory
-from croftbench.cli.console import note, out
+from croftbench.cli.console import note, out, put_json
 from croftbench.cli.options import Cache, Json, Manifests
 from croftbench.errors import UsageError
 
@@ -53,7 +52,7 @@ def list_names(
     if name and not rows:
         note(f"{name} has no hyper-parameters.")
     if as_json:
-        typer.echo(json.dumps(rows, indent=1, ensure_ascii=False))
+        put_json(rows)
         return
     table = Table(box=None, pad_edge=False)
     for column in (name for name in (rows[0] if rows else {}) if name not in DETAILS):

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from croftbench.api import reading
-from croftbench.cli.console import note
+from croftbench.cli.console import note, put
 from croftbench.cli.options import Manifests, MethodFilter, OneSuite, Results, methods_of
 
 EXAMPLES = """
@@ -40,5 +40,5 @@ def plot(
     picture = reading.plot(
         kind, suite, methods_of(method), output=path, columns=columns, results=results, manifests=manifests
     )
-    typer.echo(path)
+    put(path)
     note(picture.caption)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from croftbench.api import reading
-from croftbench.cli.console import note
+from croftbench.cli.console import note, put
 from croftbench.cli.options import Manifests, Results, SuiteNames
 
 EXAMPLES = """
@@ -25,5 +25,5 @@ def report(
 ) -> None:
     """Write one self-contained HTML page: sortable tables, intervals, pictures, run cards."""
     path = reading.write_page(suites or (), output, results=results, manifests=manifests)
-    typer.echo(path)
+    put(path)
     note(f"{path.stat().st_size / 1e6:.1f} MB; open it in any browser, it needs no network.")

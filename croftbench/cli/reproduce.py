@@ -1,16 +1,18 @@
-"""`croftbench reproduce`: a published row, run here, against its stated band."""
+"""`croftbench reproduce`: a published row, run here, against its stated band; or a run, number by number."""
 
 from __future__ import annotations
 
+import re
 from typing import Annotated
 
 import typer
 from rich.table import Table
 from rich.text import Text
 
-from croftbench.api import inventory, studying
+from croftbench.api import inventory, reproducing
+from croftbench.api.reproducing import Repeated
 from croftbench.cli.console import note, out
-from croftbench.cli.options import Cache, DataRoot, Device, Manifests, Results
+from croftbench.cli.options import AllowIncomplete, Cache, DataRoot, Device, Manifests, Preprocess, Results
 from croftbench.errors import CroftbenchError, UsageError
 from croftbench.progress import Bars
 from croftbench.studies.reproduce import Reproduction
@@ -18,37 +20,67 @@ from croftbench.studies.reproduce import Reproduction
 EXAMPLES = """
 croftbench reproduce
 croftbench reproduce emoji-open/croft
+croftbench reproduce 1f6a
 croftbench reproduce --record emoji-open
 """
 
 
 def reproduce(
-    row: Annotated[str | None, typer.Argument(help="A published row; without one, list them.")] = None,
+    row: Annotated[
+        str | None, typer.Argument(help="A published row, or a run's id; without one, list the rows.")
+    ] = None,
     record: Annotated[
         str | None,
         typer.Option("--record", help="A suite: publish its complete rows as rows of our own.", show_default=False),
     ] = None,
+    within: Annotated[float, typer.Option("--within", min=0, help="Of a run: points that a number may be off.")] = 0.0,
+    preprocess: Preprocess = "",
+    allow_incomplete: AllowIncomplete = False,
     device: Device = "auto",
     results: Results = None,
     cache: Cache = None,
     data_root: DataRoot = None,
     manifests: Manifests = None,
 ) -> None:
-    """Find or run what a published row describes; pass if every number is within its band, fail if not."""
+    """Find or run what a published row describes; pass if every number is within its band, fail if not.
+
+    Given a run's identifier or its first digits, make that run once more and compare every number; nothing is written.
+    """
     if row and record:
         raise UsageError("--record takes no row.", "Leave one of the two.")
     if record:
-        path, own = studying.record_rows(record, results=results, cache=cache, manifests=manifests)
+        path, own = reproducing.record_rows(record, results=results, cache=cache, manifests=manifests)
         note(f"{path}: {', '.join(one.name for one in own)}. Rows that lack runs or had other options are left out.")
     elif row is None:
         _list(results, manifests)
+    elif re.fullmatch(r"[0-9a-f]{4,12}", row):
+        with Bars() as bars:
+            repeated = reproducing.reproduce_run(
+                row, within=within, device=device, preprocess=preprocess, allow_incomplete=allow_incomplete,
+                results=results, cache=cache, data_root=data_root, manifests=manifests, progress=bars,
+            )  # fmt: skip
+        _compare(repeated)
     else:
         with Bars() as bars:
-            done = studying.reproduce(
+            done = reproducing.reproduce(
                 row, device=device, results=results, cache=cache, data_root=data_root, manifests=manifests,
                 progress=bars,
             )  # fmt: skip
         _judge(done)
+
+
+def _compare(done: Repeated) -> None:
+    run_id = done.run.spec.run_id
+    if done.differences:
+        table = Table("number", "before", "now", box=None, pad_edge=False)
+        for one in done.differences:
+            table.add_row(Text(one.what), *("-" if v is None else f"{v:.12g}" for v in (one.before, one.now)))
+        out.print(table)
+        raise CroftbenchError(
+            f"{run_id}: {len(done.differences)} of {done.numbers} numbers came out otherwise.",
+            "Other machines differ in the last digits: --within says how far, in points.",
+        )
+    out.print(f"{run_id}: reproduced, {done.numbers} numbers as they were.", markup=False)
 
 
 def _judge(done: Reproduction) -> None:
@@ -69,7 +101,7 @@ def _list(results: Results, manifests: Manifests) -> None:
     table = Table(box=None, pad_edge=False)
     for column in ("row", "provenance", "method", "suite", "here"):
         table.add_column(column, overflow="fold", no_wrap=column in ("row", "suite"))
-    for row in studying.published_rows(results=results):
+    for row in reproducing.published_rows(results=results):
         head = row.head
         here = "yes" if head.suite in there else "no"
         table.add_row(*map(Text, (row.name, head.provenance, head.method, head.suite, here)))

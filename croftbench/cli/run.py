@@ -14,7 +14,7 @@ import typer
 from croftbench.api import foreseeing, plans, running
 from croftbench.api.board import Leaderboard
 from croftbench.api.suite_choice import suite_of
-from croftbench.cli.console import note, out, width
+from croftbench.cli.console import note, out, put, width
 from croftbench.cli.options import (
     Address,
     AllowIncomplete,
@@ -107,7 +107,7 @@ def run(
 ) -> None:
     """Train and evaluate methods; finished runs are found and not repeated."""
     if show_config:
-        typer.echo(config_of(context))
+        put(config_of(context))
         return
     folders = Folders.of(results, cache, data_root, manifests)
     names, drawn, failed = names_of(suite), seeds_of(seeds), 0
@@ -151,6 +151,8 @@ def _foresee(forecast: Forecast, suite: Suite) -> None:
     todo = sum(not run.finished for run in forecast.runs)
     time = "" if forecast.seconds is None else f", about {forecast.seconds:.0f} s by earlier runs of these methods"
     out.print(f"{suite.name}: {todo} of {len(forecast.runs)} runs to do, {forecast.images:,} images to encode{time}.")
+    if todo:
+        out.print(f"{suite.name}: {forecast.space.told}.")
 
 
 def _show(leaderboard: Leaderboard, folders: Folders, rest: str, quiet: bool) -> None:

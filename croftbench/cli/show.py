@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from typing import Annotated
 
@@ -10,9 +9,10 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from croftbench.api import reading
-from croftbench.cli.console import note, out
+from croftbench.api import reading, reproducing
+from croftbench.cli.console import note, out, put_json
 from croftbench.cli.options import Json, Manifests, Results, SuiteFilter, names_of
+from croftbench.errors import CroftbenchError
 from croftbench.report.formats.grid import GridColumn, grid
 from croftbench.runs.results import RunResult
 
@@ -22,6 +22,8 @@ croftbench show 1f6a --json
 croftbench show "croft, lambda2=0" -s emoji-open
 """
 
+AUPR = "aupr is average precision with ID positive, aupr_out with OOD positive: no trapezoids (docs/metrics.md)."
+
 
 def show(
     name: Annotated[str, typer.Argument(help="A run's identifier or its first digits, or a row as tables name it.")],
@@ -30,13 +32,20 @@ def show(
     results: Results = None,
     manifests: Manifests = None,
 ) -> None:
-    """Show a run: what was asked, its numbers, and the world that it ran in. Of a row, its runs."""
+    """Show a run: what was asked, its numbers, the world that it ran in, and the command for it. Of a row, its runs."""
     runs = reading.find_runs(name, suites=names_of(suite), results=results, manifests=manifests)
     if as_json:
         shown = [asdict(run) for run in runs]
-        typer.echo(json.dumps(shown[0] if len(shown) == 1 else shown, indent=1, ensure_ascii=False))
+        put_json(shown[0] if len(shown) == 1 else shown)
     elif len(runs) == 1:
         _whole(runs[0])
+        try:
+            again = reproducing.command_of(runs[0], results=results, manifests=manifests)
+        except CroftbenchError as error:  # of a suite that nobody here describes
+            note(f"The command for it is not known: {error}")
+        else:
+            out.print(f"again: {again}", markup=False, soft_wrap=True)
+            note(f"Does it come out again? croftbench reproduce {runs[0].spec.run_id}")
     else:
         _several(runs)
 
@@ -66,3 +75,5 @@ def _whole(run: RunResult) -> None:
         row = (s.split, s.shift, s.metric, s.scorer, s.reference, f"{100 * s.value:.2f}", interval, s.n_id, s.n_ood)
         table.add_row(*(Text(str(cell)) for cell in row))
     out.print(table)
+    if any(s.metric.startswith("aupr") for s in run.scores):
+        note(AUPR)

@@ -14,6 +14,8 @@ from croftbench.cli.options import (
     DataRoot,
     Device,
     Encoder,
+    Force,
+    Isolate,
     Manifests,
     OneSuite,
     Preprocess,
@@ -43,6 +45,8 @@ def tune(
     recipe: Recipe = None,
     device: Device = "auto",
     timeout: Timeout = None,
+    isolate: Isolate = False,
+    force: Force = False,
     results: Results = None,
     cache: Cache = None,
     data_root: DataRoot = None,
@@ -54,8 +58,8 @@ def tune(
         try:
             done = studying.tune(
                 method, grid, suite, encoder=encoder, preprocess=preprocess, seeds=seeds_of(seeds), recipe=recipe,
-                device=device, timeout=timeout, results=results, cache=cache, data_root=data_root,
-                manifests=manifests, progress=bars,
+                device=device, timeout=timeout, isolate=isolate, force=force, results=results, cache=cache,
+                data_root=data_root, manifests=manifests, progress=bars,
             )  # fmt: skip
         except studying.FailedFitsError as error:
             failed, done = error, cast("studying.Tuned", error.done)

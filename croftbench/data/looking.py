@@ -31,6 +31,7 @@ ALIKE = 0.5
 
 NAMES = ("classnames.txt", "classes.txt", "labels.txt", "class_names.txt")
 PATHS = ("path", "file", "filename", "file_name", "image", "image_path", "filepath", "img")
+COLUMN = ("split", "set", "subset", "partition", "fold")
 LABELS = ("label", "class", "target", "classname", "class_name", "category", "labels", "fine_label", "label_id")
 
 
@@ -87,7 +88,7 @@ def look(where: Path) -> Found:
         DataError: no images are there, or nothing says what they show.
     """
     if where.is_file():
-        return Found(where.parent, "a list", (_listed(where),))
+        return Found(where.parent, "a list", tuple(_listed(where)))
     if not where.is_dir():
         raise DataError(f"there is no folder {where}.", "Name a folder of images, or a list of path and label.")
     if snapshots := sorted(where.glob("snapshots/*"), key=lambda one: one.stat().st_mtime):
@@ -100,7 +101,7 @@ def look(where: Path) -> Found:
     groups = _folders(tree)
     if groups is None:
         lists = [where / name for name in tree.names("").files if name.endswith((".csv", ".tsv", ".txt"))]
-        groups = [_listed(path) for path in lists if path.name not in NAMES and _rows(path)]
+        groups = [group for path in lists if path.name not in NAMES and _rows(path) for group in _listed(path)]
         return Found(where, "lists of path and label", _some(where, groups))
     domains = len(groups) > 1 and not any(group.split for group in groups)
     what = (
@@ -174,27 +175,38 @@ def _classes(tree: Tree, folder: str) -> dict[str, int]:
 # ------------------------------------------------------------------------------- lists
 
 
-def _listed(path: Path) -> Group:
+def _listed(path: Path) -> list[Group]:
+    """What a list holds; of a table with a column of splits, a group for each of these."""
     rows, line, label = _rows(path), "path label", 1
     if not rows:
         raise DataError(f"{path} is no list of path and label.", "A line an image: path,label below a header, as CSV.")
     if path.suffix == ".csv":
         header = [cell.strip().casefold() for cell in rows[0]]
         at = [next((i for i, cell in enumerate(header) if cell in known), -1) for known in (PATHS, LABELS)]
-        if "split" in header:
-            raise DataError(f"{path} has a column 'split', which is not read.", "Write one list for each split.")
         if min(at) < 0:
             raise DataError(f"the header of {path} names no path and label.", "Call its columns 'path' and 'label'.")
         rows, label = rows[1:], at[1]
-        line = " ".join("path" if i == at[0] else "label" if i == at[1] else "-" for i in range(len(header)))
+        by = next((i for i, cell in enumerate(header) if cell in COLUMN), -1)
+        words = {at[0]: "path", at[1]: "label", by: "="}
+        line = " ".join(words.get(i, "-") for i in range(len(header)))
+        if by >= 0:
+            said = dict.fromkeys(row[by].strip() for row in rows)
+            if bad := [one for one in said if not re.fullmatch(r"[^\s|]+", one)]:
+                raise DataError(f"{path} has a split '{bad[0]}'.", "A split is one word, such as train, val or test.")
+            chosen = {one: [row for row in rows if row[by].strip() == one] for one in said}
+            return [_group(path, chosen[one], label, line.replace("=", f"={one}"), one) for one in said]
+    return [_group(path, rows, label, line, path.stem)]
+
+
+def _group(path: Path, rows: list[list[str]], label: int, line: str, name: str) -> Group:
     classes = Counter(row[label].strip() for row in rows)
     numbers = all(name.isdigit() for name in classes)
     names = _names(path.parent) if numbers else []
     if not names:
-        return Group(path.stem, "list", ".", classes, len(rows), path.name, line)
+        return Group(name, "list", ".", classes, len(rows), path.name, line)
     first = 0 if "0" in classes else 1
     counts = {name: classes[str(i + first)] for i, name in enumerate(names)}
-    return Group(path.stem, "list", ".", counts, len(rows), path.name, line, "index", first)
+    return Group(name, "list", ".", counts, len(rows), path.name, line, "index", first)
 
 
 def _rows(path: Path) -> list[list[str]]:

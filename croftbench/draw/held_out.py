@@ -14,6 +14,10 @@ HELD_OUT = 0.25
 """Share of the known classes that a tuning fold treats as unknown."""
 
 
+LEAST = 3
+"""Known classes of which a quarter is one at least."""
+
+
 def tuning_folds(fold: Fold, seed: int) -> list[Fold]:
     """Folds to choose hyper-parameters on, made of training and validation images alone.
 
@@ -22,8 +26,13 @@ def tuning_folds(fold: Fold, seed: int) -> list[Fold]:
     suite's questions are asked without an image of any test role.
 
     Raises:
-        DataError: the fold has one training domain and no validation images.
+        DataError: fewer known classes than `LEAST`; one training domain and no validation images.
     """
+    if len(fold.classnames) < LEAST:
+        raise DataError(
+            f"fold '{fold.name}' has {len(fold.classnames)} known classes, and a search holds a quarter of them out.",
+            f"It needs at least {LEAST}; choose with --set, and say so.",
+        )
     order = np.random.RandomState(seed).permutation(len(fold.classnames)).tolist()
     known = sorted(order[round(HELD_OUT * len(order)) :])
     labels = {old: new for new, old in enumerate(known)}

@@ -69,6 +69,11 @@ class MethodInfo:
         return self.cls or cast("type", load(self.target))
 
     @property
+    def file(self) -> str:
+        """As it was given, path/to/file.py:Class; "" for a method that has a name, or that was handed over."""
+        return self.target if ".py:" in self.target else ""
+
+    @property
     def needs(self) -> dict[str, str | bool]:
         """What it declared, for a run's record."""
         return {"image": self.image, "text": self.text, "train": self.train, "transductive": self.transductive}
@@ -132,7 +137,7 @@ def _by_name(name: str, cache: Path | None) -> MethodInfo:
         if inside.rstrip("+") in WRAPPERS:
             raise UsageError(f"{inside} wraps another method.", f"Name it: {inside.rstrip('+')}+croft, for example.")
         if inside.endswith(".py"):
-            raise _no_class(inside)
+            raise authored.without_class(inside, "--method")
         raise unknown("method", inside, methods)
     prefix = f"{wrapper}+" if wrapper else ""
     target = prefix + methods.get(inside, inside)
@@ -152,21 +157,6 @@ def _by_name(name: str, cache: Path | None) -> MethodInfo:
     if kept:
         remember(kept, fields)
     return info
-
-
-def _no_class(file: str) -> UsageError:
-    """A file was named and not its class: which there are, without importing it."""
-    try:
-        tree = ast.parse(Path(file).read_bytes())
-    except OSError:
-        return UsageError(f"there is no file {file}.", "Give --method path/to/file.py:Class.")
-    except SyntaxError as error:
-        return UsageError(f"{file} is no Python, line {error.lineno}: {error.msg}.", "Mend it, and name its class.")
-    classes = [node for node in tree.body if isinstance(node, ast.ClassDef)]
-    fitting = [node.name for node in classes if any(getattr(one, "name", "") == "fit" for one in node.body)]
-    if not fitting:
-        return UsageError(f"{file} holds no class with `fit`.", "See README, 'Your own method'.")
-    return UsageError(f"{file} names no class.", f"Give: --method {' or '.join(f'{file}:{name}' for name in fitting)}")
 
 
 DECIDING = ("method", "training", "prompting")

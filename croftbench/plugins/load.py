@@ -49,7 +49,7 @@ def check_contract(cls: Any, name: str) -> None:
     if not (isinstance(cls, type) and dataclasses.is_dataclass(cls) and hasattr(cls, "fit") and hasattr(cls, "needs")):
         raise UsageError(
             f"{name} is not a method: it must be a frozen dataclass with `needs` and `fit(task)`.",
-            "See README, 'Your own method'.",
+            "See docs/own-method.md.",
         )
     if not cls.__dataclass_params__.frozen:  # type: ignore[attr-defined]
         raise UsageError(f"{name} must be a frozen dataclass.", "Write @dataclass(frozen=True) above the class.")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from functools import cache
 from importlib.metadata import entry_points
 
 from croftbench.errors import UsageError
@@ -44,10 +46,16 @@ def registered() -> dict[str, str]:
         UsageError: two packages claim one name.
     """
     targets = dict(BUILT_IN)
-    for entry in entry_points(group=GROUP):
-        if targets.setdefault(entry.name, entry.value) != entry.value:
-            raise UsageError(f"method '{entry.name}' is claimed twice: {targets[entry.name]} and {entry.value}.")
+    for name, value in _declared(tuple(sys.path)):
+        if targets.setdefault(name, value) != value:
+            raise UsageError(f"method '{name}' is claimed twice: {targets[name]} and {value}.")
     return targets
+
+
+@cache
+def _declared(path: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+    """What packages on this path declare; reading the records of all that is installed takes milliseconds each time."""
+    return tuple((entry.name, entry.value) for entry in entry_points(group=GROUP))
 
 
 def unwrap(name: str) -> tuple[str, str]:

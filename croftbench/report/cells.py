@@ -56,6 +56,7 @@ class Line:
     published: bool
     tied: bool
     cells: tuple[Cell, ...]
+    run_ids: str = ""
 
     @property
     def title(self) -> str:
@@ -84,6 +85,7 @@ def lines(board: Board) -> list[Line]:
             published=False,
             tied=is_tied(row),
             cells=tuple(cells),
+            run_ids=str(row["run_ids"]),
         )
         for i, (row, cells) in enumerate(zip(rows, zip(*by_column, strict=True), strict=True))
     ]

@@ -75,8 +75,11 @@ def _energy(board: Board, rows: Sequence[BoardRow], paper: Paper) -> Picture:
                 axes.fill_between(grid, curve, facecolor="none", edgecolor=colour, alpha=0.5, hatch=hatch, lw=0)
         threshold = float(metrics.threshold_at_tpr(pooled[0]))
         axes.axvline(threshold, color="0.25", lw=1, ls=(0, (1, 1)), label="95% of ID is not left of this")
-        axes.set(title=name, xlabel=f"{scorer} score (higher = more ID)", ylabel="density", yticks=[])
+        axes.set(title=name, yticks=[])
+        axes.locator_params("x", nbins=5)
         axes.set_ylim(0)
+    figure.supxlabel(f"{scorer} score (higher = more ID)", fontsize="medium")
+    figure.supylabel("density", fontsize="medium")
     handles, said = plane[0].get_legend_handles_labels()
     said = [f"{label} (n = {_range(counts[label])})" if label in counts else label for label in said]
     legend_above(figure, handles, said, "", paper)
@@ -101,7 +104,7 @@ def _roc(board: Board, rows: Sequence[BoardRow], paper: Paper) -> Picture:
         for i, row in enumerate(shown):
             pairs = [(_scores(t, "id", scorer), _scores(t, unknown_set, scorer)) for t in row.tables]
             x = np.mean([_fpr(*pair) for pair in pairs], axis=0)
-            values[i].append(float(np.mean([metrics.auroc(*pair).value for pair in pairs])))
+            values[i].append(row.values[f"auroc/{unknown_set}"])
             look: dict[str, Any] = {"color": hue(i), "ls": dash(i), "lw": 1.5}
             axes.plot([0, *x, 1], [0, *TPR, 1], label=f"{names[i]}: {values[i][-1]:.3f}", **look)
             axes.plot(np.interp(0.95, TPR, x), 0.95, mark(i), color=hue(i), ms=6)
@@ -212,8 +215,8 @@ def _calibration(board: Board, rows: Sequence[BoardRow], paper: Paper) -> Pictur
             look = {"color": hue(i), "ls": dash(i), "marker": mark(i)}
             axes.plot(bins.confidence, bins.accuracy, lw=1.2, ms=4, **look)
         n = _range({len(row.correct(shift)) for row in shown})
-        axes.set(xlim=(0, 1.02), ylim=(0, 1.02), title=f"Reliability, {label} (n = {n})")
-        axes.set(xlabel="confidence (largest softmax probability)", ylabel="share right")
+        axes.set(xlim=(0, 1.02), ylim=(0, 1.02), title=f"Reliability, {label.removesuffix(' shift')} (n = {n})")
+        axes.set(xlabel="confidence (largest softmax)", ylabel="share right")
     for i, row in enumerate(shown):
         marks = [(np.concatenate([s.scores[scorer] for s in t]), np.concatenate([s.correct for s in t]))
                  for t in row.tables]  # fmt: skip
@@ -222,8 +225,8 @@ def _calibration(board: Board, rows: Sequence[BoardRow], paper: Paper) -> Pictur
         values[i].append(float(np.mean([calibration.aurc(*pair).value for pair in marks])))
         plane[2].plot(COVERAGE, risk, color=hue(i), ls=dash(i), lw=1.5, marker=mark(i), ms=4, markevery=(i % 7 + 3, 14))
     n = _range({sum(len(split.labels) for splits in row.tables for split in splits) for row in shown})
-    plane[2].set(xlim=(0, 1), ylim=(0, 1), title=f"Selection, open set mixed in (n = {n})")
-    plane[2].set(xlabel=f"share of images accepted, by {scorer} score", ylabel="share of the accepted that is wrong")
+    plane[2].set(xlim=(0, 1), ylim=(0, 1), title=f"Selection, all (n = {n})")
+    plane[2].set(xlabel=f"share accepted, by {scorer} score", ylabel="share wrong of the accepted")
     said = [f"{name}: {', '.join(f'{value:.3f}' for value in of)}" for name, of in zip(names, values, strict=True)]
     legend_above(figure, _handles(shown), said, "ECE: ID, covariate shift; AURC", paper)
     return Picture(

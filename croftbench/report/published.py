@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from functools import cache
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
@@ -140,9 +141,15 @@ def read(path: Path) -> list[PublishedRow]:
     return [PublishedRow(tuple(numbers)) for numbers in rows.values()]
 
 
+@cache
+def _numbers() -> TypeAdapter[PublishedNumber]:
+    """Built once: it takes longer than all lines of all files."""
+    return TypeAdapter(PublishedNumber)
+
+
 def _number(path: Path, line: int, cells: dict[str, str]) -> PublishedNumber:
     try:
-        number = TypeAdapter(PublishedNumber).validate_python(cells | {"band": cells["band"] or None})
+        number = _numbers().validate_python(cells | {"band": cells["band"] or None})
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])

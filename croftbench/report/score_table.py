@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import product
@@ -20,8 +20,11 @@ from croftbench.report.tables import ENDS, STATISTICS, Board
 from croftbench.runs.posthoc import Posthoc
 from croftbench.runs.results import RunResult, Score
 from croftbench.runs.spec import RunSpec
-from croftbench.scorers import SCORERS, parse
+from croftbench.scorers import CODE, SCORERS, parse
 from croftbench.suites.language import Suite
+
+Codes = Mapping[str, Collection[str]]
+"""Score that a user wrote -> digests of its source; where there are several, its names are told apart by them."""
 
 METRICS = ("auroc", "fpr95", "ties")
 SCORE_COLUMNS = ("seed", "fold", "metric", "split", "value", "low", "high", "n_id", "n_ood")
@@ -36,7 +39,7 @@ class ScoreBoard:
         table: one row a method and score: method, encoder, shots, scorer, source ("suite", "post-hoc" or "own"),
             ranked (nothing is missing), imported, transductive, runs, runs_expected, seeds; each of `metrics` with each
             suffix of `tables.STATISTICS`; n/id, n/<semantic split>, images a seed; not_applicable, the reasons;
-            params, params_digest. A method's scores by falling mean AUROC.
+            params, params_digest, run_ids. A method's scores by falling mean AUROC.
         columns: AUROC and FPR95 of every open set, their means by level and over all, and the share of ties.
         other_fits: runs with post-hoc scores of a later fit that does not give the run's own accuracies.
     """
@@ -66,12 +69,16 @@ def board(main: Board, only: Sequence[RunSpec] = ()) -> ScoreBoard:
     other_fits = 0
     about: list[dict[str, Any]] = []
     scores: list[Sequence[Any]] = []
-    for place, row in enumerate(main.rows):
-        if wanted and row.configuration not in wanted:
-            continue
-        records = [main.source.posthoc(run.spec) if main.source else Posthoc(run.spec) for run in row.summed]
+    chosen = [(place, row) for place, row in enumerate(main.rows) if not wanted or row.configuration in wanted]
+    read = [
+        [main.source.posthoc(run.spec) if main.source else Posthoc(run.spec) for run in row.summed] for _, row in chosen
+    ]
+    codes: dict[str, set[str]] = {}
+    for one in (one for records in read for record in records for one in record.scorers if CODE in one.files):
+        codes.setdefault(one.label, set()).add(one.files[CODE])
+    for (place, row), records in zip(chosen, read, strict=True):
         other_fits += sum(any(not world.get("agrees", True) for world in one.environments) for one in records)
-        for line, its_scores in _lines(row, records, main.suite, main.seeds):
+        for line, its_scores in _lines(row, records, main.suite, main.seeds, codes):
             scores += [(len(about), *score) for score in its_scores]
             about.append({"place": place} | line)
     of_suite, main = _columns(main.suite), replace(main, reported=())
@@ -83,7 +90,7 @@ def board(main: Board, only: Sequence[RunSpec] = ()) -> ScoreBoard:
 
 
 def _lines(
-    row: Row, records: list[Posthoc], suite: Suite, seeds: tuple[int, ...]
+    row: Row, records: list[Posthoc], suite: Suite, seeds: tuple[int, ...], codes: Codes
 ) -> Iterator[tuple[dict[str, Any], list[Sequence[Any]]]]:
     """What a configuration's lines of the table are, one a score, each with its numbers as `SCORE_COLUMNS`."""
     by_scorer: dict[str, list[Sequence[Any]]] = {}
@@ -91,7 +98,7 @@ def _lines(
     reasons: dict[str, dict[str, None]] = {}
     for run, record in zip(row.summed, records, strict=True):
         seed, fold = run.spec.seed, run.spec.fold
-        for scorer, source, scores, reason in _scored(run, record):
+        for scorer, source, scores, reason in _scored(run, record, codes):
             sources.setdefault(scorer, source)
             by_scorer.setdefault(scorer, []).extend(
                 (seed, fold, s.metric, s.split, s.value, s.low, s.high, s.n_id, s.n_ood)
@@ -112,6 +119,7 @@ def _lines(
         "runs_expected": len(expected),
         "params": canonical(row.spec.params),
         "params_digest": digest(row.spec.params)[:12],
+        "run_ids": " ".join(run.spec.run_id for run in row.runs),
     }
     for scorer, its_scores in by_scorer.items():
         pairs = {(seed, fold) for seed, fold, *_ in its_scores}
@@ -129,7 +137,7 @@ def _lines(
         )
 
 
-def _scored(run: RunResult, record: Posthoc) -> Iterator[tuple[str, str, list[Score], str]]:
+def _scored(run: RunResult, record: Posthoc, codes: Codes) -> Iterator[tuple[str, str, list[Score], str]]:
     """(score, source, its numbers against the ID test, why it is not applicable) of one run."""
     inside = {score.split for score in run.scores if score.shift == "id"}
     by_scorer: dict[str, list[Score]] = {}
@@ -139,10 +147,12 @@ def _scored(run: RunResult, record: Posthoc) -> Iterator[tuple[str, str, list[Sc
     for name, scores in by_scorer.items():
         yield _label(name), "suite", scores, ""
     for one in record.scorers:
-        current = SCORERS[one.scorer].version == one.version if one.scorer in SCORERS else one.scorer == "own"
+        own = one.files.get(CODE, "")
+        current = SCORERS[one.scorer].version == one.version if one.scorer in SCORERS else own or one.scorer == "own"
         if current:
             source = "own" if one.scorer == "own" else "post-hoc"
-            yield one.label, source, [s for s in one.scores if s.reference in inside], one.not_applicable
+            label = f"{one.label} @{own[:6]}" if len(codes.get(one.label, ())) > 1 else one.label
+            yield label, source, [s for s in one.scores if s.reference in inside], one.not_applicable
 
 
 @cache
@@ -195,4 +205,4 @@ def _order(suite: Suite, of_suite: Sequence[Column]) -> list[str]:
     ]
     values = [f"{column.name}{suffix}" for column in of_suite for suffix in STATISTICS]
     counts = ["n/id", *(f"n/{split.name}" for split in suite.semantic)]
-    return [*about, "runs_expected", "seeds", *values, *counts, "not_applicable", "params", "params_digest"]
+    return [*about, "runs_expected", "seeds", *values, *counts, "not_applicable", "params", "params_digest", "run_ids"]

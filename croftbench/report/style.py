@@ -7,6 +7,7 @@ drawn, not before.
 from __future__ import annotations
 
 import io
+import re
 import textwrap
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
@@ -99,6 +100,35 @@ def write(picture: Picture, form: Format, *, caption: bool = True) -> bytes:
             file, format=form, dpi=160 if caption else 300, metadata=dict.fromkeys(stamps[form]), transparent=bare
         )
     return file.getvalue()
+
+
+def inline(picture: Picture, prefix: str) -> str:
+    """The picture as an `<svg>` element of a page: bare, scalable, its identifiers begin with `prefix`.
+
+    Names are text in it, escaped by matplotlib; only the tags and attributes that matplotlib writes are touched.
+    Laid out and drawn once: `savefig` draws everything twice, for formats that this is not.
+    """
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+
+    figure, file = picture.figure, io.StringIO()
+    with style():
+        if (layout := figure.get_layout_engine()) is not None:
+            layout.execute(figure)
+            figure.set_layout_engine("none")
+        for patch in (figure.patch, *(axes.patch for axes in figure.axes)):
+            patch.set_alpha(0)
+        canvas: Any = FigureCanvasSVG(figure)
+        canvas.print_svg(file, metadata=dict.fromkeys(("Date", "Creator")))
+    svg = file.getvalue()
+    svg = re.sub(r"<metadata>.*?</metadata>\s*|<!--.*?-->\s*", "", svg[svg.index("<svg ") :], flags=re.DOTALL)
+    start, rest = svg.split(">", 1)
+    start = re.sub(r' (width|height|version)="[^"]*"', "", start) + ' aria-hidden="true" focusable="false"'
+
+    def shorter(tag: re.Match[str]) -> str:
+        own = re.sub(r'( id="|url\(#|href="#)', rf"\1{prefix}", tag[0])
+        return re.sub(r"(\.\d)\d+", r"\1", own) if own.startswith("<path d=") else own  # tenths of a point are enough
+
+    return f"{start}>{re.sub('<[^>]*>', shorter, rest)}"
 
 
 def save(picture: Picture, path: Path, *, caption: bool = True) -> None:

@@ -41,7 +41,7 @@ class Board:
             shots, ranked, pareto, imported, transductive, recipe ("suite" for the suite's own), caveat (see
             `rows.Row`), runs and runs_expected (seed-fold pairs), seeds, seeds_expected, folds, folds_expected; each
             name of `metrics` with each suffix of `STATISTICS`; `n/<split>`, images a seed, summed over folds; params,
-            params_digest.
+            params_digest; run_ids, what `croftbench show` takes, with spaces between.
         columns: the metric columns, in order.
         precision: of all rows.
         stale: runs on other digests of this suite, left out.
@@ -185,6 +185,7 @@ def _about(row: Row, suite: Suite, seeds: tuple[int, ...]) -> dict[str, Any]:
         "shots": row.spec.shots,
         "params": params,
         "params_digest": digest(row.spec.params)[:12],
+        "run_ids": " ".join(run.spec.run_id for run in row.runs),
         "ranked": not suite.limit and pairs >= set(product(seeds, folds)) and row.caveat == NONE,
         "imported": row.imported,
         "transductive": row.transductive,
@@ -265,6 +266,7 @@ def _order_of_columns(suite: Suite, of_suite: Sequence[Column]) -> list[str]:
         *counts,
         "params",
         "params_digest",
+        "run_ids",
     ]
 
 

@@ -13,16 +13,15 @@ import subprocess
 import sys
 import threading
 import traceback
-from collections.abc import Iterable
+import warnings
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from croftbench import blame
 from croftbench.errors import CroftbenchError, MethodError, UsageError
 from croftbench.plugins import MethodInfo
-from croftbench.runs.per_image import SplitTable
-from croftbench.runs.results import RunResult
 from croftbench.runs.spec import RunSpec
 
 if TYPE_CHECKING:
@@ -34,11 +33,15 @@ PARENT_GONE = 3
 """Exit status of a child whose parent died."""
 
 
-def run(bench: Workbench, spec: RunSpec, info: MethodInfo, bank: bool) -> tuple[RunResult, list[SplitTable]]:
-    """One run, as `Workbench.run`, in a process of its own.
+Done = TypeVar("Done")
+
+
+def call(work: Callable[..., Done], bench: Workbench, spec: RunSpec, info: MethodInfo, *more: object) -> Done:
+    """What a function of a module gives for a workbench, a run, its method and more arguments, worked out in a process
+    of its own; nothing is kept of the workbench there.
 
     Raises:
-        CroftbenchError: as there.
+        CroftbenchError: as the function does.
         MethodError: the process died; the message says of what.
         UsageError: a class that no other process can import.
     """
@@ -50,7 +53,7 @@ def run(bench: Workbench, spec: RunSpec, info: MethodInfo, bank: bool) -> tuple[
     try:
         assert child.stdin is not None and child.stdout is not None
         limits = replace(bench.limits, isolate=False, alone=True)
-        child.stdin.write(packed((about(bench, limits), spec, info, bank), [info]))
+        child.stdin.write(packed((about(bench, limits), work, spec, info, *more), [info]))
         child.stdin.flush()
         answer = child.stdout.read()
         status = child.wait()
@@ -82,21 +85,22 @@ def about(bench: Workbench, limits: Limits) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def packed(what: object, infos: Iterable[MethodInfo]) -> bytes:
+def packed(what: object, infos: Sequence[MethodInfo]) -> bytes:
     """What another process is to do, with the methods that it has to import for that.
 
     Raises:
         UsageError: a class that no other process can import.
     """
-    for info in infos:
-        try:
+    names = [info.name for info in infos]
+    try:
+        for info in infos:
             if info.cls is not None and info.cls.__module__ == "__main__":
+                names = [info.name]
                 raise pickle.PicklingError("it is defined in the program that runs")
-            pickle.dumps(info)
-        except (pickle.PicklingError, AttributeError, TypeError) as error:
-            message = f"{info.name} cannot be sent to another process: {error}."
-            raise UsageError(message, "Put it into a file.") from error
-    return pickle.dumps(what)
+        return pickle.dumps(what)
+    except (pickle.PicklingError, AttributeError, TypeError) as error:
+        message = f"{', '.join(dict.fromkeys(names))} cannot be sent to another process: {error}."
+        raise UsageError(message, "Put it into a file.") from error
 
 
 def _death(status: int, timeout: float | None, where: str) -> MethodError:
@@ -113,12 +117,13 @@ def main() -> None:
     """The child: read what to run, run it, answer."""
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a method prints, from C too, is no answer
-    about, spec, info, bank = pickle.load(sys.stdin.buffer)
+    about, work, *arguments = pickle.load(sys.stdin.buffer)
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    warnings.filterwarnings("ignore", category=FutureWarning, module="torch")  # the parent said it
     from croftbench.runs.execute import Workbench
 
     try:
-        done: object = Workbench(**about).run(spec, info, bank)
+        done: object = work(Workbench(**about), *arguments)
     except CroftbenchError as error:
         error.add_note(traceback.format_exc())
         done = error

@@ -152,7 +152,11 @@ def _open(file: Path) -> tuple[dict[str, bytes], dict[str, str]]:
             _check_members(file, members)
             files = {member.filename: archive.read(member) for member in members}
         origin = file_digest(file)
-    except (OSError, zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
+    except DataError:
+        raise
+    except (
+        Exception
+    ) as error:  # whatever Python's reader raises on hostile bytes: struct.error, UnicodeDecodeError, ...
         raise DataError(f"{file} is not a readable bundle: {_one_line(error)}.", "Ask for it again.") from error
     try:
         manifest = json.loads(files.pop(MANIFEST))
@@ -204,7 +208,7 @@ def _checked(staging: Path, name: str, files: dict[str, bytes]) -> RunResult:
             raise DataError("it has control characters in its names.")
         json.dumps(asdict(result), allow_nan=False)
         recheck.check(result, table)
-    except (CroftbenchError, LookupError, TypeError, ValueError, RuntimeError) as error:
+    except Exception as error:  # a run that somebody else made: nothing about it is known
         reason = error.message if isinstance(error, CroftbenchError) else f"{type(error).__name__}: {error}"
         reason = _one_line(reason.replace(str(staging) + os.sep, ""))
         raise DataError(f"{name} of the bundle: {reason}", "Nothing was imported; ask for the bundle again.") from error

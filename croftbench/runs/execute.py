@@ -151,25 +151,26 @@ class Workbench:
     def run(self, spec: RunSpec, info: MethodInfo, bank: bool = False) -> tuple[RunResult, list[SplitTable]]:
         """One run, and its outputs kept: its numbers, and its answer and scores for every image.
 
-        With `bank` the outputs of the training images too, even for a method that needs none. Whatever the method does
-        stays in its run: see `runs.isolation`.
+        With `bank` those of the training images too, even for a method that needs none. What the method does stays in
+        its run: see `runs.isolation`.
 
         Raises:
             CroftbenchError: data, method or training are at fault; the message says which.
         """
         if self.limits.isolate:
-            return alone.run(self, spec, info, bank)
+            return alone.call(Workbench.run, self, spec, info, bank)
         with one_run(spec.seed, self.limits), outputs.keeping(self.cache, spec.run_id) as writer:
             fold = self.fold_of(spec, info, bank)
             keep_bank = bank or info.train or self.draws.shipped
             return _Run(self, fold, spec, info, fold.train, writer.through, keep_bank).execute()
 
     def run_on(
-        self, fold: Fold, spec: RunSpec, info: MethodInfo, within: Split | None = None
-    ) -> tuple[RunResult, list[SplitTable]]:
-        """One run on a fold that is given, such as one made for tuning; `within` as in `task`, nothing is kept."""
+        self, fold: Fold, spec: RunSpec, info: MethodInfo, within: Split | None = None,
+        asked: Sequence[scorers.Asked] = (),
+    ) -> tuple[RunResult, list[SplitTable]]:  # fmt: skip
+        """One run on a given fold; `within` as in `task`, `asked` beside the suite's scores; nothing is kept."""
         with one_run(spec.seed, self.limits):
-            return _Run(self, fold, spec, info, within or fold.train).execute()
+            return _Run(self, fold, spec, info, within or fold.train, asked=asked).execute()
 
     def _training(self, split: Split, within: Split, views: int, image: str) -> Examples:
         """A split's training views, taken from those of `within`."""
@@ -198,8 +199,7 @@ class _Run:
     """One run on one fold: features, fit, predict and score, record.
 
     Attributes:
-        bench, fold, spec, info: what is run, and on what.
-        within: as in `Workbench.task`.
+        bench, fold, spec, info, within, asked: as in `Workbench.run_on`.
         keep: is handed all outputs.
         keep_bank: those of the training images too, even where no score of the suite asks for them.
     """
@@ -211,6 +211,7 @@ class _Run:
     within: Split
     keep: Keep | None = None
     keep_bank: bool = False
+    asked: Sequence[scorers.Asked] = ()
 
     def execute(self) -> tuple[RunResult, list[SplitTable]]:
         """All steps, timed."""
@@ -228,7 +229,8 @@ class _Run:
             tables = self.tables(images, task, method, predictor)
             how = protocol.headline, protocol.id_filter, protocol.full_spectrum, self.bench.suite.official
             scores = tuple(scoring.score(tables, *how))
-        said = {"code": self.info.code, "splits": self.fold.sources, "namesakes": self.fold.namesakes}
+        said = {"code": self.info.code, "target": self.info.file, "splits": self.fold.sources}
+        said |= {"namesakes": self.fold.namesakes}
         env = environment.describe(self.bench.device) | {key: of for key, of in said.items() if of} | self.shots()
         warnings = tuple(scoring.warnings(scores))
         return RunResult(self.spec, scores, env, timings, created, needs=self.info.needs, warnings=warnings), tables
@@ -249,11 +251,7 @@ class _Run:
     def tables(
         self, images: Sequence[ImageFeatures], task: Task, method: Method, predictor: Predictor
     ) -> list[SplitTable]:
-        """Answers and scores for every image of every test split.
-
-        Raises:
-            UsageError: the suite asks for a score that has no meaning for this method.
-        """
+        """Answers and scores for every image of every test split."""
         suite, fold = self.bench.suite, self.fold
 
         @functools.cache
@@ -265,6 +263,7 @@ class _Run:
         context = self.bench.score_context(fold, training)
         try:
             fitted = {name: scorers.fit(name, context) for name in suite.protocol.scorers}
+            fitted |= {one.label: predict.fit_score(one, context) for one in self.asked if one.label not in fitted}
             tables = [
                 predict.table(split, shift, self.predict(predictor, str(i), features), fitted)
                 for i, ((shift, split), features) in enumerate(zip(fold.tests, images, strict=True))

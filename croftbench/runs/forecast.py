@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
-from typing import Any
 
-from croftbench.data.pool import Pool
-from croftbench.draw.build import subset
-from croftbench.encoders.store import PLACES, FeatureStore
-from croftbench.runs import failures, results
+from croftbench.runs import failures, results, space
 from croftbench.runs.execute import Workbench
 from croftbench.runs.pending import unfinished
 from croftbench.runs.planning import Job
+from croftbench.runs.space import Space
 
 
 @dataclass(frozen=True)
@@ -33,13 +30,18 @@ class Forecast:
 
     Attributes:
         runs: all of them.
-        images: times that an image is encoded, each view counted; what is in the cache is not.
+        space: images to encode, and what the unfinished runs write.
         seconds: for the runs, by finished ones of the same method and suite; None where some method has none.
     """
 
     runs: tuple[Foreseen, ...]
-    images: int
+    space: Space
     seconds: float | None
+
+    @property
+    def images(self) -> int:
+        """Times that an image is encoded, each view counted; what is in the cache is not."""
+        return self.space.images
 
 
 def of(bench: Workbench, jobs: Sequence[Job], folder: Path) -> Forecast:
@@ -48,49 +50,7 @@ def of(bench: Workbench, jobs: Sequence[Job], folder: Path) -> Forecast:
         Foreseen(job, job.spec.run_id, job.finished(folder), failures.reason(folder, job.spec)) for job in jobs
     )
     todo = unfinished(jobs, folder)
-    return Forecast(runs, _images(bench, todo), _seconds(todo, folder, bench.suite.name))
-
-
-@dataclass
-class _Counted(FeatureStore):
-    """A store that counts what it would encode."""
-
-    store: FeatureStore
-    images: int = 0
-    seen: set[Path] = field(default_factory=set)
-
-    def __post_init__(self) -> None:
-        vars(self).update(vars(self.store))
-
-    def _fill(self, pool: Pool, paths: Sequence[Path], of: Any, kind: str, advance: Callable[[int], object]) -> None:
-        lacking = {path for path in paths if path not in self.seen and not path.exists()}
-        self.seen |= lacking
-        self.images += len(lacking) * len(pool.paths)
-
-
-def _silent(images: int) -> None:
-    """Nothing is encoded, so nobody is told."""
-
-
-def _images(bench: Workbench, jobs: Sequence[Job]) -> int:
-    store, protocol = bench.features.store, bench.suite.protocol
-    counted = _Counted(store)
-    for job in jobs:
-        fold = bench.fold_of(job.spec, job.info)
-        for kind in ("image", PLACES) if job.info.image == "patches" else ("image",):
-            tests, trained = [split.pool for _, split in fold.tests], []
-            if protocol.ood_transform == "train":
-                tests = [split.pool for shift, split in fold.tests if shift != "semantic"]
-                trained = [(split, 1) for shift, split in fold.tests if shift == "semantic"]
-            if job.info.train:
-                tests += [] if fold.val is None else [fold.val.pool]
-                trained.append((fold.train, job.spec.views))
-            for pool in tests:
-                counted._test(pool, kind, _silent)
-            for split, views in trained:
-                for entry in counted._views(subset(split), protocol, views, kind):
-                    entry.fill()
-    return counted.images
+    return Forecast(runs, space.of(bench, todo), _seconds(todo, folder, bench.suite.name))
 
 
 def _seconds(jobs: Sequence[Job], folder: Path, suite: str) -> float | None:

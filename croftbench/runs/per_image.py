@@ -104,7 +104,9 @@ def read(path: Path, digest: str | None = None, max_rows: int | None = None) -> 
         if max_rows is not None and file.metadata.num_rows > max_rows:
             raise DataError(f"its per-image table has more than {max_rows:,} rows.")
         return _splits(file.read())
-    except (OSError, pa.ArrowException, LookupError, TypeError, ValueError, RuntimeError) as error:
+    except DataError:
+        raise
+    except Exception as error:  # whatever Arrow and NumPy raise on hostile bytes
         why = f"{type(error).__name__}: {error}" if isinstance(error, LookupError) else str(error)
         raise DataError(
             f"cannot read the per-image table {path}: {(why.splitlines() or [type(error).__name__])[0]}.",
@@ -114,14 +116,31 @@ def read(path: Path, digest: str | None = None, max_rows: int | None = None) -> 
 
 def _splits(table: Any) -> list[SplitTable]:
     """The splits of a `pyarrow.Table`."""
-    split, shift = (np.asarray(table[name].to_pylist()) for name in ("split", "shift"))
-    images = np.asarray(table["image"].to_pylist()) if "image" in table.column_names else None
+    (codes, names), (shifts, kinds) = (_coded(table[name]) for name in ("split", "shift"))
+    images = table["image"].to_numpy() if "image" in table.column_names else None
     columns = {name: table[name].to_numpy() for name in table.column_names if name not in ("split", "shift", "image")}
     label, predicted = (columns.pop(name).astype(np.int64) for name in ("label", "predicted"))
     found = []
-    for name in dict.fromkeys(split.tolist()):
-        rows = split == name
+    for code in dict.fromkeys(codes.tolist()):
+        rows = codes == code
         scores = {scorer: column[rows] for scorer, column in columns.items()}
         ids = () if images is None else tuple(images[rows].tolist())
-        found.append(SplitTable(name, str(shift[rows][0]), label[rows], predicted[rows], scores, ids))  # type: ignore[arg-type]
+        shift = kinds[shifts[rows][0]]
+        found.append(SplitTable(names[code], shift, label[rows], predicted[rows], scores, ids))
     return found
+
+
+def _coded(column: Any) -> tuple[npt.NDArray[np.int32], list[Any]]:
+    """Which text each row of a `pyarrow.ChunkedArray` has, and the texts: a row's own would be made thousands of times.
+
+    Raises:
+        TypeError: they are no texts.
+    """
+    import pyarrow as pa
+
+    whole = column.combine_chunks()
+    coded = whole if pa.types.is_dictionary(whole.type) else whole.dictionary_encode()
+    texts = coded.dictionary.to_pylist()
+    if coded.null_count or not all(isinstance(text, str) for text in texts):
+        raise TypeError("a split or shift without a name")
+    return coded.indices.to_numpy(), texts

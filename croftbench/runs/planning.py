@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 LARGEST_SEED = 2**32 - 10_000
 """NumPy's streams take 32 bits, and each role of images has its own, some thousands from the seed."""
+MOST = 100_000
+"""Shots or views of an image beyond any use: each view is encoded and kept."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,8 @@ def _possible(seeds: Sequence[int], shots: int | None, views: int | None) -> Non
     for name, count in (("shots", shots), ("views", views)):
         if count is not None and count < 1:
             raise UsageError(f"{name} must be at least 1, not {count}.", "Left out, it is the suite's own.")
+        if count is not None and count > MOST:
+            raise UsageError(f"{name} must be at most {MOST:,}, not {count:,}.", "Left out, it is the suite's own.")
 
 
 def hyperparameters(

@@ -17,7 +17,7 @@ from croftbench.files import sealed, write_atomically
 from croftbench.runs import results
 from croftbench.runs.results import Score
 from croftbench.runs.spec import RunSpec
-from croftbench.scorers import SCORERS, Asked
+from croftbench.scorers import Asked
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Scored:
         scorer: its name; "own" for a score that only the run's method gives.
         params: all its parameters.
         version: of the scorer.
-        files: digests of the files that parameters name.
+        files: digests of the files that parameters name; of a score that a user wrote, of its source, under "code".
         not_applicable: why it has no meaning for this run, or "".
         seconds: for fitting it and scoring all images.
         environment: which of the file's environments it was computed in.
@@ -69,7 +69,7 @@ class Posthoc:
         there = {(one.label, one.version, tuple(one.files.items())) for one in self.scorers}
 
         def is_there(one: Asked) -> bool:
-            return (one.label, SCORERS[one.name].version, tuple(one.file_digests().items())) in there
+            return (one.label, one.spec.version, tuple(one.file_digests().items())) in there
 
         return [one for one in asked if one.label not in among and not is_there(one)]
 

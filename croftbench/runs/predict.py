@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import cast
 
 import numpy as np
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from croftbench.draw.splits import UNKNOWN, Shift, Split
 from croftbench.encoders.lazy import ImageFeatures
-from croftbench.errors import TrainingError
+from croftbench.errors import MethodError, TrainingError
 from croftbench.method import Method, Outputs, Predictor, Task
 from croftbench.plugins import MethodInfo
 from croftbench.runs import scoring
@@ -112,40 +112,107 @@ def score(
     asked: Sequence[Asked],
     id_filter: str = "all",
     official: bool = False,
+    failed: Callable[[Asked, MethodError], None] | None = None,
 ) -> tuple[list[Scored], list[SplitTable]]:
     """Scores of a finished run's outputs, the method's own among them, and the tables that they come from.
 
-    What is not applicable is in the list, with its reason and without numbers.
+    What is not applicable is in the list, with its reason and without numbers. A score that a user wrote and that fails
+    is handed to `failed` and is not in the list.
+
+    Raises:
+        MethodError: it fails, and there is no `failed`.
     """
     device = context.labels.device
     fitted: dict[str, Scorer] = {name: lambda outputs, name=name: outputs.scores[name] for name in kept.own}
     reasons: dict[str, str] = {}
     seconds = dict.fromkeys([*kept.own, *(one.label for one in asked)], 0.0)
     probe = next(kept.read("0", device, 1))
+    broken: dict[str, MethodError] = {}
     for one in asked:
         start = time.perf_counter()
         try:
-            fitted[one.label] = one.fit(context)
+            fitted[one.label] = fit_score(one, context)
             fitted[one.label](probe)
+            if one.own and failed:
+                fitted[one.label] = _noting(fitted[one.label], broken, one.label)
         except NotApplicableError as error:
             fitted.pop(one.label, None)
             reasons[one.label] = error.message
+        except MethodError as error:
+            if not (one.own and failed):
+                raise
+            fitted.pop(one.label, None)
+            broken[one.label] = error
         seconds[one.label] += time.perf_counter() - start
     timed = {label: _timed(scorer, seconds, label) for label, scorer in fitted.items()}
     tables = [table(split, shift, kept.read(str(i), device), timed) for i, (shift, split) in enumerate(roles)]
     rows: dict[str, list[Score]] = {label: [] for label in seconds}
+    for one in asked:
+        if one.label in broken and failed:
+            failed(one, broken[one.label])
+            for table_ in tables:
+                table_.scores.pop(one.label, None)  # type: ignore[attr-defined]
     for row in scoring.score(tables, "", id_filter, official=official):
         if row.scorer:
             rows[row.scorer].append(row)
     scored = [Scored(name, "own", seconds=round(seconds[name], 3), scores=tuple(rows[name])) for name in kept.own]
     scored += [
         Scored(
-            one.label, one.name, one.params, SCORERS[one.name].version, one.file_digests(), reasons.get(one.label, ""),
+            one.label, one.name, one.params, one.spec.version, one.file_digests(), reasons.get(one.label, ""),
             round(seconds[one.label], 3), scores=tuple(rows[one.label]),
         )
         for one in asked
+        if one.label not in broken
     ]  # fmt: skip
     return scored, tables
+
+
+def fit_score(one: Asked, context: Context) -> Scorer:
+    """A score, fitted; of one that a user wrote, every call stays in its run (see `runs.isolation`), and is checked.
+
+    Raises:
+        NotApplicableError: it has no meaning here.
+        MethodError: it raised something, or gives anything but a finite number an image; so may its calls.
+    """
+    if one.own is None:
+        return one.fit(context)
+    author = one.own.author
+    with calling(author, passing=(NotApplicableError,)):
+        scorer = one.fit(context)
+
+    def checked(outputs: Outputs) -> Tensor:
+        with calling(author, passing=(NotApplicableError,)):
+            return checked_scores(scorer(outputs), len(outputs.logits), one.name)
+
+    return checked
+
+
+def checked_scores(scores: object, images: int, name: str) -> Tensor:
+    """What a score gave for so many images.
+
+    Raises:
+        TrainingError: it is anything but a finite number each.
+    """
+    if not isinstance(scores, Tensor) or tuple(scores.shape) != (images,) or scores.is_complex():
+        what = f"shape {tuple(scores.shape)}" if isinstance(scores, Tensor) else f"type {type(scores).__name__}"
+        raise TrainingError(f"{name} gave scores of {what} for {images} images.", "Return a tensor (B,).")
+    if not bool(scores.isfinite().all()):
+        raise TrainingError(f"{name} gave scores that are not finite.", "Look at its logarithms and divisions.")
+    return scores.detach()
+
+
+def _noting(scorer: Scorer, broken: dict[str, MethodError], label: str) -> Scorer:
+    """A score that goes on where it fails, with what nobody will read; why is put into `broken`."""
+
+    def noting(outputs: Outputs) -> Tensor:
+        if label not in broken:
+            try:
+                return scorer(outputs)
+            except MethodError as error:
+                broken[label] = error
+        return torch.zeros(len(outputs.logits))
+
+    return noting
 
 
 def answers(logits: Tensor, space: Sequence[int]) -> Tensor:

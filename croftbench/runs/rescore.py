@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from croftbench import leases
-from croftbench.errors import CroftbenchError, DamagedError, DataError
+from croftbench.errors import CroftbenchError, DamagedError, DataError, MethodError
 from croftbench.files import discard
 from croftbench.runs import environment, failures, outputs, posthoc, predict, results
 from croftbench.runs.isolation import one_run
@@ -21,6 +21,9 @@ from croftbench.scorers import Asked
 if TYPE_CHECKING:
     from croftbench.runs.execute import Workbench
 
+Failed = Callable[[Asked, MethodError], None]
+"""Is told of a score that a user wrote and that failed, and why."""
+
 
 def score_all(
     bench: Workbench,
@@ -30,8 +33,9 @@ def score_all(
 ) -> None:
     """Score every finished run by what is asked of it, writing each record as soon as it is there.
 
-    A run that cannot be scored is recorded as that, handed to `failed`, and the others go on. Processes that share the
-    folder share the work, as in `engine.run_all`.
+    A run that cannot be scored is recorded as that, handed to `failed`, and the others go on. So is a run of which a
+    score that a user wrote failed; its other scores are there. Processes that share the folder share the work, as in
+    `engine.run_all`.
     """
     begun = {job.spec.run_id: leases.stamp(posthoc.path_of(folder, job.spec)) for job, _ in jobs}
     places = itertools.count(1)
@@ -58,10 +62,11 @@ def score_one(
     bench: Workbench, job: Job, asked: Sequence[Asked], folder: Path, failed: Callable[[Job, CroftbenchError], None]
 ) -> None:
     """Score one finished run, and write its record; or why it cannot be, which `failed` is handed."""
+    broken: list[MethodError] = []
     try:
-        with one_run(job.spec.seed):
+        with one_run(job.spec.seed, None if bench.limits.isolate else bench.limits):
             result = results.read(results.path_of(folder, job.spec))
-            scored, env = score(bench, result, job, asked)
+            scored, env = score(bench, result, job, asked, _into(broken))
             record = posthoc.read(folder, job.spec).with_more(scored, env)
     except CroftbenchError as error:
         failures.write(folder, job.spec, error, "score")
@@ -69,12 +74,19 @@ def score_one(
     else:
         posthoc.write(folder, record)
         failures.remove(folder, job.spec, "score")
+        for one in broken:
+            failures.write(folder, job.spec, one, "score")
+            failed(job, one)
+
+
+def _into(errors: list[MethodError]) -> Failed:
+    return lambda _, error: errors.append(error)
 
 
 def score(
-    bench: Workbench, result: RunResult, job: Job, asked: Sequence[Asked]
+    bench: Workbench, result: RunResult, job: Job, asked: Sequence[Asked], failed: Failed
 ) -> tuple[list[Scored], Mapping[str, Any]]:
-    """One run's scores, and the environment they were computed in.
+    """One run's scores, and the environment they were computed in; one of a user's that fails is handed to `failed`.
 
     From the outputs that the run left in the cache; where they are gone, or do not give the run's accuracies, the
     method is fitted again.
@@ -83,18 +95,26 @@ def score(
         CroftbenchError: data, method or training are at fault, or outputs cannot be kept.
     """
     created = datetime.now(UTC).isoformat(timespec="seconds")
-    source, rescored = "kept", _from_kept(bench, result, job, asked)
+    broken: dict[str, tuple[Asked, MethodError]] = {}
+
+    def note(one: Asked, error: MethodError) -> None:
+        broken[one.label] = one, error  # of the last time that outputs were scored
+
+    source, rescored = "kept", _from_kept(bench, result, job, asked, note)
     if rescored is None or not rescored[1]:
         bench.run(job.spec, job.info, bank=True)
-        source, rescored = "fitted again", _from_kept(bench, result, job, asked)
+        broken.clear()
+        source, rescored = "fitted again", _from_kept(bench, result, job, asked, note)
     if rescored is None:
         raise DataError(f"cannot keep outputs in {bench.cache}.", "Free some space, or choose another --cache.")
     scored, agrees = rescored
+    for one, error in broken.values():
+        failed(one, error)
     return scored, environment.describe(bench.device) | {"created": created, "outputs": source, "agrees": agrees}
 
 
 def _from_kept(
-    bench: Workbench, result: RunResult, job: Job, asked: Sequence[Asked]
+    bench: Workbench, result: RunResult, job: Job, asked: Sequence[Asked], failed: Failed
 ) -> tuple[list[Scored], bool] | None:
     """Scores from kept outputs, and whether these give the run's accuracies; None where there are none."""
     fold, kept = bench.fold_of(job.spec, job.info, bank=True), outputs.find(bench.cache, job.spec.run_id)
@@ -103,7 +123,7 @@ def _from_kept(
         return None
     try:
         context = bench.score_context(fold, lambda: predict.joined(kept.read(outputs.TRAIN, bench.device)))
-        how = bench.suite.protocol.id_filter, bench.suite.official
+        how = bench.suite.protocol.id_filter, bench.suite.official, failed
         scored, tables = predict.score(kept, fold.tests, context, asked, *how)
     except DamagedError as error:
         discard(kept.folder, error.reason)

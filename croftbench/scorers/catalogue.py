@@ -30,16 +30,21 @@ class ScorerSpec:
         make: (context, **parameters) -> Scorer; its signature has the parameters, their types and defaults.
         uses: beyond the logits: "train" images, "classes" (class features), "text" (the text tower).
         version: raised when the same name gives other numbers.
+        author: the class of a score that a user wrote (see `scorers.own_scores`); None for one that ships.
+        code: 12 digits that change with its source; "" for one that ships.
     """
 
     make: Callable[..., Scorer]
     uses: tuple[Uses, ...] = ("logits",)
     version: int = 1
+    author: type | None = None
+    code: str = ""
 
     @property
     def parameters(self) -> dict[str, inspect.Parameter]:
         """All but `context`, in order."""
-        return {name: p for name, p in inspect.signature(self.make).parameters.items() if name != "context"}
+        asked = inspect.signature(self.author or self.make).parameters
+        return {name: p for name, p in asked.items() if name != "context"}
 
     @property
     def summary(self) -> str:
@@ -103,26 +108,40 @@ RULES: Mapping[str, tuple[Callable[[Any], bool], str]] = {
 """What a parameter may be; one name means one thing in every score."""
 
 
+CODE = "code"
+"""What the digest of a user's own source is recorded under, among those of other files."""
+
+
 @dataclass(frozen=True)
 class Asked:
     """A score with all its parameters."""
 
     name: str
     params: Mapping[str, Value]
+    own: ScorerSpec | None = None
+    """Where a user wrote it."""
+
+    @property
+    def spec(self) -> ScorerSpec:
+        """What it is."""
+        return self.own or SCORERS[self.name]
 
     @property
     def label(self) -> str:
-        """The shortest name that asks for it: parameters at their default are left out."""
-        declared = SCORERS[self.name].parameters
+        """What tables call it: its name, and the parameters that are not at their default."""
+        declared = self.spec.parameters
         shown = ",".join(f"{k}={_text(v)}" for k, v in self.params.items() if v != declared[k].default)
         return f"{self.name}:{shown}" if shown else self.name
 
     def file_digests(self) -> dict[str, str]:
-        """Parameter -> SHA-256 of the file that it names; of their digests, where it names several.
+        """Parameter -> SHA-256 of the file that it names; of their digests, where it names several. A score that a user
+        wrote has the digest of its own source under "code".
 
         Raises:
             DataError: one cannot be read.
         """
+        if self.own:
+            return {CODE: self.own.code}
         named = {k: [*map(file_digest, negatives.word_files(str(v)))] for k, v in self.params.items() if k == "words"}
         return {k: one[0] if len(one) == 1 else digest(one) for k, one in named.items()}
 
@@ -132,7 +151,7 @@ class Asked:
         Raises:
             NotApplicableError: it has no meaning here; may also be raised by the first outputs it is given.
         """
-        return SCORERS[self.name].make(context, **self.params)
+        return self.spec.make(context, **self.params)
 
 
 def fit(name: str, context: Context) -> Scorer:
@@ -145,39 +164,50 @@ def fit(name: str, context: Context) -> Scorer:
 
 
 def parse(name: str) -> Asked:
-    """Read a score's name.
+    """Read the name of a score that ships.
 
     Raises:
         UsageError: an unknown score or parameter (the message suggests the closest), a value of the wrong type or out
-            of its range, or a parameter that is given twice.
+            of its range, a parameter that is given twice, or a score that a user wrote, which no suite may name.
     """
     kind, _, rest = name.partition(":")
+    if ".py" in name:
+        raise UsageError(f"{name} is no score that ships.", "Leave it out here, and ask for it with --scorers.")
     if kind not in SCORERS:
         raise unknown("scorer", kind, SCORERS)
-    declared = SCORERS[kind].parameters
+    return Asked(kind, settings(kind, SCORERS[kind], rest))
+
+
+def settings(name: str, spec: ScorerSpec, text: str) -> dict[str, Value]:
+    """All parameters of a score: its defaults, and those that a text like "k=10,p=90" sets.
+
+    Raises:
+        UsageError: see `parse`.
+    """
+    declared = spec.parameters
     given: dict[str, Value] = {}
-    for setting in filter(None, rest.split(",")):
+    for setting in filter(None, text.split(",")):
         key, equals, value = setting.partition("=")
         if not declared:
-            raise UsageError(f"{kind} has no parameters.")
+            raise UsageError(f"{name} has no parameters.", f"Give it as {name}.")
         if key not in declared:
-            raise unknown(f"parameter of {kind}", key, declared)
+            raise unknown(f"parameter of {name}", key, declared)
         if not equals:
-            raise UsageError(f"'{setting}' in {name} is not of the form parameter=value.", "Example: knn:k=10")
+            raise UsageError(f"'{setting}' of {name} is not of the form parameter=value.", "Example: knn:k=10")
         if key in given:
-            raise UsageError(f"{kind}'s {key} is given twice, in {name}.", "Give it once.")
-        given[key] = _value(kind, key, value)
-    return Asked(kind, {key: given.get(key, p.default) for key, p in declared.items()})
+            raise UsageError(f"{name}'s {key} is given twice.", "Give it once.")
+        given[key] = _value(name, spec, key, value)
+    return {key: given.get(key, p.default) for key, p in declared.items()}
 
 
-def split(names: str) -> list[Asked]:
-    """Read names that commas separate, "all" among them; each once.
+def parts(names: str) -> list[str]:
+    """Names that commas separate, "all" among them, as one text each.
 
     A part with "=" and no score's name before it belongs to the score before: "knn:k=10,energy" and
     "neglabel:words=w.txt,share=0.2,energy" are two scores each.
 
     Raises:
-        UsageError: see `parse`; or no name.
+        UsageError: no name.
     """
     whole: list[str] = []
     for part in (part.strip() for part in names.split(",")):
@@ -187,7 +217,7 @@ def split(names: str) -> list[Asked]:
             whole += ALL if part == "all" else [part]
     if not whole:
         raise UsageError("an empty list of scorers was given.", f"Choose from: all, {', '.join(SCORERS)}.")
-    return list({asked.label: asked for asked in map(parse, whole)}.values())
+    return whole
 
 
 def described() -> Iterable[dict[str, str]]:
@@ -206,13 +236,16 @@ def described() -> Iterable[dict[str, str]]:
 # ------------------------------------------------------------------------------------- parameters
 
 
-def _value(kind: str, key: str, text: str) -> Value:
+def _value(name: str, spec: ScorerSpec, key: str, text: str) -> Value:
     """`text` as the parameter's type, within its range."""
-    hint = typing.get_type_hints(SCORERS[kind].make)[key]
+    try:
+        hint = typing.get_type_hints(spec.author or spec.make)[key]
+    except NameError:  # a user's hint that only a function knows
+        hint = type(spec.parameters[key].default)
     choices = typing.get_args(hint) if typing.get_origin(hint) is Literal else ()
-    value = convert(f"{kind}'s {key}", text, str if choices else hint, choices)
-    if key in RULES and not RULES[key][0](value):
-        raise UsageError(f"{kind}'s {key} must be {RULES[key][1]}, not '{text}'.")
+    value = convert(f"{name}'s {key}", text, str if choices else hint, choices)
+    if spec.author is None and key in RULES and not RULES[key][0](value):
+        raise UsageError(f"{name}'s {key} must be {RULES[key][1]}, not '{text}'.")
     return value
 
 

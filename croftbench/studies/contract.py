@@ -199,17 +199,20 @@ def leaves_towers_frozen(trial: Trial) -> None:
 def reads_no_test_data(trial: Trial) -> None:
     """While it is fitted it opens no file that holds test images or their features."""
     task, method = trial.task, plugins.build(trial.info, trial.params())
-    with _opened() as paths:
+    with opened() as paths:
         predict.fit(method, task, trial.info)
     if trial.info.image == "patches":  # read from the cache, by `task.train.batch`
         return
-    secret = [str(trial.bench.cache / "features"), str(trial.bench.cache / "outputs")]
-    secret += [str(Path(plugins.__file__).parents[1] / "embedded" / "emoji")]
-    if trial.bench.roots.data is not None:
-        secret.append(str(trial.bench.roots.data))
     for path in paths:
-        if path.startswith(tuple(secret)):
+        if path.startswith(tuple(test_folders(trial.bench))):
             raise trial.broken(f"fit opens {path}, where test images are", "All that it may know is in `task`.")
+
+
+def test_folders(bench: Workbench) -> list[str]:
+    """Where test images, their features and outputs are."""
+    shipped = Path(plugins.__file__).parents[1] / "embedded" / "emoji"
+    there = [bench.cache / "features", bench.cache / "outputs", shipped, *filter(None, [bench.roots.data])]
+    return list(map(str, there))
 
 
 def trains_by_its_recipes(trial: Trial) -> None:
@@ -259,7 +262,7 @@ class Cost:
 
 
 def cost(trial: Trial) -> Cost:
-    """Measured once, on few images: an order of magnitude."""
+    """Measured once, on few images."""
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with one_run(trial.spec.seed, trial.bench.limits):
         task, method = trial.task, plugins.build(trial.info, trial.params())
@@ -272,8 +275,6 @@ def cost(trial: Trial) -> Cost:
     return Cost(between - start, end - between, grown / (1e6 if sys.platform == "darwin" else 1e3))
 
 
-# ------------------------------------------------------------------------------------------- opened files
-
 _listening: list[list[str]] = []
 
 
@@ -285,11 +286,11 @@ def _audit(event: str, arguments: tuple[Any, ...]) -> None:
 
 
 @contextmanager
-def _opened() -> Iterator[list[str]]:
+def opened() -> Iterator[list[str]]:
     """The files that are opened inside."""
-    if not getattr(_opened, "hooked", False):  # a hook stays for ever; it is idle where nobody listens
+    if not getattr(opened, "hooked", False):  # a hook stays for ever; it is idle where nobody listens
         sys.addaudithook(_audit)
-        _opened.hooked = True  # type: ignore[attr-defined]
+        opened.hooked = True  # type: ignore[attr-defined]
     heard: list[str] = []
     _listening.append(heard)
     try:

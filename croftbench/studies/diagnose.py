@@ -15,9 +15,10 @@ from croftbench.draw.splits import Fold, Shift, Split
 from croftbench.errors import CroftbenchError, UsageError
 from croftbench.method import Outputs, Predictor, Task
 from croftbench.plugins import MethodInfo
-from croftbench.runs import environment, predict
+from croftbench.runs import alone, environment, predict
 from croftbench.runs.isolation import one_run
 from croftbench.runs.planning import Job
+from croftbench.runs.spec import RunSpec
 from croftbench.stats import metrics
 from croftbench.studies.curvature import PROBES, Classified, energy_gradient, hessian_distance
 
@@ -70,11 +71,12 @@ def findings(
     """
     zero_shot = plugins.describe("zero-shot", bench.cache)
     for job in next(iter(settings.values())):
-        yield from _measured(bench, job, BEFORE, zero_shot, zero_shot.resolve())
+        yield from measured(bench, job.spec, zero_shot, job, BEFORE, zero_shot.resolve())
     for setting, jobs in settings.items():
         for job in jobs:
             try:
-                yield from _measured(bench, job, setting, job.info, job.spec.params)
+                asked = bench, job.spec, job.info, job, setting, job.spec.params
+                yield from alone.call(measured, *asked) if bench.limits.isolate else measured(*asked)
             except UsageError:
                 raise
             except CroftbenchError as error:
@@ -83,9 +85,11 @@ def findings(
                 failed(setting, error)
 
 
-def _measured(bench: Workbench, job: Job, setting: str, info: MethodInfo, params: Mapping[str, Any]) -> list[Finding]:
-    """A method's numbers on what the job's own method may learn from."""
-    with one_run(job.spec.seed, bench.limits):
+def measured(
+    bench: Workbench, spec: RunSpec, info: MethodInfo, job: Job, setting: str, params: Mapping[str, Any]
+) -> list[Finding]:
+    """A method's numbers on what the job's own method, of this run, may learn from."""
+    with one_run(spec.seed, bench.limits):
         task = _task(bench, job)
         fitted = predict.fit(plugins.build(info, params), task, info)
         return list(_Measured(bench, job, setting, fitted, task).findings())

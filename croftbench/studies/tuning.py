@@ -9,14 +9,16 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from statistics import fmean
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from croftbench import draw
 from croftbench.draw.gather import own_pool
 from croftbench.errors import CroftbenchError, UsageError
 from croftbench.plugins import MethodInfo
 from croftbench.plugins.parameters import Value
-from croftbench.runs import planning
+from croftbench.runs import alone, planning
+from croftbench.runs.planning import Job
+from croftbench.runs.spec import RunSpec
 
 if TYPE_CHECKING:
     from croftbench.runs.execute import Workbench
@@ -92,26 +94,47 @@ def search(
             failed(params, error)
 
 
+def jobs(
+    bench: Workbench, info: MethodInfo, params: Mapping[str, Value], seeds: Sequence[int], recipe: str | None
+) -> list[Job]:
+    """The runs behind a cell."""
+    return planning.plan(
+        bench.suite, info, bench.identity, bench.draws.content, seeds=seeds, recipe=recipe, overrides=params
+    )
+
+
 def _cell(
     bench: Workbench, info: MethodInfo, params: Mapping[str, Value], seeds: Sequence[int], recipe: str | None
 ) -> Cell:
-    suite, start, accuracies, aurocs = bench.suite, time.perf_counter(), [], []
-    for job in planning.plan(
-        suite, info, bench.identity, bench.draws.content, seeds=seeds, recipe=recipe, overrides=params
-    ):
-        fold = bench.fold(job.spec)
-        fold = replace(fold, train=own_pool(fold.train))  # whole training sets need not be encoded
-        for held_out in draw.tuning_folds(fold, job.spec.seed):
-            result, _ = bench.run_on(held_out, job.spec, info, within=fold.train)
-            scores = result.scores
-            accuracies += [s.value for s in scores if s.metric == "accuracy" and s.shift == "id"]
-            aurocs += [
-                s.value
-                for s in scores
-                if s.metric == "auroc" and s.scorer == suite.protocol.headline and s.reference == held_out.id.name
-            ]
+    start, isolate = time.perf_counter(), bench.limits.isolate
+    accuracies: list[float] = []
+    aurocs: list[float] = []
+    for job in jobs(bench, info, params, seeds, recipe):
+        found = (
+            alone.call(held_out_scores, bench, job.spec, info) if isolate else held_out_scores(bench, job.spec, info)
+        )
+        accuracies += found[0]
+        aurocs += found[1]
     seconds = round(time.perf_counter() - start, 2)
     return Cell(params, fmean(accuracies), fmean(aurocs), len(accuracies), seconds)
+
+
+def held_out_scores(bench: Workbench, spec: RunSpec, info: MethodInfo) -> tuple[list[float], list[float]]:
+    """Accuracy and AUROC of a run on each of its tuning folds."""
+    fold = bench.fold(spec)
+    fold = replace(fold, train=own_pool(fold.train))  # whole training sets need not be encoded
+    accuracies, aurocs = [], []
+    for held_out in draw.tuning_folds(fold, spec.seed):
+        scores = bench.run_on(held_out, spec, info, within=fold.train)[0].scores
+        accuracies += [s.value for s in scores if s.metric == "accuracy" and s.shift == "id"]
+        headline = bench.suite.protocol.headline, held_out.id.name
+        aurocs += [s.value for s in scores if s.metric == "auroc" and (s.scorer, s.reference) == headline]
+    return accuracies, aurocs
+
+
+def cells_of(record: Mapping[str, Any]) -> tuple[Cell, ...]:
+    """The cells of a record."""
+    return tuple(Cell(**{name: value for name, value in one.items() if name != "objective"}) for one in record["grid"])
 
 
 def record(

@@ -122,7 +122,8 @@ class Layout:
         file: the list or JSON file, below `at`; "{part}" stands for the part's name; "lists/NAME" is one that ships.
         files: the same where a part differs; several files are joined.
         file_in: further folders under the data root in which the file is looked for.
-        line: columns of a list's line: path, label, or - for one that is not needed. Without a path, line N is the
+        line: columns of a list's line: path, label, - for one that is not needed, or =value for one that must say so
+            (a table's column of splits; "a|b" is either). Without a path, line N is the
             folder's Nth image by name; without a label, the class is the folder that the path goes through.
         extension: what a list's paths lack, e.g. ".jpg".
         match: whether a list's paths mean the path below the folder, or only the file's name, wherever it is.

@@ -114,8 +114,8 @@ def layout_faults(made: Family, layout: Layout, lists: Path, *, own_root: bool =
     for row in texts.rows(lists / layout.order) if layout.order else ():
         if row.cells[0] not in made.ids:
             yield f"{layout.order}:{row.number}: '{row.cells[0]}' is no class of {made.name}", ("order",)
-    if not set(layout.line.split()) <= {"path", "label", "-"} or not layout.line:
-        yield f"line '{layout.line}' has other columns than path, label and -", ("line",)
+    if not layout.line or not all(one in ("path", "label", "-") or one[0] == "=" for one in layout.line.split()):
+        yield f"line '{layout.line}' has other columns than path, label, =value and -", ("line",)
     for where in (*layout.at, *layout.file_in, *(f for part in mine for f in layout.folders_of(part.name))):
         if PurePosixPath(where).is_absolute() or ".." in PurePosixPath(where).parts:
             yield f"'{where}' leads out of the data root", (where,)

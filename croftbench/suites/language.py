@@ -17,8 +17,8 @@ from croftbench.files import digest
 RecipeName = Literal["authors", "croft-comparison"]
 """Every built-in method has both: its own paper's published settings, and those of CRoFT's comparison."""
 
-FORBID = {"extra": "forbid"}
-"""For pydantic, which reads the manifest types: a key that is not a field is an error."""
+FORBID = {"extra": "forbid", "allow_inf_nan": False}
+"""For pydantic, which reads the manifest types: a key that is not a field is an error, and so is `nan` or 1e999."""
 
 
 @dataclass(frozen=True)

@@ -89,13 +89,15 @@ def together(messages: Iterable[str]) -> ManifestError:
 def collect(path: Path, rules: Iterable[Faults], *within: str | int) -> list[str]:
     """What is wrong by every rule, each message with its line; `within` is where the rules' keys stand in the file."""
     found: list[str] = []
+    stopped: Exception | None = None
     for rule in rules:
         try:
             for message, keys in rule:
                 found.append(f"{at(path, *within, *keys)}: {message}.")
-        except (ArithmeticError, LookupError, ValueError, ManifestError):
-            if not found:  # else what is wrong already is why the rule could not go on
-                raise
+        except (ArithmeticError, LookupError, ValueError, ManifestError) as error:
+            stopped = stopped or error
+    if stopped and not found:  # else what is wrong is why a rule could not go on
+        raise stopped
     return found
 
 

@@ -254,7 +254,7 @@ def test_a_predictor_is_evaluated_as_the_method_that_made_it(folders, suite_file
 
 
 def test_the_notebook_in_the_docs_runs(cache, tmp_path):
-    notebook = Path(__file__).parents[2] / "docs" / "notebook.py"
+    notebook = Path(__file__).parents[2] / "docs" / "examples" / "own_method.py"
     (tmp_path / "notebook.py").write_text(f"{notebook.read_text()}\nprint(sorted(board.wide['method']))\n")
     done = subprocess.run(
         [sys.executable, "notebook.py"], capture_output=True, text=True, cwd=tmp_path,

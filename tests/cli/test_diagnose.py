@@ -3,6 +3,8 @@
 import json
 import statistics
 
+import pytest
+
 from croftbench.methods.clip_adapter import CLIPAdapter
 from croftbench.plugins.recipes import at_shots
 from croftbench.report import diagnosis
@@ -65,3 +67,58 @@ def test_another_recipe_than_the_suites_own(croftbench, suite_file, tmp_path):
     code, _, err = croftbench(*arguments, "--recipe", "theirs")
     assert code == 2
     assert "theirs" in err
+
+
+DIES = """
+import os
+from dataclasses import dataclass
+from typing import ClassVar
+
+from croftbench.method import Needs, Outputs
+from croftbench.training import unit
+
+
+@dataclass(frozen=True)
+class Dies:
+    needs: ClassVar[Needs] = Needs()
+    a: float = 1.0
+
+    def fit(self, task):
+        if self.a > 2:
+            os.abort()
+        text = unit(task.text)
+        return lambda f: Outputs(task.logit_scale * unit(f) @ text.T, unit(f), text)
+"""
+
+
+@pytest.mark.parametrize(("verb", "option"), [("tune", "--grid"), ("diagnose", "--sweep")])
+def test_a_study_survives_what_kills_a_process_and_is_not_repeated(croftbench, suite_file, tmp_path, verb, option):
+    """Isolated it gives the numbers that it gives in one process; a finished one is found, another's record is kept."""
+    path = tmp_path / "dies.py"
+    path.write_text(DIES)
+
+    def asked(values, *flags):
+        return croftbench(verb, f"{path}:Dies", "-s", suite_file, option, f"a={values}", *flags)
+
+    def numbers(record):
+        return [one["value"] for one in record["findings"]] if verb == "diagnose" else [
+            (one["accuracy"], one["auroc"]) for one in record["grid"]
+        ]  # fmt: skip
+
+    code, _, err = asked("1,3", "--isolate")
+    assert code == 1
+    assert "a=3.0: its process was ended by SIGABRT, at " in err
+    (file,) = (tmp_path / "results").glob("*/food/Dies.json")
+    apart = json.loads(file.read_text())
+    assert len(apart["failed"]) == 1
+    code, _, err = asked("1")
+    assert code == 0, err
+    (old,) = (tmp_path / "results/trash").glob("*/*/food/Dies.json")
+    assert json.loads(old.read_text()) == apart
+    assert numbers(json.loads(file.read_text())) == numbers(apart)
+    stamp = file.stat().st_mtime_ns
+    code, out, err = asked("1")
+    assert (code, file.stat().st_mtime_ns) == (0, stamp)
+    assert "finished already" in err and out
+    assert asked("1", "--force")[0] == 0
+    assert file.stat().st_mtime_ns > stamp

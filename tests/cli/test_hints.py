@@ -36,7 +36,13 @@ def there(tmp_path):
         "run -m shrink.py", "run -m wise-ft", "tune croft", "data verify", "data describe", "frob", "run --nope",
         "reproduce --record emoji-styles", "export x.zip -m nope", "leaderboard emoji-opn", "run -m croft --set x=1",
         "run -m croft -s emoji-opn", "run -m croft -e nope", "run -m croft --seeds 1,1", "run -m croft --recipe mine",
-        "leaderboard --check --latest",
+        "leaderboard --check --latest", "leaderboard emoji-open --cache x",
+        "run -m '[croft]'", "show '[croft]'", "compare '[croft]' coop", "plot roc -m 'croft,[coop]'",
+        "run -m all,crotf",
+        "run -m croft --scorers knm", "run -m croft --scorers shrink.py", "run -m croft --scorers nope.py:X",
+        "new scorer knn", "new suite emoji-open", "new method croft", "show ffff",
+        "reproduce ffff", "reproduce emoji-open/crof", "tune croft --grid lamda2=1", "diagnose crotf", "rm crof",
+        "run -m croft --set '[x]=1'", "export x.zip -s '[x]'",
     ],
 )  # fmt: skip
 @pytest.mark.usefixtures("there")
@@ -52,8 +58,9 @@ def test_what_an_error_says_to_type_works(croftbench, tmp_path, monkeypatch, lin
     bad = re.search(r"unknown [^']*'([^']+)'", told)
     typed = [shlex.split(one)[1:] for one in TYPED.findall(told)]
     if guess and bad:
-        typed.append([guess[1] if word == bad[1] else word.replace(f",{bad[1]}", "") for word in shlex.split(line)])
-    assert typed or re.search(r"Known: |Example: |[Gg]ive|Leave|It has|Name it", told), told
+        whole = [guess[1] if word == bad[1] else word.replace(f",{bad[1]}", "") for word in shlex.split(line)]
+        typed.append([re.sub(f"^{re.escape(bad[1])}=", f"{guess[1]}=", word) for word in whole])
+    assert typed or re.search(r"Known: |Example: |[Gg]ive|Leave|It has|Name it|Point", told), told
     for words in typed:
         unread = {"run": "--set", "tune": "--grid", "diagnose": "--sweep"}.get(words[0])
         if unread and "--help" not in words:  # all of it is read before a name that does not exist
@@ -80,6 +87,35 @@ def test_what_a_table_and_a_listing_print_can_be_typed(croftbench):
     assert "croft, lambda2=0 " in rows[0]
     assert "zero-shot" in rows[1]
     assert croftbench("compare", "croft, lambda2=0", "croft", "-s", "emoji-open")[0] == 0
+
+
+NOTED = re.compile(r"`?croftbench ((?:run|leaderboard|show|reproduce|compare|check) [^`\n]+)")
+
+
+@pytest.mark.usefixtures("there")
+def test_what_is_said_after_a_success_can_be_typed(croftbench, suite_file, tmp_path, monkeypatch):
+    """The next commands of what writes files, the rows that a table leaves out, the run behind a number."""
+    monkeypatch.chdir(tmp_path)
+    croftbench("run", "-m", "tip-adapter", "-s", suite_file)
+    typed = []
+    for line in (
+        "new method my-tip", "new scorer my-knn", "new suite mine", "show croft", f"run -m zero-shot -s {suite_file}",
+        f"run -m zero-shot -s {suite_file} --seeds 1 --results results",
+    ):  # fmt: skip
+        code, out, err = croftbench(*shlex.split(line))
+        assert code == 0, err
+        found = NOTED.findall(" ".join(out.split()) if line.startswith("run") else out + err)
+        assert found, (line, out, err)
+        typed += found
+    (one,) = (hint for hint in typed if hint.startswith("show"))
+    code, out, err = croftbench(*one.split())
+    typed += NOTED.findall(out + err)
+    assert any(hint.startswith("reproduce") for hint in typed)
+    for hint in typed:
+        words = shlex.split(hint)
+        small = ["-s", suite_file] if words[0] in ("run", "compare") and "--suite" not in words else []
+        code, _, err = croftbench(*words, *small)
+        assert code == 0, (hint, err)
 
 
 def commands(group=None, prefix=()):
@@ -119,5 +155,7 @@ def test_every_command_in_the_source_has_the_options_that_it_needs(typed):
     arguments = words[len(name) :]
     if name == ("list",):
         arguments = ["methods" if one == "1" else one for one in arguments]
+    if name == ("new",):
+        arguments = ["method" if one == "1" else one for one in arguments]
     with known[name].make_context(name[-1], arguments):  # a usage error where one is missing or unknown
         pass

@@ -21,6 +21,7 @@ TAKES = {
     "diagnose": {"results", "cache", "data_root", "manifests", "encoder", "device"},
     "reproduce": {"results", "cache", "data_root", "manifests", "device"},
     "check": {"results", "cache", "data_root", "manifests", "device"},
+    "doctor": {"results", "cache", "data_root", "manifests"},
     "new": set(),
     "list": {"cache", "manifests"},
     "show": {"results", "manifests"},
@@ -30,7 +31,7 @@ TAKES = {
     "report": {"results", "manifests"},
     "evaluate": set(),
     "rm": {"results"},
-    "export": {"results"},
+    "export": {"results", "manifests"},
     "import": {"results"},
     "cache list": {"cache"},
     "cache size": {"cache"},
@@ -41,7 +42,7 @@ TAKES = {
     "data get": {"data_root", "manifests"},
     "data new": set(),
 }
-"""What each command reads. `run` needs all; `export` no suite's manifest: it copies runs as they are."""
+"""What each command reads. `run` needs all; `export` one for names and headlines."""
 
 
 def commands(group=None, prefix=""):

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
+
 import pytest
 
+import croftbench as package
 from croftbench.errors import DataError
 from croftbench.files import check_writable
 
@@ -33,3 +36,37 @@ def test_the_check_leaves_nothing_and_knows_a_full_disk(tmp_path):
     assert not list((tmp_path / "new").iterdir())
     with pytest.raises(DataError, match=r"MB are needed for what is planned.*--cache"):
         check_writable(tmp_path, "--cache", 2**60)
+
+
+def test_a_plan_says_what_it_takes_and_that_is_what_it_writes(croftbench, suite_file, tmp_path):
+    """The estimate against the folders afterwards: features and outputs to a few per cent, tables an upper bound."""
+    cache, results = tmp_path / "cache", tmp_path / "results"
+    forecast = package.forecast("tip-adapter", suite_file, cache=cache, results=results)
+    code, out, err = croftbench("run", "-m", "tip-adapter", "-s", suite_file, "--cache", cache, "--dry-run")
+    assert code == 0, err
+    assert f"{forecast.images:,} images to encode" in out
+    assert "food: up to " in out and "of features" in out
+    assert croftbench("run", "-m", "tip-adapter", "-s", suite_file, "--cache", cache, "--results", results)[0] == 0
+
+    def size(folder, pattern="*"):
+        return sum(path.stat().st_size for path in folder.rglob(pattern) if path.is_file())
+
+    space = forecast.space
+    assert size(cache / "features") * 0.9 < space.features < size(cache / "features") * 2 + 1e5
+    assert space.outputs == pytest.approx(size(cache / "outputs"), rel=0.05)
+    assert size(results, "*.parquet") < space.tables
+    again = package.forecast("tip-adapter", suite_file, cache=cache, results=results)
+    assert (again.images, again.space.features, again.space.tables) == (0, 0, 0)
+
+
+def test_a_disk_without_the_room_is_said_before_anything_is_encoded(croftbench, suite_file, tmp_path, monkeypatch):
+    """A disk of which all but 25 MB is taken."""
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=25_000_000))
+    arguments = ("run", "-m", "tip-adapter", "-s", suite_file, "--cache", tmp_path / "cache", "--views", "300")
+    code, _, err = croftbench(*arguments)
+    assert code == 1
+    (told,) = (line for line in err.splitlines() if line.startswith("error"))
+    assert "what is planned takes about" in told and "25.0 MB are free" in told and "--views" in told
+    assert not list((tmp_path / "cache").rglob("*.npy"))
+    assert not (tmp_path / "results/runs").exists()

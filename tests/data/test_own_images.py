@@ -209,3 +209,25 @@ def test_a_file_that_is_there_is_never_replaced_unasked(here):
     assert (here / "birds.toml").read_text() == "mine"
     assert croftbench.new_suite(here / "birds", "other.toml").path.name == "other.toml"
     assert suite_of("other.toml", Folders.of()).name == "other"
+
+
+def test_a_table_with_a_column_of_splits_is_read_by_it(here):
+    """Each row plays the role that its column says; a split of other classes is unknown."""
+    rows = []
+    for part, classes, count in (("train", BIRDS, 4), ("val", BIRDS, 2), ("test", BIRDS, 3), ("new", OTHERS, 2)):
+        fill(here / "birds" / part, classes, count)
+        rows += [f"{part}/{name}/{i:02d}.png,{name},{part}" for name in classes for i in range(count)]
+    (here / "table").mkdir()
+    (here / "table/birds.csv").write_text("\n".join(["path,label,split", *sorted(rows, key=lambda row: row[::-1])]))
+    for part in ("train", "val", "test", "new"):
+        (here / "birds" / part).rename(here / "table" / part)
+    _, (fold,), said = drawn(here / "table/birds.csv")
+    assert sizes(fold) == {"train": 6, "id": 9, "new": 4}
+    assert len(fold.val) == 6
+    for split, part in ((fold.train, "train"), (fold.val, "val"), (fold.id, "test"), (fold.semantic[0], "new")):
+        assert {split.pool.paths[row].split("/")[0] for row in split.rows} == {part}
+    assert "train (12 images of 3 classes)" in said
+    text = (here / "table/birds.csv").read_text()
+    (here / "table/birds.csv").write_text(text.replace(",train", ",a train"))
+    with pytest.raises(DataError, match="split 'a train'"):
+        croftbench.describe_folder(here / "table/birds.csv")

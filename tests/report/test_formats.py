@@ -77,7 +77,7 @@ def test_markdown(filled):
     assert zero_shot[:2] + zero_shot[4:5] == ["2", "zero-shot", "34.29 ± 10.00"]
     assert (croft[at], zero_shot[at]) == ("**46.67 ± 10.00**", "65.71 ± 10.00")
     assert coop[:2] + coop[4:5] + coop[-1:] == ["–", "coop", "95.00", "1/3"]  # best, but not ranked: not bold
-    assert text.endswith("|\n")
+    assert text.endswith("</details>\n")
 
 
 def test_markdown_says_what_was_measured(filled):

@@ -12,7 +12,7 @@ import pytest
 
 from croftbench.errors import DataError
 from croftbench.files import sealed
-from croftbench.report import board_rows, cells, page, tables
+from croftbench.report import board_rows, cards, cells, page, section, tables
 from croftbench.runs import results
 from croftbench.stats import calibration
 
@@ -116,7 +116,7 @@ def test_the_command_reads_back_as_it_was_asked(filled, measure):
     for seed in (1, 2, 3):
         measure(suite, seed, params={"note": "it's $HOME; rm *", "flag": False}, method="My Method")
     rows = board_rows.collect(tables.leaderboard(folder, suite))
-    words = shlex.split(page.command(next(row for row in rows if row.spec.method == "My Method")))
+    words = shlex.split(cards.command(next(row for row in rows if row.spec.method == "My Method")))
     assert words[:2] == ["croftbench", "run"]
     options = dict(zip(words[2::2], words[3::2], strict=True))
     assert options["--method"] == "My Method"
@@ -140,7 +140,7 @@ def test_accuracy_of_what_is_accepted(filled):
                 (unknown, lambda s: s.scores["energy"]),
             )
         ]
-        values.append([row.accuracy.value for row in calibration.accepted(*joined, page.RATES)])
+        values.append([row.accuracy.value for row in calibration.accepted(*joined, section.RATES)])
     means = [f"{100 * sum(column) / 3:.2f}" for column in zip(*values, strict=True)]
     assert rows == ["zero-shot " + " ".join(means)]
 

@@ -218,6 +218,16 @@ def test_it_fits_and_can_be_read(page, width, scheme):
         assert page.execute_script("return arguments[0].clientWidth", figure) <= width
 
 
+@pytest.mark.parametrize(("width", "least"), [(1280, 6), (390, 4)])
+def test_headline_columns_are_in_sight_and_names_on_one_line(page, width, least):
+    resize(page, width)
+    heads = page.find_elements(By.CSS_SELECTOR, "section:not([hidden]) .joint thead th[data-group]")
+    inside = [head for head in heads if head.rect["x"] + head.rect["width"] <= width]
+    assert len(inside) >= least
+    names = page.find_elements(By.CSS_SELECTOR, "section:not([hidden]) .joint .open")
+    assert names and all(name.rect["height"] < 34 for name in names)
+
+
 def contrast(browser, selector):
     """WCAG's contrast ratio of an element's text on the page."""
     script = (

@@ -70,9 +70,10 @@ def test_every_picture_says_whose_it_is_and_of_how_many_images(filled, kind):
             "Images a seed: ID 100; covariate shift: line art 100, vintage 100; semantic shift: near 150, far 60"
             in text
         )
-    axes = picture(folder, suite, kind)[0].figure.axes
-    assert all(each.get_xlabel() for each in axes)
-    assert any(each.get_ylabel() for each in axes)
+    figure = picture(folder, suite, kind)[0].figure
+    axes = figure.axes
+    assert figure.get_supxlabel() or all(each.get_xlabel() for each in axes)
+    assert figure.get_supylabel() or any(each.get_ylabel() for each in axes)
 
 
 def test_energy_shows_each_population_with_its_size(filled):
@@ -169,7 +170,7 @@ def test_calibration_shows_the_numbers_of_the_library(filled):
         areas.append(calibration.aurc(scores, np.concatenate([split.correct for split in splits])).value)
     for value in (*ece, np.mean(areas)):
         assert any(line.startswith("zero-shot: ") and f"{value:.3f}" in line for line in text)
-    for title in ("Reliability, ID (n = 300)", "Selection, open set mixed in (n = 1,530)"):
+    for title in ("Reliability, ID (n = 300)", "Selection, all (n = 1,530)"):
         assert title in text
 
 

@@ -13,6 +13,7 @@ from croftbench.runs import posthoc
 from croftbench.runs.posthoc import Posthoc, Scored
 from croftbench.runs.results import Score
 from croftbench.runs.spec import RunSpec
+from croftbench.scorers import catalogue
 
 SPEC = RunSpec(
     "emoji-open", "d" * 64, "all", "croft", 1, "", {"lambda2": 0.1}, "clip/a", "w" * 64, "t", 3, 1, 4,
@@ -62,7 +63,7 @@ def test_what_is_missing(tmp_path, monkeypatch):
     words.write_text("sky")
     assert missing(neglabel) == [neglabel]
     newer = {**scorers.SCORERS, "knn": replace(scorers.SCORERS["knn"], version=2)}
-    monkeypatch.setattr(posthoc, "SCORERS", newer)
+    monkeypatch.setattr(catalogue, "SCORERS", newer)
     assert missing("knn") == ["knn"]
 
 

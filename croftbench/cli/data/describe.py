@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
@@ -13,7 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from croftbench.api import inventory
-from croftbench.cli.console import out
+from croftbench.cli.console import out, put, put_json
 from croftbench.cli.data.verify import print_places
 from croftbench.cli.options import Json, Manifests
 from croftbench.data.description import FamilyDescription, SuiteDescription, images
@@ -32,7 +31,7 @@ def describe(
     """Describe a split or a suite: roles, classes, numbers, protocol, licence, citation."""
     described = inventory.describe(name, manifests=manifests)
     if as_json:
-        typer.echo(json.dumps(described.to_dict(), indent=1, ensure_ascii=False))
+        put_json(described.to_dict())
     elif isinstance(described, SuiteDescription):
         _suite(described)
     else:
@@ -156,4 +155,4 @@ def _cite(families: Sequence[Family]) -> None:
     seen = Counter(family.citation for family in families)
     out.print("\ncite:" if seen else "")
     for citation in seen:
-        typer.echo(citation.strip())
+        put(citation.strip())

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 from pathlib import Path
 
-import typer
 from rich.markup import escape
 from rich.table import Table
 
 from croftbench.api import disk
-from croftbench.cli.console import note, out
+from croftbench.cli.console import note, out, put_json
 from croftbench.cli.options import DataRoot, Json, Manifests
 from croftbench.data.status import SplitStatus, SuiteStatus
 
@@ -28,7 +26,7 @@ def status(
     """Show which splits are on this machine and which suites can run on them."""
     here = disk.data_status(data_root=data_root, manifests=manifests)
     if as_json:
-        typer.echo(json.dumps(here.to_dict(), indent=1, ensure_ascii=False))
+        put_json(here.to_dict())
         return
     out.print(_splits(here.splits))
     out.print()

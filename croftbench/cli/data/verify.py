@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -13,7 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from croftbench.api import disk
-from croftbench.cli.console import out
+from croftbench.cli.console import out, put_json
 from croftbench.cli.options import DataRoot, Json, Manifests
 from croftbench.data.get.where import expected_paths
 from croftbench.data.verify import Checked, ClassCount, Report, Verified
@@ -40,7 +39,7 @@ def verify(
     with bars if deep else nullcontext():
         verified = disk.verify_data(split, deep=deep, data_root=data_root, manifests=manifests, progress=bars)
     if as_json:
-        typer.echo(json.dumps(verified.to_dict(), indent=1, ensure_ascii=False))
+        put_json(verified.to_dict())
         if verified.fault:
             raise verified.fault
     else:

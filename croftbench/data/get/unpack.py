@@ -65,8 +65,13 @@ def unpack(archive: Path, into: Path, *, limit: int | None = None, advance: Step
     except UNREADABLE as error:
         what = str(error).rstrip(".") or type(error).__name__
         raise DataError(f"{archive.name} is damaged: {what}.", "Remove it and download it again.") from error
+    except DataError:
+        raise
     except OSError as error:
         raise DataError(f"cannot unpack {archive.name} into {into.parent}: {error.strerror or error}.", "") from error
+    except Exception as error:  # whatever Python's readers raise on hostile bytes: struct.error, IndexError, ...
+        what = f"{type(error).__name__}: {error}".rstrip(".")
+        raise DataError(f"{archive.name} is damaged: {what}.", "Remove it and download it again.") from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 

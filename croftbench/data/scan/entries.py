@@ -124,6 +124,7 @@ def _csv(name: str, file: Path, columns: list[str], exists: Exists) -> Iterator[
     """The rows of a table, less its header, which names no image."""
     rows = texts.rows(file, name, any_bytes=True)
     path = columns.index("path")
+    chosen = {at: one[1:].split("|") for at, one in enumerate(columns) if one.startswith("=")}
     for i, row in enumerate(rows):
         if len(row.cells) != len(rows[0].cells):
             found = f"{len(row.cells)} cells, {len(rows[0].cells)} in line {rows[0].number}"
@@ -131,7 +132,8 @@ def _csv(name: str, file: Path, columns: list[str], exists: Exists) -> Iterator[
         cells = row.cells
         if short := len(columns) - len(cells):  # cells that hold several columns, as ImageNet's validation list has
             cells = (*cells[:-1], *cells[-1].split(maxsplit=short)) if short > 0 else cells
-        if i or is_image(cells[min(path, len(cells) - 1)]) or exists(cells[min(path, len(cells) - 1)]):
+        meant = all(cells[at].strip() in wanted for at, wanted in chosen.items() if at < len(cells))
+        if meant and (i or is_image(cells[min(path, len(cells) - 1)]) or exists(cells[min(path, len(cells) - 1)])):
             yield row.number, cells
 
 

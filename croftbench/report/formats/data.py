@@ -11,6 +11,7 @@ from typing import Any
 
 import pandas as pd
 
+from croftbench import plain
 from croftbench.report.columns import Column
 from croftbench.report.tables import STATISTICS, Board
 
@@ -18,10 +19,10 @@ SCHEMA = 1
 """Of the JSON. Top level: schema, leaderboards. A leaderboard: suite (name, version, digest, title), seeds, precision,
 scorer, left_out (other_digests, other_seeds: numbers of runs), rows, reported. A row: position (from 1), method,
 encoder, shots, ranked, pareto, imported, transductive, recipe ("suite" for the suite's own), caveat, coverage (runs,
-runs_expected, seeds, seeds_expected, folds, folds_expected), params, params_digest, values. A value: metric, split,
-shift, positives, n, value, std, min, max, low, high; fractions, null where there is none. `low` and `high` bound the
-95% interval over images, `std`, `min` and `max` speak of seeds. A reported row: row, source, provenance, method,
-encoder, shots, values (metric, split, scorer, value, a fraction)."""
+runs_expected, seeds, seeds_expected, folds, folds_expected), params, params_digest, run_ids, values. A value: metric,
+split, shift, positives, n, value, std, min, max, low, high; fractions, null where there is none. `low` and `high`
+bound the 95% interval over images, `std`, `min` and `max` speak of seeds. A reported row: row, source, provenance,
+method, encoder, shots, values (metric, split, scorer, value, a fraction)."""
 
 HEAD = ("method", "encoder", "shots", "ranked", "pareto", "imported", "transductive", "recipe", "caveat")
 COVERAGE = ("runs", "runs_expected", "seeds", "seeds_expected", "folds", "folds_expected")
@@ -29,21 +30,40 @@ STATISTIC_NAMES = ("value", "std", "min", "max", "low", "high")
 
 TIDY = (
     "suite", "suite_version", "suite_digest", "precision", "source", "position", *HEAD, *COVERAGE, "metric", "split",
-    "shift", "positives", "scorer", "n", *STATISTIC_NAMES, "params", "params_digest",
+    "shift", "positives", "scorer", "n", *STATISTIC_NAMES, "params", "params_digest", "run_ids",
 )  # fmt: skip
 """Columns of the tidy CSV. `source` is "measured", or the name of a published row; `positives` is empty where nothing
 is detected, `scorer` for accuracy, `n` for means over several populations, and what a published row does not state is
 empty too."""
 
 
+FORMULA = tuple("=+-@\t\r")
+"""How a cell begins that a spreadsheet would compute instead of show."""
+
+
+def csv(table: pd.DataFrame) -> str:
+    """CSV of any table. A text that begins like a formula has an apostrophe before it; numbers are as they are."""
+    safe = table.copy()
+    for name in safe.columns:
+        if not pd.api.types.is_numeric_dtype(safe[name].dtype):
+            safe[name] = safe[name].map(_cell)
+    return str(safe.rename(columns=_cell).to_csv(index=False, lineterminator="\n"))
+
+
+def _cell(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    return plain.shown(f"'{value}" if value.startswith(FORMULA) else value)
+
+
 def to_wide(board: Board) -> str:
     """CSV with one line a row of the leaderboard; its columns are those of `Board.table`."""
-    return str(board.table.to_csv(index=False, lineterminator="\n"))
+    return csv(board.table)
 
 
 def to_tidy(boards: list[Board]) -> str:
     """CSV with one line a row and metric, columns `TIDY`; suites below one another."""
-    return str(pd.concat([tidy(board) for board in boards]).to_csv(index=False, lineterminator="\n"))
+    return csv(pd.concat([tidy(board) for board in boards]))
 
 
 def tidy(board: Board) -> pd.DataFrame:
@@ -56,7 +76,7 @@ def tidy(board: Board) -> pd.DataFrame:
     }
     rows = []
     for position, row in enumerate(board.table.to_dict("records"), start=1):
-        names = (*HEAD, *COVERAGE, "params", "params_digest")
+        names = (*HEAD, *COVERAGE, "params", "params_digest", "run_ids")
         shared = suite | {"source": "measured", "position": position} | {name: row[name] for name in names}
         scorers = [{"scorer": _scorer(board, column)} for column in board.columns]
         rows += [shared | scorer | value for scorer, value in zip(scorers, _values(board, row), strict=True)]
@@ -98,6 +118,7 @@ def _board(board: Board) -> dict[str, Any]:
                 "coverage": {name: row[name] for name in COVERAGE},
                 "params": json.loads(row["params"]),
                 "params_digest": row["params_digest"],
+                "run_ids": row["run_ids"].split(),
                 "values": _values(board, row),
             }
         )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from croftbench.report.cells import percent
 from croftbench.report.columns import MEASURES
+from croftbench.report.formats import markdown
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,7 +33,7 @@ def to_rich(numbers: pd.DataFrame) -> Table:
 def to_markdown(numbers: pd.DataFrame) -> str:
     """The same as Markdown."""
     rows = [HEADER, ("---", "---", "---", "---:", "---:", "---:", "---:"), *_lines(numbers)]
-    return "".join("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |\n" for row in rows)
+    return "".join("| " + " | ".join(markdown.escape(cell) for cell in row) + " |\n" for row in rows)
 
 
 def _lines(numbers: pd.DataFrame) -> Iterator[tuple[str, ...]]:

@@ -54,6 +54,7 @@ def to_latex(board: Board) -> str:
         r"\bottomrule",
         r"\end{tabular}",
         r"\end{table*}",
+        *(f"% {' '.join(line.method.split())}: {line.run_ids}" for line in shown if line.run_ids),
     ]
     return "\n".join(parts) + "\n"
 

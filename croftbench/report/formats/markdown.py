@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from tabulate import tabulate
 
+from croftbench import plain
 from croftbench.report.cells import TIE, Cell, caption, header, lines, title
 from croftbench.report.tables import Board
 
 
 def to_markdown(board: Board) -> str:
-    """The table in percent, "mean ± std" over seeds, marks as the caption says."""
+    """The table in percent, "mean ± std" over seeds, marks as the caption says; below it, the ids of the runs."""
     headers = ["#", "Method", "Encoder", "Shots", *(header(board, column) for column in board.shown), "Runs"]
     rows = [
         [
@@ -21,7 +22,9 @@ def to_markdown(board: Board) -> str:
     ]
     align = ("right", "left", "left", "right", *("right" for _ in board.shown), "right")
     body = tabulate(rows, [escape(name) for name in headers], "pipe", colalign=align, disable_numparse=True)
-    return "\n\n".join([f"# {escape(title(board))}", *map(escape, caption(board)), body]) + "\n"
+    ids = "\n".join(f"* {escape(line.method)}: {line.run_ids}" for line in lines(board) if line.run_ids)
+    runs = f"<details><summary>Runs, for <code>croftbench show</code></summary>\n\n{ids}\n\n</details>"
+    return "\n\n".join([f"# {escape(title(board))}", *map(escape, caption(board)), body, runs]) + "\n"
 
 
 def cell_text(cell: Cell) -> str:
@@ -32,6 +35,7 @@ def cell_text(cell: Cell) -> str:
 
 def escape(text: str) -> str:
     """Plain text on one line of Markdown: no cell break, no markup, no GitHub mathematics."""
+    text = " ".join(plain.shown(text).split())
     for character in "\\|*_<`[~$":
         text = text.replace(character, f"\\{character}")
-    return " ".join(text.split())
+    return text

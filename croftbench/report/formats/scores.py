@@ -12,7 +12,7 @@ from tabulate import tabulate
 from croftbench.report import score_table
 from croftbench.report.cells import TIE, TIED, TRANSDUCTIVE, Cell, column, images, is_tied, settings_differ, tied
 from croftbench.report.columns import DETECTION, FPR_MEAN, LEVELS, Column
-from croftbench.report.formats import markdown, terminal
+from croftbench.report.formats import data, markdown, terminal
 from croftbench.report.formats.grid import GridColumn, grid, width_of
 from croftbench.report.formats.terminal import FITS, Fit
 from croftbench.report.rows import marked
@@ -34,7 +34,7 @@ class Line:
 
 def to_csv(board: ScoreBoard) -> str:
     """One line a method and score; the columns are those of `ScoreBoard.table`."""
-    return str(board.table.to_csv(index=False, lineterminator="\n"))
+    return data.csv(board.table)
 
 
 def to_markdown(board: ScoreBoard) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from croftbench import plain
+
 if TYPE_CHECKING:
     from jinja2 import Environment
 
@@ -23,11 +25,16 @@ def source(name: str) -> str:
     return Markup(environment.loader.get_source(environment, name)[0])
 
 
+def _shown(value: Any) -> Any:
+    """What is printed of a value: a text that is not ours without characters that turn or hide others."""
+    return plain.shown(value) if type(value) is str else value
+
+
 @cache
 def _environment() -> Environment:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     return Environment(
         loader=PackageLoader(__name__, ""), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
-        lstrip_blocks=True,
+        lstrip_blocks=True, finalize=_shown,
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""A method in a cell, and its table, as a notebook would have it. A test runs this file."""
+"""A method in a cell, and its table, as a notebook would have it."""
 
 # %% A method: its hyper-parameters, what it needs, and fit(task) -> predictor.
 from dataclasses import dataclass

@@ -1,0 +1,144 @@
+"""What a plan writes: images to encode, bytes of features, outputs and tables; and whether there is the room."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from croftbench.data.pool import Pool
+from croftbench.draw.build import subset
+from croftbench.encoders.store import PLACES, FeatureStore
+from croftbench.errors import DataError
+from croftbench.runs.planning import Job
+
+if TYPE_CHECKING:
+    from croftbench.runs.execute import Workbench
+
+FLOAT, HALF = 4, 2
+"""Bytes of a number: features, outputs and scores are float32, features of places float16."""
+NAME = 24
+"""Bytes of an image's name in a per-image table, about: they are compressed."""
+STRIDE = 32
+"""Pixels between places, where the encoder's name does not say it: that of ResNets, and of what ships."""
+
+
+@dataclass(frozen=True)
+class Space:
+    """What a plan writes.
+
+    Attributes:
+        images: times that an image is encoded, each view counted; what is in the cache is not.
+        features: bytes of features in the cache, at most, while blocks are put together.
+        outputs: bytes of kept outputs there.
+        tables: bytes of per-image tables in the results folder, before they are compressed.
+    """
+
+    images: int
+    features: int
+    outputs: int
+    tables: int
+
+    @property
+    def told(self) -> str:
+        """One line."""
+        cached = f"{_size(self.features)} of features and {_size(self.outputs)} of outputs in the cache"
+        return f"up to {cached}, {_size(self.tables)} of tables in the results"
+
+
+def of(bench: Workbench, jobs: Sequence[Job]) -> Space:
+    """What is left to do of jobs whose images are there; the cache is looked at, nothing is written."""
+    counted, protocol = _Counted(bench.features.store), bench.suite.protocol
+    outputs = tables = 0
+    for job in jobs:
+        fold = bench.fold_of(job.spec, job.info)
+        tested = sum(len(split) for _, split in fold.tests)
+        kept = tested + (len(fold.score_bank) if job.info.train or bench.draws.shipped else 0)
+        outputs += FLOAT * kept * (len(fold.classnames) + bench.identity.dim)
+        tables += tested * (FLOAT * (2 + len(protocol.scorers)) + NAME)
+        for kind in ("image", PLACES) if job.info.image == "patches" else ("image",):
+            tests, trained = [split.pool for _, split in fold.tests], []
+            if protocol.ood_transform == "train":
+                tests = [split.pool for shift, split in fold.tests if shift != "semantic"]
+                trained = [(split, 1) for shift, split in fold.tests if shift == "semantic"]
+            if job.info.train:
+                tests += [] if fold.val is None else [fold.val.pool]
+                trained.append((fold.train, job.spec.views))
+            for pool in tests:
+                counted._test(pool, kind, _silent)
+            for split, views in trained:
+                for entry in counted._views(subset(split), protocol, views, kind):
+                    entry.fill()
+    return Space(counted.images, counted.bytes + counted.largest, outputs, tables)
+
+
+def check(space: Space, results: Path, cache: Path) -> str:
+    """Fail unless there is room for features and tables; what to say where there is none for all outputs, else "".
+
+    Raises:
+        DataError: there is too little; the message says how much is needed and free.
+    """
+    free = {folder: shutil.disk_usage(_there(folder)).free for folder in (results, cache)}
+    one = _there(results).stat().st_dev == _there(cache).stat().st_dev
+    for folder, option, needed in (
+        (cache, "--cache", space.features + (space.tables if one else 0)),
+        (results, "--results", space.tables),
+    ):
+        if needed > free[folder]:
+            raise DataError(
+                f"what is planned takes about {_size(needed)} in {folder} ({space.images:,} images to encode), where "
+                f"{_size(free[folder])} are free.",
+                f"Free some space, choose another folder with {option}, or plan less: --views, --seeds, --limit.",
+            )
+    if space.outputs > free[cache] - space.features - (space.tables if one else 0):
+        return (
+            f"There is no room in {cache} for the outputs of all runs, about {_size(space.outputs)}: scores that are "
+            "asked for later will fit their methods again."
+        )
+    return ""
+
+
+def _there(folder: Path) -> Path:
+    """The folder, or the closest one above it that is there."""
+    return next(one for one in (folder.absolute(), *folder.absolute().parents) if one.is_dir())
+
+
+def _size(count: float) -> str:
+    return f"{count / 1e9:,.1f} GB" if count >= 1e9 else f"{count / 1e6:,.1f} MB"
+
+
+@dataclass
+class _Counted(FeatureStore):
+    """A store that counts what it would encode."""
+
+    store: FeatureStore
+    images: int = 0
+    bytes: int = 0
+    largest: int = 0
+    seen: set[Path] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        vars(self).update(vars(self.store))
+
+    def _fill(self, pool: Pool, paths: Sequence[Path], of: Any, kind: str, advance: Callable[[int], object]) -> None:
+        lacking = {path for path in paths if path not in self.seen and not path.exists()}
+        self.seen |= lacking
+        images, identity = len(lacking) * len(pool.paths), self.store.identity
+        each = FLOAT if kind != PLACES else HALF * _places(identity.id, identity.image_size)
+        self.images += images
+        self.bytes += images * identity.dim * each
+        self.largest = max(self.largest, images * identity.dim * each)  # blocks stay until they are joined
+
+
+def _places(encoder: str, size: tuple[int, int]) -> int:
+    """Places of an image, about."""
+    patch = re.search(r"ViT-[A-Za-z]+-(\d+)", encoder)
+    stride = int(patch[1]) if patch else STRIDE
+    return max(1, size[0] // stride) * max(1, size[1] // stride)
+
+
+def _silent(images: int) -> None:
+    """Nothing is encoded, so nobody is told."""
