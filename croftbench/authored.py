@@ -84,6 +84,8 @@ def importing(what: str | Path) -> Iterator[None]:
         MethodImportError: it raised something, or wanted to exit.
     """
     folder = Path.cwd()
+    loaded = sys.modules.get("torch")
+    grad = bool(loaded.is_grad_enabled()) if loaded is not None and hasattr(loaded, "is_grad_enabled") else True
     try:
         with redirect_stdout(sys.stderr):
             yield
@@ -96,7 +98,7 @@ def importing(what: str | Path) -> Iterator[None]:
         os.chdir(folder)
         if (torch := sys.modules.get("torch")) is not None and hasattr(torch, "set_default_dtype"):
             torch.set_default_dtype(torch.float32)
-            torch.set_grad_enabled(True)
+            torch.set_grad_enabled(grad)
 
 
 # ------------------------------------------------------------------------------------- fingerprints

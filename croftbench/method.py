@@ -6,14 +6,18 @@ class names and text; it never sees a test image, a path or a test label.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
-from croftbench.errors import UsageError
+from croftbench.towers import ImageTower as ImageTower
+from croftbench.towers import Inside as Inside
+from croftbench.towers import Projection as Projection
+from croftbench.towers import TextTower as TextTower
+from croftbench.towers import Towers as Towers
 
 
 def later(default: object) -> Any:
@@ -29,15 +33,19 @@ class Needs:
     """What the runner must provide; the runner provides exactly that.
 
     Attributes:
-        image: "features" (B, D) from the cache; or "patches" (B, 1 + P, D): the feature, then those of P places in
-            the image, in the same space.
+        image: what an image is given as. "features": (B, D) from the cache. "patches": (B, 1 + P, D), the feature,
+            then those of P places in the image, in the same space. "unprojected": (B, W), what `Towers.projection`
+            makes the feature of. "tower": (B, 3, H, W) pixels, and the image transformer to back-propagate through.
         text: "embeddings" (C, D) from the cache, or "tower": the frozen text tower to back-propagate through.
         train: False for a method that learns nothing: no training image is encoded, `Task.train` is empty.
         transductive: True where an image's outputs depend on the others that are predicted with it; a test split is
             then predicted as a whole, and tables say so.
+
+    An encoder that lacks what is needed (a ResNet has no image transformer) is left out where all methods are asked
+    for, and an error where this one is.
     """
 
-    image: Literal["features", "patches"] = "features"
+    image: Literal["features", "patches", "unprojected", "tower"] = "features"
     text: Literal["embeddings", "tower"] = "embeddings"
     train: bool = True
     transductive: bool = False
@@ -65,7 +73,7 @@ Recipes = Mapping[str, Mapping[str, object]]
 """A method's named recipes: name -> what each sets of its hyper-parameters; see `Method`."""
 
 Predictor = Callable[[Tensor], Outputs]
-"""(B, D) raw image features, or (B, 1 + P, D) as `Needs.image` says -> Outputs. No gradient is asked of it."""
+"""(B, D) raw image features, or what `Needs.image` says instead -> Outputs. No gradient is asked of it."""
 
 
 @runtime_checkable
@@ -83,14 +91,16 @@ class Renamable(Protocol):
 
 @dataclass(frozen=True)
 class Examples:
-    """Labelled images as frozen features.
+    """Labelled images.
 
     Attributes:
-        views: (V, N, D) raw features; `views[v]` are the N images under seeded augmentation v. Epoch e reads view
-            e mod V. Validation data have V = 1, without augmentation.
+        views: (V, N, D) raw features of the frozen encoder, (V, N, W) with image="unprojected"; `views[v]` are the N
+            images under seeded augmentation v. Epoch e reads view e mod V. Validation data have V = 1, without
+            augmentation.
         labels: (N,) int64, positions in `Task.classnames`.
         domains: (N,) int64 domain of each image; all 0 where a suite has none.
-        read: with image="patches", what `batch` reads from the disk, for places do not fit in memory; else None.
+        read: with image="patches" or "tower", what `batch` reads from the disk: places and pixels do not fit in
+            memory. Else None.
     """
 
     views: Tensor
@@ -105,67 +115,9 @@ class Examples:
         """What `Needs.image` says of the images at positions `rows` (B,), under augmentation `view`.
 
         Returns:
-            (B, D) raw features, or (B, 1 + P, D) with image="patches".
+            (B, D) raw features; (B, 1 + P, D) with image="patches", (B, 3, H, W) pixels with "tower".
         """
         return self.views[view][rows] if self.read is None else self.read(view, rows)
-
-
-class TextTower(Protocol):
-    """A frozen causal text transformer that gradients pass through.
-
-    Attributes:
-        width: W, the size of a token embedding.
-    """
-
-    width: int
-
-    def tokens(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
-        """Token embeddings of each text, without its start token.
-
-        Returns:
-            (C, L, W) embeddings of the words, punctuation and end token, right-padded with the padding token's
-            embedding to the longest text; (C,) position of each end token in them.
-        """
-        ...
-
-    def start(self) -> Tensor:
-        """(1, W) embedding of the start token."""
-        ...
-
-    def encode(self, shared: Tensor, rest: Tensor, end: Tensor) -> Tensor:
-        """Text features of the prompts `[shared, rest[c]]`, read at each end token.
-
-        Args:
-            shared: (S, W) token embeddings that all prompts begin with, start token included; or (B, S, W), B
-                different beginnings, each combined with every `rest`.
-            rest: (C, L, W) what follows, one row a class.
-            end: (C,) position of the end token in `rest`.
-
-        Returns:
-            (C, D) raw text features, or (B, C, D).
-        """
-        ...
-
-
-class Towers:
-    """The frozen towers, guarded: touching one that was not declared is an error that names the fix."""
-
-    def __init__(self, text: TextTower | None = None) -> None:
-        self._text = text
-
-    @property
-    def text(self) -> TextTower:
-        """The text tower.
-
-        Raises:
-            UsageError: the method did not declare it.
-        """
-        if self._text is None:
-            raise UsageError(
-                "the method uses the text tower without declaring it.",
-                'Write needs = Needs(text="tower") in its class.',
-            )
-        return self._text
 
 
 @dataclass(frozen=True)

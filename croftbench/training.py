@@ -52,11 +52,12 @@ class Recipe:
         schedule: a cosine that falls from "epoch" to epoch, or from "step" to step; or "constant".
         warmup: epochs of warm-up; the cosine is counted from there.
         keep_last: whether the last, incomplete batch of an epoch trains too.
+        last_lr: what the cosine falls towards.
     """
 
     ranges: ClassVar[Mapping[str, str]] = {
         "lr": "> 0", "epochs": ">= 1", "batch": ">= 1", "momentum": ">= 0, < 1", "weight_decay": ">= 0",
-        "warmup_lr": ">= 0", "beta2": ">= 0, < 1", "eps": "> 0", "warmup": ">= 0",
+        "warmup_lr": ">= 0", "beta2": ">= 0, < 1", "eps": "> 0", "warmup": ">= 0", "last_lr": ">= 0",
     }  # fmt: skip
 
     lr: float = 0.002
@@ -71,6 +72,7 @@ class Recipe:
     schedule: Literal["epoch", "step", "constant"] = later("epoch")
     warmup: int = later(1)
     keep_last: bool = later(False)
+    last_lr: float = later(0.0)
 
     def lr_at(self, epoch: int, step: int = 0, steps: int = 1) -> float:
         """Learning rate of one of an epoch's steps: that of the warm-up, then of the schedule, counted from there.
@@ -82,16 +84,22 @@ class Recipe:
         if self.schedule == "constant":
             return self.lr
         done = epoch - self.warmup + (step / steps if self.schedule == "step" else 0)
-        return 0.5 * self.lr * (1 + math.cos(math.pi * done / self.epochs))
+        return self.last_lr + 0.5 * (self.lr - self.last_lr) * (1 + math.cos(math.pi * done / self.epochs))
 
 
 @dataclass(frozen=True)
 class Batch:
-    """One step's images: features (B, D) raw, or (B, 1 + P, D) with patches; labels (B,), domains (B,)."""
+    """One step's images: what `Needs.image` says, such as raw features (B, D); labels (B,), domains (B,).
+
+    Attributes:
+        frozen: (B, D) raw features of the same augmented images by the frozen encoder, as `Examples.views` has them;
+            None where a batch was made by hand.
+    """
 
     features: Tensor
     labels: Tensor
     domains: Tensor
+    frozen: Tensor | None = None
 
 
 def batch_sizes(images: int, size: int, keep_last: bool = False) -> list[int]:
@@ -108,7 +116,9 @@ def batches(
     order = torch.randperm(len(examples), generator=rng).to(examples.labels.device)
     sizes = batch_sizes(len(examples), size, keep_last)
     for chosen in torch.split(order[: sum(sizes)], sizes):
-        yield Batch(examples.batch(view, chosen), examples.labels[chosen], examples.domains[chosen])
+        whole = examples.views[view][chosen]
+        features = whole if examples.read is None else examples.batch(view, chosen)
+        yield Batch(features, examples.labels[chosen], examples.domains[chosen], whole)
 
 
 class Optimiser(Protocol):

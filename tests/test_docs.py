@@ -1,5 +1,6 @@
 """What the documentation points at is there."""
 
+import csv
 import os
 import re
 import subprocess
@@ -31,6 +32,18 @@ def test_every_tripwire_has_its_test():
         assert kind.strip().startswith("**") or (does.strip() and "`tests/" in test), kind
 
 
+def test_the_table_of_agreements_is_what_tests_assert():
+    """docs/agreement.csv holds what `measured` of tests/methods allows; the page shows it."""
+    page = (ROOT / "docs/methods.md").read_text(encoding="utf-8")
+    with (ROOT / "docs/agreement.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    for row in rows:
+        assert f"| `{row['method']}` | {row['checked against']} | {row['at most']} |" in page
+        test = ROOT / "tests/methods" / f"test_{row['method'].replace('-', '_')}.py"
+        assert f'measured("{row["method"]}"' in test.read_text(encoding="utf-8")
+    assert page.count("| largest difference of a logit, float64 |") == 1 and len(rows) > 3
+
+
 EXAMPLES = sorted((ROOT / "docs/examples").glob("*.py"))
 
 
@@ -45,3 +58,13 @@ def test_an_example_runs_and_says_something(example, tmp_path, cache):
     assert len(example.read_text().splitlines()) < 40
     made = {path.suffix for path in tmp_path.iterdir()}
     assert {".pdf", ".png"} <= made if example.stem == "paper_figure" else "auroc" in done.stdout
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_prose_wraps_below_100_characters(page):
+    fenced, long = False, []
+    for line in page.read_text(encoding="utf-8").splitlines():
+        fenced ^= line.strip().startswith("```")
+        if not fenced and len(line) >= 100 and not line.strip().startswith(("|", "![", "#")) and "](" not in line:
+            long.append(line)
+    assert long == []

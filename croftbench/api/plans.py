@@ -12,6 +12,7 @@ from croftbench.draw.draws import Draws
 from croftbench.encoders.identity import Identity
 from croftbench.errors import UsageError
 from croftbench.locations import Folders
+from croftbench.plugins import MethodInfo
 from croftbench.plugins.parameters import Value
 from croftbench.progress import Progress
 from croftbench.runs import planning
@@ -68,8 +69,9 @@ def plan(
     infos = [plugins.describe(method, folders.cache) for method in _each(methods)]
     if not infos:
         raise UsageError("no method was given.", "`croftbench list methods` shows what there is.")
-    overrides = planning.overrides(as_settings(settings), infos)
     identity = identity_of(encoder, folders.cache, progress, preprocess)
+    infos = _able(infos, _named(methods), identity, progress)
+    overrides = planning.overrides(as_settings(settings), infos)
     draws = Draws(chosen, folders.roots)
     jobs = [
         job
@@ -87,6 +89,30 @@ def plan(
         )
     ]
     return Plan(chosen, tuple({job.spec.run_id: job for job in jobs}.values()))
+
+
+def _named(methods: MethodLike | Iterable[MethodLike]) -> set[str]:
+    """Methods that were asked for by their own names, not by "all"."""
+    given = [one for one in _listed(methods) if isinstance(one, str)]
+    return {name.strip() for one in given for name in one.split(",")}
+
+
+def _able(infos: list[MethodInfo], named: set[str], identity: Identity, progress: Progress) -> list[MethodInfo]:
+    """Without those that only "all" asked for and that need what the encoder lacks; each is told, with the reason."""
+    left: dict[str, list[str]] = {}
+    for info in infos:
+        reason = identity.lacking(info.image, info.text)
+        if reason and info.name in plugins.BUILT_IN and info.name not in named:
+            left.setdefault(reason, []).append(info.name)
+    for reason, names in left.items():
+        progress.note(f"{identity.id} cannot run {', '.join(names)}, left out: {reason}.")
+    gone = {name for names in left.values() for name in names}
+    return [info for info in infos if info.name not in gone]
+
+
+def _listed(methods: MethodLike | Iterable[MethodLike]) -> list[MethodLike]:
+    one = isinstance(methods, str | type) or hasattr(methods, "fit")
+    return [cast("MethodLike", methods)] if one else list(cast("Iterable[MethodLike]", methods))
 
 
 def _each(methods: MethodLike | Iterable[MethodLike]) -> list[MethodLike]:

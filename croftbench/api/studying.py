@@ -87,10 +87,9 @@ def tune(
     """Search a grid on training and validation images alone; record the grid, the choice and its cost.
 
     A search that is recorded is found and not repeated, but for `force`; the record of another one goes to the trash.
+    What is not named below is as in `run`.
 
     Args:
-        method, suite, encoder, preprocess, seeds, recipe, device, timeout, isolate, results, cache, data_root,
-            manifests, progress: as in `run`.
         grid: values to search.
 
     Raises:

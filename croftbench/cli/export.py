@@ -24,7 +24,7 @@ def export(
     method: MethodFilter = None,
     form: Annotated[
         Literal["bundle", "every-eval-ever", "hub"],
-        typer.Option("--format", help="bundle: what `croftbench import` reads; or what other tools and the hub read."),
+        typer.Option("--format", help="bundle: what others import here; or what other tools and the hub read."),
     ] = "bundle",
     dataset: Annotated[
         str, typer.Option("--dataset", help="For --format hub: the benchmark's data set.", show_default=False)

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from croftbench.encoders import checkpoint, hub, on_disk, patches, weights
+from croftbench.encoders import checkpoint, hub, image_tower, on_disk, patches, unprojected, weights
 from croftbench.encoders.checkpoint import first_line, misfit
 from croftbench.encoders.identity import (
     FOLDER,
@@ -28,11 +28,12 @@ from croftbench.encoders.identity import (
     settings_digest,
     write,
 )
+from croftbench.encoders.image_tower import PixelTower
 from croftbench.encoders.text_tower import PromptTower, refusal
 from croftbench.encoders.weights import Source, available
 from croftbench.errors import CroftbenchError, DataError
 from croftbench.files import file_digest
-from croftbench.method import TextTower
+from croftbench.method import ImageTower, Projection, TextTower
 
 __all__ = ["Encoder", "available", "load"]
 
@@ -94,6 +95,16 @@ class Encoder:
         return patches.encode(self.model, ready, self.id).float()
 
     @torch.no_grad()
+    def encode_unprojected(self, pixels: Tensor) -> Tensor:
+        """(B, 3, H, W) transformed images -> (B, W) features before `projection`.
+
+        Raises:
+            CroftbenchError: the image tower has none.
+        """
+        ready = pixels.to(self.device, torch.float32).contiguous(memory_format=torch.channels_last)
+        return unprojected.encode(self.model, ready, self.id).float()
+
+    @torch.no_grad()
     def encode_texts(self, texts: Sequence[str]) -> Tensor:
         """N texts -> (N, D) raw features; a text beyond the context length is cut before its end token, as in CLIP."""
         chunks = [self._encode(list(texts[i : i + TEXTS])) for i in range(0, len(texts), TEXTS)]
@@ -106,6 +117,22 @@ class Encoder:
             CroftbenchError: it is not a causal transformer that is read at the end token.
         """
         return PromptTower(self.model, self.tokenizer, self.id)
+
+    def image_tower(self) -> ImageTower:
+        """A copy of the image tower, for methods that train through it.
+
+        Raises:
+            CroftbenchError: it is not a transformer that is read at its class token.
+        """
+        return PixelTower(self.model, self.id)
+
+    def projection(self) -> Projection:
+        """The image tower's last map.
+
+        Raises:
+            CroftbenchError: it has none.
+        """
+        return unprojected.projection(self.model, self.id)
 
     def _encode(self, texts: list[str]) -> Tensor:
         if refusal(self.model):
@@ -148,10 +175,20 @@ def load(
         settings=settings_digest(encoder_id, source.weights, preprocess),
         origin=" and, for the rest, ".join(choice.origin for choice in source.heard),
         doubts=(*source.doubts, *(choice.doubt for choice in source.heard if choice.doubt)),
+        lacks=_lacks(model),
     )
     if cache is not None:
         write(identity, cache)
     return Encoder(identity, model, tokenizer, torch.device(device))
+
+
+def _lacks(model: Any) -> tuple[str, ...]:
+    """What methods may need and the encoder has not: see `Identity.lacks`."""
+    reasons = {
+        "text=tower": refusal(model), "image=tower": image_tower.refusal(model),
+        "image=patches": patches.refusal(model), "image=unprojected": unprojected.refusal(model),
+    }  # fmt: skip
+    return tuple(f"{need}: {reason}" for need, reason in reasons.items() if reason)
 
 
 def _exp(parameter: float) -> float:

@@ -18,7 +18,8 @@ from croftbench.draw.build import subset
 from croftbench.draw.gather import own_pool
 from croftbench.draw.splits import Split
 from croftbench.encoders.lazy import ImageFeatures, PlaceReader, View
-from croftbench.encoders.store import FeatureStore
+from croftbench.encoders.pixels import PixelReader
+from croftbench.encoders.store import UNPROJECTED, FeatureStore
 from croftbench.progress import Progress, Silent
 from croftbench.prompting import class_text, raw_text
 from croftbench.suites.language import Protocol
@@ -29,6 +30,11 @@ if TYPE_CHECKING:
 
 MANY = 10_000
 """Texts from which on encoding them is a stage of its own."""
+
+
+def kind_of(image: str) -> str:
+    """The store's kind of whole-image features that `Needs.image` asks for."""
+    return UNPROJECTED if image == "unprojected" else "image"
 
 
 class Features:
@@ -51,9 +57,9 @@ class Features:
         self.progress = progress or Silent()
         self.roots = roots or Roots()
         self.preprocess = preprocess
-        self._pools: dict[str, Tensor] = {}
+        self._pools: dict[tuple[str, str], Tensor] = {}
         self._places: dict[str, View] = {}
-        self._last_views: tuple[tuple[str, int], Tensor] | None = None
+        self._last_views: tuple[tuple[str, int, str], Tensor] | None = None
 
     @cached_property
     def encoder(self) -> Encoder:
@@ -66,28 +72,35 @@ class Features:
         """What the encoder is, from its record where there is one."""
         return encoders.identity(self.encoder_id, self.cache, self.preprocess) or self.encoder.identity
 
-    def test(self, split: Split) -> Tensor:
+    def test(self, split: Split, kind: str = "image") -> Tensor:
         """(N, D) features of a split's images under the test transform; its pool is encoded once."""
-        return self._pool(split.pool)[torch.tensor(split.rows, device=self.device)]
+        return self._pool(split.pool, kind)[torch.tensor(split.rows, device=self.device)]
 
     def test_places(self, split: Split) -> PlaceReader:
         """(N, 1 + P, D) the same, with the features of places, on disk."""
         return PlaceReader(self._pool_places(split.pool), np.array(split.rows, dtype=np.int64), self.device)
 
     def images(self, split: Split, image: str, alone: bool = False) -> ImageFeatures:
-        """One or the other, as `Needs.image` says; `alone`, the rest of a pool that is not in use is not encoded."""
-        in_use = self._places if image == "patches" else self._pools
-        if alone and split.pool.digest not in in_use:
+        """What `Needs.image` says; `alone`, the rest of a pool that is not in use is not encoded."""
+        if image == "tower":
+            return self.pixels(split)
+        kind = kind_of(image)
+        in_use = split.pool.digest in self._places if image == "patches" else (split.pool.digest, kind) in self._pools
+        if alone and not in_use:
             split = own_pool(split)
-        return self.test_places(split) if image == "patches" else self.test(split)
+        return self.test_places(split) if image == "patches" else self.test(split, kind)
 
-    def views(self, split: Split, protocol: Protocol, count: int) -> Tensor:
+    def pixels(self, split: Split, protocol: Protocol | None = None, view: int = 0) -> PixelReader:
+        """(N, 3, H, W) pixels of a split's images, decoded as they are read; a view where there is a protocol."""
+        return self.store.pixels(split.pool, np.array(split.rows, dtype=np.int64), self.device, protocol, view)
+
+    def views(self, split: Split, protocol: Protocol, count: int, kind: str = "image") -> Tensor:
         """(V, N, D) training views of a split's images; the last split's are kept in memory."""
         pool = subset(split)
-        key = pool.digest, count
+        key = pool.digest, count, kind
         if self._last_views is None or self._last_views[0] != key:
             self.progress.stage(f"encoding {count} views of {pool.name}", len(pool.paths))
-            array = self.store.views(pool, protocol, count, self.progress.advance)
+            array = self.store.views(pool, protocol, count, self.progress.advance, kind)
             self._last_views = key, torch.from_numpy(array).to(self.device)
         return self._last_views[1]
 
@@ -117,12 +130,13 @@ class Features:
         """Where they are kept."""
         return FeatureStore(self.cache, self.identity, lambda: self.encoder, self.roots, self.progress.note)
 
-    def _pool(self, pool: Pool) -> Tensor:
-        if pool.digest not in self._pools:
+    def _pool(self, pool: Pool, kind: str) -> Tensor:
+        key = pool.digest, kind
+        if key not in self._pools:
             self.progress.stage(f"encoding {pool.name}", len(pool.paths))
-            array = self.store.test(pool, self.progress.advance)
-            self._pools[pool.digest] = torch.from_numpy(np.array(array)).to(self.device)
-        return self._pools[pool.digest]
+            array = self.store.test(pool, self.progress.advance, kind)
+            self._pools[key] = torch.from_numpy(np.array(array)).to(self.device)
+        return self._pools[key]
 
     def _pool_places(self, pool: Pool) -> View:
         if pool.digest not in self._places:

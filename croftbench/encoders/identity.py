@@ -66,6 +66,7 @@ class Identity:
         settings: digest of the files that the preprocessing and the vocabulary were looked for in.
         origin: who states the preprocessing.
         doubts: what may be wrong about weights that the user named, one clause each.
+        lacks: what methods may need and it has not, "image=tower: its image tower is a ModifiedResNet" each.
     """
 
     id: str
@@ -86,6 +87,14 @@ class Identity:
     settings: str = ""
     origin: str = ""
     doubts: tuple[str, ...] = ()
+    lacks: tuple[str, ...] = ()
+
+    def lacking(self, image: str, text: str) -> str:
+        """Why a method with these needs (`croftbench.method.Needs`) cannot run with it; "" if it can."""
+        for need, _, reason in (one.partition(": ") for one in self.lacks):
+            if need in (f"image={image}", f"text={text}"):
+                return reason
+        return ""
 
     @property
     def model(self) -> str:
@@ -135,6 +144,7 @@ def identity(encoder_id: str, cache: Path, preprocess: str = "") -> Identity | N
         return None
     if (
         (recorded.id, recorded.preprocess) != (encoder_id, preprocess)
+        or "lacks" not in fields  # a record of before
         or recorded.open_clip != open_clip_version()
         or recorded.size != stat.st_size
         or recorded.settings != settings_digest(encoder_id, Path(recorded.weights), preprocess)

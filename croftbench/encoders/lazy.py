@@ -13,6 +13,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from croftbench.encoders.pixels import PixelReader
+
 __all__ = ["ImageFeatures", "PlaceReader", "View"]
 
 
@@ -74,5 +76,5 @@ class PlaceReader:
         return self.view.read(self.rows[chosen]).to(self.device)
 
 
-ImageFeatures = Tensor | PlaceReader
-"""(N, D) features in memory, or (N, 1 + P, D) on disk; either is cut by `[start:stop]`."""
+ImageFeatures = Tensor | PlaceReader | PixelReader
+"""(N, D) features in memory, or (N, 1 + P, D) and (N, 3, H, W) pixels on disk; each is cut by `[start:stop]`."""

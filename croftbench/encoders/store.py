@@ -3,9 +3,10 @@
 An entry is a NumPy file named by the hash of everything that changes its bytes: encoder weights, transform, the
 images' content and order, the view. Shipped images are identified by their digest, files on the user's disk by path,
 size and time of change, looked at whenever an entry is asked for. Blocks are written as they are encoded and joined
-when all are there, each step by one atomic rename, so a kill at any moment loses at most a block, and two processes
-filling one entry only help each other. Entries are read memory-mapped; a full hit never loads CLIP. What is read is
-first held against the digests that it was written with (croftbench.npy): an entry that is damaged is made again.
+when all are there, each step by one atomic rename, so a kill at any moment loses at most a block. Processes that fill
+one entry claim its blocks one by one and share them (`encoders.filling`). Entries are read memory-mapped; a full hit
+never loads CLIP. What is read is first held against the digests that it was written with (croftbench.npy): an entry
+that is damaged is made again.
 
 Features of images and texts are float32. Those of an image's places are float16, beside the float32 feature of the
 image, which is never rounded: they are nearly all of the bytes, only cosines are made of them, and the authors of the
@@ -18,7 +19,6 @@ while entries are joined from their blocks.
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -31,13 +31,15 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from croftbench import leases
 from croftbench.data import decoding, images
 from croftbench.data.pool import Pool
 from croftbench.data.roots import Roots
-from croftbench.encoders import entry, transforms
+from croftbench.encoders import entry, filling, transforms
 from croftbench.encoders.entry import Entry, Rows
 from croftbench.encoders.identity import Identity
 from croftbench.encoders.lazy import View
+from croftbench.encoders.pixels import PixelReader
 from croftbench.errors import DamagedError, DataError
 from croftbench.files import digest
 from croftbench.npy import Stored
@@ -55,8 +57,8 @@ TEXTS = 2048
 BLOCK = 256
 """Views decoded together and written together: the bound on memory, whatever the number of views."""
 
-PLACES = "places"
-"""The kind of entry that holds features of places, (N, P, D); the others are "image" and "text"."""
+PLACES, UNPROJECTED = "places", "unprojected"
+"""Kinds of entries: features of places (N, P, D), and those before the projection (N, W); others: "image", "text"."""
 
 CPU_BATCH = 64
 """Views encoded together on a CPU, where larger batches fall out of its caches: half as fast again as 256."""
@@ -83,28 +85,43 @@ class FeatureStore:
         self.roots = roots or Roots()
         self.note, self._noted = note, set[tuple[str, str]]()
 
-    def test(self, pool: Pool, advance: Advance = lambda n: None) -> Array:
-        """(N, D) raw features of a pool under the test transform, memory-mapped."""
-        return Entry(lambda: self._test(pool, "image", advance)).whole()
+    def test(self, pool: Pool, advance: Advance = lambda n: None, kind: str = "image") -> Array:
+        """(N, D) raw features of a pool under the test transform, memory-mapped; (N, W) of kind UNPROJECTED."""
+        return Entry(lambda: self._test(pool, kind, advance)).whole()
 
     def test_patches(self, pool: Pool, advance: Advance = lambda n: None) -> View:
         """The same, and (N, P, D) raw features of the images' places, both memory-mapped."""
         places = Rows(Entry(lambda: self._test(pool, PLACES, advance)))
         return View(self.test(pool), places)
 
-    def views(self, pool: Pool, protocol: Protocol, views: int, advance: Advance = lambda n: None) -> Array:
-        """(V, N, D) raw features of `views` seeded training views of each image.
+    def views(
+        self, pool: Pool, protocol: Protocol, views: int, advance: Advance = lambda n: None, kind: str = "image"
+    ) -> Array:
+        """(V, N, D) raw features of `views` seeded training views of each image; (V, N, W) of kind UNPROJECTED.
 
         View v of an image depends on the image and v alone, so asking for more views later reuses the first ones, and
         the same image has the same views wherever its file lies.
         """
-        return np.stack([one.whole() for one in self._views(pool, protocol, views, "image", advance)])
+        return np.stack([one.whole() for one in self._views(pool, protocol, views, kind, advance)])
 
     def view_patches(self, pool: Pool, protocol: Protocol, views: int, advance: Advance = lambda n: None) -> list[View]:
         """The same, view by view, each with the (N, P, D) raw features of its places, all memory-mapped."""
         places = [Rows(one) for one in self._views(pool, protocol, views, PLACES, advance)]
         whole = [one.whole() for one in self._views(pool, protocol, views, "image")]
         return [View(*both) for both in zip(whole, places, strict=True)]
+
+    def pixels(
+        self, pool: Pool, rows: npt.NDArray[np.int64], device: torch.device, protocol: Protocol | None = None,
+        view: int = 0,
+    ) -> PixelReader:  # fmt: skip
+        """(N, 3, H, W) pixels of a pool's images, never kept: under the test transform, or as a protocol's view."""
+        usual = transforms.test(self.identity)
+        augment = protocol and transforms.train(self.identity, protocol.crop_scale, protocol.flip)
+
+        def transform(path: str, data: bytes) -> images.Transform:
+            return (lambda image: augment(image, _seed(pool, path, data, view))) if augment else usual
+
+        return PixelReader(pool, rows, transform, self.roots.reader(pool.table), self.identity.image_size, device)
 
     def text(self, prompts: Sequence[str], advance: Advance = lambda n: None) -> Array:
         """(P, D) raw text embeddings, memory-mapped; `advance` is told of prompts as they are encoded."""
@@ -115,13 +132,16 @@ class FeatureStore:
     def _text(self, prompts: Sequence[str], advance: Advance) -> Path:
         """The prompts' entry, which is there then."""
         path = self._path("text", list(prompts))
-        if not path.exists():
+
+        def make() -> None:
             parts = []
             for start in range(0, max(1, len(prompts)), TEXTS):
                 part = list(prompts[start : start + TEXTS])
                 parts.append(self._encoder().encode_texts(part).cpu().numpy())
                 advance(len(part))
             entry.save(path, parts)
+
+        leases.once(path.exists, path.with_suffix(leases.SUFFIX), make, "--cache")
         return path
 
     def _test(self, pool: Pool, kind: str, advance: Advance) -> Path:
@@ -139,19 +159,15 @@ class FeatureStore:
         state, rule = self._state(pool), "view" if pool.content else "view by bytes"
         paths = [self._path(kind, transform.fingerprint(), state, f"{rule} {view}") for view in range(views)]
 
-        def of(name: Sequence[str], view: int) -> images.Transform:
-            seed = int(digest([*name, view])[:12], 16)
+        def of(position: int, data: bytes, view: int) -> images.Transform:
+            seed = _seed(pool, pool.paths[position], data, view)
             return lambda image: transform(image, seed)
 
-        def named(position: int, data: bytes) -> Sequence[str]:
-            """What an image is, for its seeds: shipped pixels have a name of their own, a file its bytes."""
-            return [pool.content, pool.paths[position]] if pool.content else [hashlib.sha256(data).hexdigest()]
-
         def filled(view: int) -> Path:
-            missing = [] if paths[view].exists() else [i for i, path in enumerate(paths) if not path.exists()]
+            missing = [] if paths[view].exists() else filling.together(paths)
             if missing:
                 wanted = [paths[i] for i in missing]
-                self._fill(pool, wanted, lambda i, data: [of(named(i, data), v) for v in missing], kind, advance)
+                self._fill(pool, wanted, lambda i, data: [of(i, data, v) for v in missing], kind, advance)
             return paths[view]
 
         return [Entry(partial(filled, view)) for view in range(views)]
@@ -167,23 +183,16 @@ class FeatureStore:
         """Encode what is missing of the entries `paths`, one for each transform of `of`."""
         if all(path.exists() for path in paths):
             return
-        unjoined = self.folder / f"{digest([path.stem for path in paths])[:32]}.partial"
         size = max(1, BLOCK // len(paths))
-        starts = range(0, len(pool.paths), size)
-        block = {start: unjoined / f"{start}.npy" for start in starts}
-        todo = [start for start in starts if not entry.intact(block[start])]
-        advance(min(len(pool.paths), size * (len(starts) - len(todo))))
-        if todo:
-            encoder, half = self._encoder(), os.getpid() % len(todo)
-            todo = todo[half:] + todo[:half]  # two processes start at different places
-            remarks, read = Counter[str](), self.roots.reader(pool.table)
-            for start, pixels in images.blocks(pool, todo, size, of, read, lambda remark: remarks.update([remark])):
-                if not block[start].exists():
-                    entry.save(block[start], [_encode(encoder, pixels, kind)])
-                advance(pixels.shape[1])
-            self._say(pool, remarks)
-        self._join(paths, [block[start] for start in starts])
-        shutil.rmtree(unjoined, ignore_errors=True)
+        remarks, read = Counter[str](), self.roots.reader(pool.table)
+        with filling.Blocks(paths, len(pool.paths), size, advance) as shared:
+            while todo := shared.missing():
+                encoder, mine = self._encoder(), shared.claimed(todo)
+                for start, pixels in images.blocks(pool, mine, size, of, read, lambda remark: remarks.update([remark])):
+                    entry.save(shared.block(start), [_encode(encoder, pixels, kind)])
+                    shared.finished(start)
+        self._say(pool, remarks)
+        leases.once(shared.joined, shared.lease, lambda: self._join(paths, shared), "--cache")
 
     def _say(self, pool: Pool, remarks: Counter[str]) -> None:
         """What was remarked of a pool's files, once; shipped pictures are as they were made."""
@@ -192,18 +201,19 @@ class FeatureStore:
                 self._noted.add((pool.name, remark))
                 self.note(decoding.remarked(pool.name, remark, count))
 
-    def _join(self, paths: Sequence[Path], blocks: Sequence[Path]) -> None:
-        """Write each entry from its blocks, unless another process has just done so."""
+    def _join(self, paths: Sequence[Path], shared: filling.Blocks) -> None:
+        """Write each entry from its blocks."""
         for view, path in enumerate(paths):
             if path.exists():
                 continue
             try:
-                parts = [Stored(block)[view : view + 1][0] for block in blocks]
+                parts = [Stored(shared.block(start))[view : view + 1][0] for start in shared.starts]
             except DamagedError as error:
-                if path.exists():  # the other process joined and cleaned up in the meantime
+                if path.exists():  # we were asleep, and another process took over
                     continue
                 raise DataError(f"the cache entry {path.name} lost a block: {error.message}", "Run again.") from error
             entry.save(path, parts)
+        shutil.rmtree(shared.folder, ignore_errors=True)
 
     def _encoder(self) -> Encoder:
         """The encoder, once its weights are those that the entries are named by.
@@ -231,6 +241,12 @@ class FeatureStore:
         return self.folder / f"{digest(of)[:32]}.npy"
 
 
+def _seed(pool: Pool, path: str, data: bytes, view: int) -> int:
+    """Of an image's view: shipped pixels have a name of their own, a file has its bytes."""
+    name = [pool.content, path] if pool.content else [hashlib.sha256(data).hexdigest()]
+    return int(digest([*name, view])[:12], 16)
+
+
 def _encode(encoder: Encoder, pixels: torch.Tensor, kind: str) -> npt.NDArray[Any]:
     """(V, B, D) features of one block's views, (V, B, 3, H, W); or (V, B, P, D) of their places.
 
@@ -248,6 +264,8 @@ def _encode(encoder: Encoder, pixels: torch.Tensor, kind: str) -> npt.NDArray[An
 
 
 def _features(encoder: Encoder, pixels: torch.Tensor, kind: str) -> torch.Tensor:
+    if kind == UNPROJECTED:
+        return encoder.encode_unprojected(pixels)
     if kind != PLACES:
         return encoder.encode_images(pixels)
     places = encoder.encode_patches(pixels)[:, 1:].half()

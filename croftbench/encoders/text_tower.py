@@ -18,7 +18,9 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
+from croftbench.encoders.blocks import half_on_cuda, through
 from croftbench.errors import CroftbenchError, UsageError
+from croftbench.method import Inside
 
 __all__ = ["PromptTower", "refusal"]
 
@@ -67,12 +69,14 @@ class PromptTower:
 
     Attributes:
         width: W, the size of a token embedding.
+        blocks: how many blocks it has.
 
     Raises:
         CroftbenchError: the tower is not one that the prompt path computes (see `refusal`).
     """
 
     width: int
+    blocks: int
 
     def __init__(self, model: Any, tokenizer: Callable[[list[str]], Tensor], encoder_id: str = "this encoder") -> None:
         """Wrap the text tower of a frozen open_clip model; nothing is copied."""
@@ -86,7 +90,7 @@ class PromptTower:
         self._pool = _pool_type(model)
         self._eos_id = int(getattr(model, "text_eos_id", getattr(text, "eos_id", 0)))
         self._tokenizer = tokenizer
-        self.width = int(text.token_embedding.embedding_dim)
+        self.width, self.blocks = int(text.token_embedding.embedding_dim), len(self._blocks)
 
     def tokens(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
         """Token embeddings of each text, without its start token: (C, L, W), and the end positions (C,)."""
@@ -99,13 +103,15 @@ class PromptTower:
         """(1, W) embedding of the start token."""
         return self._embed(self._tokenizer([""])[0, :1])
 
-    def encode(self, shared: Tensor, rest: Tensor, end: Tensor) -> Tensor:
+    def encode(self, shared: Tensor, rest: Tensor, end: Tensor, inside: Inside | None = None) -> Tensor:
         """Text features of the prompts `[shared, rest[c]]`, read at each end token.
 
         Args:
             shared: (S, W) token embeddings that all prompts begin with, S >= 1; or (B, S, W), B beginnings.
             rest: (C, L, W) what follows, one row a class; what is behind its end token is never read.
             end: (C,) position of the end token in `rest`.
+            inside: what happens in the blocks, to whole prompts; they then pay for what they share and for padding to
+                the longest. With one beginning only.
 
         Returns:
             (C, D) raw text features, or (B, C, D).
@@ -113,6 +119,8 @@ class PromptTower:
         Raises:
             UsageError: the longest prompt does not fit the tower's context.
         """
+        if inside is not None:
+            return self._whole(shared, rest, end, inside)
         beginnings = shared if shared.ndim == 3 else shared[None]
         layout = self._layout(beginnings.shape[1], rest.shape[1], end)
         tokens = beginnings.shape[1] + len(layout.position)
@@ -140,11 +148,7 @@ class PromptTower:
         """Pack prompts of `shared` + end[c] + 1 tokens."""
         lengths = [int(e) + 1 for e in end.tolist()]
         context = len(self._text.positional_embedding)
-        if shared + max(lengths) > context:
-            raise UsageError(
-                f"the longest prompt has {shared + max(lengths)} tokens, but the text tower reads {context}.",
-                "Learn fewer context tokens (--set n_ctx=) or shorten the class names.",
-            )
+        _check_fits(shared + max(lengths), context)
         order = sorted(range(len(lengths)), key=lengths.__getitem__)
         runs: list[_Run] = []
         for length, texts in itertools.groupby(lengths[c] for c in order):
@@ -166,13 +170,35 @@ class PromptTower:
         for block in self._blocks[:-1]:
             first, own = _block(block, first, own, layout)
         _, ends = _block(self._blocks[-1], first, own, layout, last=True)
-        features: Tensor = self._text.ln_final(ends)[:, layout.order]  # (B, C, W)
+        return self._projected(self._text.ln_final(ends)[:, layout.order])
+
+    def _whole(self, shared: Tensor, rest: Tensor, end: Tensor, inside: Inside) -> Tensor:
+        """(S, W) and (C, L, W) -> (C, D), prompt by prompt."""
+        length = len(shared) + int(end.max()) + 1
+        _check_fits(length, len(self._text.positional_embedding))
+        with half_on_cuda(rest.device):
+            prompts = torch.cat([shared.expand(len(rest), -1, -1), rest], 1)[:, :length]
+            x = through(self._blocks, prompts + self._text.positional_embedding[:length], inside, causal=True)
+            ends = x[torch.arange(len(x), device=x.device), len(shared) + end]
+            features = self._projected(self._text.ln_final(ends))
+        return features.to(rest.dtype)
+
+    def _projected(self, x: Tensor) -> Tensor:
+        """(..., W) that leaves the tower -> (..., D)."""
         projection = self._text.text_projection
         if isinstance(projection, torch.nn.Linear):
-            features = projection(features)
+            x = projection(x)
         elif projection is not None:
-            features = features @ projection
-        return features
+            x = x @ projection
+        return x
+
+
+def _check_fits(tokens: int, context: int) -> None:
+    if tokens > context:
+        raise UsageError(
+            f"the longest prompt has {tokens} tokens, but the text tower reads {context}.",
+            "Learn fewer context tokens (--set n_ctx=) or shorten the class names.",
+        )
 
 
 def refusal(model: Any) -> str:

@@ -77,11 +77,19 @@ class WiSEFT:
         a, s = self.wise_alpha, task.logit_scale
         if not 0 <= a <= 1:
             raise UsageError(f"wise_alpha is {a}, not in [0, 1].", "0 is zero-shot CLIP, 1 the fitted method.")
-        fitted = self.method.fit(task)
+        fitted, image = self.method.fit(task), self.needs.image
+
+        def frozen(f: Tensor) -> Tensor:
+            """(B, D) unit features of zero-shot CLIP, of what the method's images are given as."""
+            if image == "tower":
+                return unit(task.towers.image.encode(f))
+            if image == "unprojected":
+                return unit(task.towers.projection(f))
+            return unit(f if f.ndim == 2 else f[:, 0])
 
         def predict(f: Tensor, classifiers: tuple[Predictor, Tensor]) -> Outputs:
             of, t0 = classifiers[0](f), classifiers[1]
-            z0 = unit(f if f.ndim == 2 else f[:, 0])
+            z0 = frozen(f)
             z = mix(z0, of.features, a)
             if of.classes is None:
                 return Outputs(logits=(1 - a) * s * z0 @ t0.T + a * of.logits, features=z)

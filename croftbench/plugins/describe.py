@@ -159,7 +159,7 @@ def _by_name(name: str, cache: Path | None) -> MethodInfo:
     return info
 
 
-DECIDING = ("method", "training", "prompting")
+DECIDING = ("method", "towers", "training", "prompting")
 """Modules, beside those of the methods themselves, whose code decides a method's numbers."""
 
 
@@ -213,6 +213,8 @@ def needs(target: str) -> str:
             given = {k.arg: k.value.value for k in node.value.keywords if isinstance(k.value, ast.Constant)}
             words = {
                 "text tower": given.get("text") == "tower", "patches": given.get("image") == "patches",
+                "image transformer": given.get("image") == "tower",
+                "before the projection": given.get("image") == "unprojected",
                 "no training": given.get("train") is False, "transductive": given.get("transductive") is True,
             }  # fmt: skip
             return ", ".join(word for word, declared in words.items() if declared) or "features"

@@ -33,6 +33,11 @@ BUILT_IN = {
     "cross-modal": "croftbench.methods.cross_modal:CrossModal",
     "ape": "croftbench.methods.ape:APE",
     "ape-t": "croftbench.methods.ape:APET",
+    "clip-lora": "croftbench.methods.clip_lora:CLIPLoRA",
+    "maple": "croftbench.methods.maple:MaPLe",
+    "prompt-src": "croftbench.methods.prompt_src:PromptSRC",
+    "tcp": "croftbench.methods.tcp:TCP",
+    "prolip": "croftbench.methods.prolip:ProLIP",
 }
 WRAPPERS = {
     "wise-ft": "croftbench.methods.wise_ft:WiSEFT",

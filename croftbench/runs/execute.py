@@ -12,19 +12,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from croftbench import plugins, scorers
 from croftbench.data.roots import Roots
 from croftbench.draw.draws import Draws
 from croftbench.draw.splits import Fold, Shift, Split
-from croftbench.encoders.features import Features
+from croftbench.encoders.features import Features, kind_of
 from croftbench.encoders.lazy import ImageFeatures, PlaceReader
 from croftbench.errors import UsageError
-from croftbench.method import Examples, Method, Outputs, Predictor, Renamable, Task, Towers
+from croftbench.method import Examples, Method, Outputs, Predictor, Renamable, Task
 from croftbench.plugins import MethodInfo
 from croftbench.progress import Clock, Progress, Silent, epochs
-from croftbench.runs import alone, environment, outputs, predict, scoring
+from croftbench.runs import alone, environment, given, outputs, predict, scoring
 from croftbench.runs.isolation import Limits, calling, one_run
 from croftbench.runs.per_image import SplitTable
 from croftbench.runs.results import RunResult
@@ -104,21 +103,20 @@ class Workbench:
         Raises:
             UsageError: it declared needs that this version cannot provide.
         """
-        if info.image not in ("features", "patches"):
-            raise UsageError(f"{info.name} needs image='{info.image}', which does not exist.", "'features', 'patches'")
+        given.check(info)
         text = self.features.text(fold.classnames, fold.templates)
         none = torch.empty(0, dtype=torch.int64, device=self.device)
         return Task(
             classnames=fold.classnames,
             domains=fold.domains,
-            train=self._training(fold.train, within or fold.train, spec.views, info.image)
+            train=given.training(self.features, self.suite.protocol, fold.train, within, spec.views, info.image)
             if info.train
             else Examples(text[:0][None], none, none),
-            val=None if fold.val is None else self._validation(fold.val, info.image),
+            val=None if fold.val is None else given.validation(self.features, fold.val, info.image),
             text=text,
             logit_scale=self.identity.logit_scale,
             seed=spec.seed,
-            towers=Towers(self.features.encoder.text_tower() if info.text == "tower" else None),
+            towers=given.towers(self.features, info),
             device=self.device,
             on_epoch=epochs(self.progress, f"{info.name}, seed {spec.seed}, fold {spec.fold}"),
             raw_text=self.features.raw_text(fold.classnames, fold.templates),
@@ -130,16 +128,25 @@ class Workbench:
         protocol = self.suite.protocol
         if shift != "semantic" or protocol.ood_transform != "train":
             return self.features.images(split, image)
+        if image == "tower":
+            return self.features.pixels(split, protocol)
         if image == "patches":
             (view,) = self.features.view_places(split, protocol, 1)
             return PlaceReader(view, np.arange(len(split)), self.device)
-        return self.features.views(split, protocol, 1)[0]
+        return self.features.views(split, protocol, 1, kind_of(image))[0]
 
     def score_context(self, fold: Fold, training: Callable[[], Outputs]) -> scorers.Context:
         """What scores may look at: the outputs of the training images, once `training` is called, and the text."""
         labels = torch.tensor(fold.score_bank.labels, dtype=torch.int64, device=self.device)
         scale, encode = self.identity.logit_scale, self.features.encode_text
         return scorers.Context(training, labels, scale, fold.classnames, fold.templates, encode)
+
+    def encode(self, spec: RunSpec, info: MethodInfo) -> None:
+        """See to it that all features of a run are in the cache; other processes that do so too share the work."""
+        fold = self.fold_of(spec, info)
+        for shift, split in fold.tests:
+            self.test_images(shift, split, info.image)
+        self.task(fold, spec, replace(info, text="embeddings"))
 
     def run(self, spec: RunSpec, info: MethodInfo, bank: bool = False) -> tuple[RunResult, list[SplitTable]]:
         """One run, and its outputs kept: its numbers, and its answer and scores for every image.
@@ -164,27 +171,6 @@ class Workbench:
         """One run on a given fold; `within` as in `task`, `asked` beside the suite's scores; nothing is kept."""
         with one_run(spec.seed, self.limits):
             return _Run(self, fold, spec, info, within or fold.train, asked=asked).execute()
-
-    def _training(self, split: Split, within: Split, views: int, image: str) -> Examples:
-        """A split's training views, taken from those of `within`."""
-        protocol, position = self.suite.protocol, {row: i for i, row in enumerate(within.rows)}
-        chosen = np.array([position[row] for row in split.rows], dtype=np.int64)
-        whole = self.features.views(within, protocol, views)[:, torch.from_numpy(chosen).to(self.device)]
-        stored = self.features.view_places(within, protocol, views) if image == "patches" else []
-        return self._examples(whole, split, [PlaceReader(view, chosen, self.device) for view in stored])
-
-    def _validation(self, split: Split, image: str) -> Examples:
-        """A split under the test transform, as one view."""
-        places = [self.features.test_places(split)] if image == "patches" else []
-        return self._examples(self.features.test(split)[None], split, places)
-
-    def _examples(self, views: Tensor, split: Split, places: Sequence[PlaceReader]) -> Examples:
-        return Examples(
-            views,
-            torch.tensor(split.labels, device=self.device),
-            torch.tensor(split.domains, device=self.device),
-            (lambda view, rows: places[view][rows]) if places else None,
-        )
 
 
 @dataclass(frozen=True)

@@ -55,9 +55,12 @@ def plan(
 
     Raises:
         UsageError: a recipe or an override that the method does not have, or a value of the wrong type; seeds, shots or
-            views that cannot be.
+            views that cannot be; an encoder that lacks what the method needs.
     """
     _possible(seeds or (), shots, views)
+    if reason := identity.lacking(info.image, info.text):
+        hint = f"It needs {requirement(info)}: name an encoder that has it, such as -e ViT-B-16/openai."
+        raise UsageError(f"{info.name} cannot run with {identity.id}: {reason}.", hint)
     drawn = {fold.name: content(fold.name, info.train) for fold in suite.folds}
     used, params = hyperparameters(suite, info, shots or suite.protocol.shots, recipe, overrides)
     return [
@@ -78,6 +81,13 @@ def plan(
 def _transform(identity: Identity, data: str) -> str:
     """How images become pixels; files on somebody's disk by rules that those which ship do not meet."""
     return f"{identity.transform} {decoding.RULES}" if data else identity.transform
+
+
+def requirement(info: MethodInfo) -> str:
+    """What a method needs of an encoder, in words."""
+    images = {"tower": "an image transformer", "unprojected": "features before a projection", "patches": "patches"}
+    text = ["a text tower to learn prompts through"] if info.text == "tower" else []
+    return " and ".join([*([images[info.image]] if info.image in images else []), *text])
 
 
 def _possible(seeds: Sequence[int], shots: int | None, views: int | None) -> None:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from croftbench.data.pool import Pool
 from croftbench.draw.build import subset
-from croftbench.encoders.store import PLACES, FeatureStore
+from croftbench.encoders.features import kind_of
+from croftbench.encoders.store import PLACES, UNPROJECTED, FeatureStore
 from croftbench.errors import DataError
 from croftbench.runs.planning import Job
 
@@ -22,6 +23,8 @@ FLOAT, HALF = 4, 2
 """Bytes of a number: features, outputs and scores are float32, features of places float16."""
 NAME = 24
 """Bytes of an image's name in a per-image table, about: they are compressed."""
+WIDER = 4
+"""How much longer a feature is before the projection than behind it, at most, of CLIP's ResNets and of what ships."""
 STRIDE = 32
 """Pixels between places, where the encoder's name does not say it: that of ResNets, and of what ships."""
 
@@ -59,11 +62,13 @@ def of(bench: Workbench, jobs: Sequence[Job]) -> Space:
         kept = tested + (len(fold.score_bank) if job.info.train or bench.draws.shipped else 0)
         outputs += FLOAT * kept * (len(fold.classnames) + bench.identity.dim)
         tables += tested * (FLOAT * (2 + len(protocol.scorers)) + NAME)
-        for kind in ("image", PLACES) if job.info.image == "patches" else ("image",):
+        for kind in ("image", PLACES) if job.info.image == "patches" else (kind_of(job.info.image),):
             tests, trained = [split.pool for _, split in fold.tests], []
             if protocol.ood_transform == "train":
                 tests = [split.pool for shift, split in fold.tests if shift != "semantic"]
                 trained = [(split, 1) for shift, split in fold.tests if shift == "semantic"]
+            if job.info.image == "tower":  # of test images it reads pixels
+                tests, trained = [], []
             if job.info.train:
                 tests += [] if fold.val is None else [fold.val.pool]
                 trained.append((fold.train, job.spec.views))
@@ -127,7 +132,9 @@ class _Counted(FeatureStore):
         lacking = {path for path in paths if path not in self.seen and not path.exists()}
         self.seen |= lacking
         images, identity = len(lacking) * len(pool.paths), self.store.identity
-        each = FLOAT if kind != PLACES else HALF * _places(identity.id, identity.image_size)
+        each = FLOAT * (WIDER if kind == UNPROJECTED else 1)
+        if kind == PLACES:
+            each = HALF * _places(identity.id, identity.image_size)
         self.images += images
         self.bytes += images * identity.dim * each
         self.largest = max(self.largest, images * identity.dim * each)  # blocks stay until they are joined

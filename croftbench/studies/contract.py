@@ -27,6 +27,7 @@ from croftbench.plugins.parameters import Value
 from croftbench.plugins.recipes import at_shots
 from croftbench.runs import planning, predict
 from croftbench.runs.execute import Workbench
+from croftbench.runs.given import IMAGES as IMAGE_NEEDS
 from croftbench.runs.isolation import calling, one_run
 from croftbench.suites import manifest
 from croftbench.suites.language import Suite
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from croftbench.draw.splits import Fold
     from croftbench.runs.spec import RunSpec
 
-SHORT = {"epochs": 2, "batch": 8}
+SHORT = {"epochs": 2, "batch": 8, "steps": 4}
 """Hyper-parameters that are set for the check, where a method has them: it is to be quick."""
 IMAGES, CLASSES = 24, 4
 
@@ -118,8 +119,9 @@ class Trial:
 def is_described(trial: Trial) -> None:
     """It has needs that can be met, and hyper-parameters with defaults that a run can record."""
     needs: Needs = trial.info.author.needs  # type: ignore[attr-defined]
-    if needs.image not in ("features", "patches") or needs.text not in ("embeddings", "tower"):
-        raise trial.broken(f"it needs {needs}", "image: 'features' or 'patches'; text: 'embeddings' or 'tower'.")
+    if needs.image not in IMAGE_NEEDS or needs.text not in ("embeddings", "tower"):
+        known = ", ".join(map(repr, IMAGE_NEEDS))
+        raise trial.broken(f"it needs {needs}", f"image: one of {known}; text: 'embeddings' or 'tower'.")
     plugins.build(trial.info, trial.info.resolve())
 
 
@@ -185,8 +187,8 @@ def takes_other_names(trial: Trial) -> None:
 
 
 def leaves_towers_frozen(trial: Trial) -> None:
-    """The text tower, where it is needed, is never trained."""
-    if trial.info.text != "tower":
+    """The encoder, where a method has to do with it, is never trained."""
+    if trial.info.text != "tower" and trial.info.image not in ("tower", "unprojected"):
         return
     model = trial.bench.features.encoder.model
     weights = {name: p.detach().clone() for name, p in model.named_parameters()}
@@ -201,7 +203,7 @@ def reads_no_test_data(trial: Trial) -> None:
     task, method = trial.task, plugins.build(trial.info, trial.params())
     with opened() as paths:
         predict.fit(method, task, trial.info)
-    if trial.info.image == "patches":  # read from the cache, by `task.train.batch`
+    if trial.info.image in ("patches", "tower"):  # read from the cache or decoded, by `task.train.batch`
         return
     for path in paths:
         if path.startswith(tuple(test_folders(trial.bench))):

@@ -1,7 +1,9 @@
 """A small real text tower, and open_clip's own way to run it, for the methods that learn prompts."""
 
-from collections.abc import Callable
+import csv
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import open_clip
@@ -9,6 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from croftbench.encoders.image_tower import PixelTower
 from croftbench.encoders.text_tower import PromptTower
 from croftbench.method import Examples, Task, Towers
 
@@ -43,6 +46,30 @@ class Tiny:
         feature: Tensor = x[0, end] @ self.model.text_projection
         return feature
 
+    def read_deep(self, prompt: Tensor, end: int, contexts: Sequence[Tensor]) -> Tensor:
+        """As `read`, where block j = 1, 2, ... reads contexts[j] in the place of the tokens behind the start."""
+        x = (prompt + self.model.positional_embedding)[None]
+        for j, block in enumerate(self.model.transformer.resblocks):
+            if 0 < j < len(contexts):
+                x = torch.cat([x[:, :1], contexts[j][None], x[:, 1 + len(contexts[j]) :]], 1)
+            x = block(x, attn_mask=self.model.attn_mask)
+        feature: Tensor = self.model.ln_final(x)[0, end] @ self.model.text_projection
+        return feature
+
+    def see_deep(self, pixels: Tensor, contexts: Sequence[Tensor]) -> Tensor:
+        """(B, D) raw image features, contexts[0] behind the patches, block j reading contexts[j] in its place."""
+        visual = self.model.visual
+        x = visual.conv1(pixels).flatten(2).mT
+        x = torch.cat([visual.class_embedding.expand(len(x), 1, -1), x], 1) + visual.positional_embedding
+        patches = x.shape[1]
+        x = visual.ln_pre(torch.cat([x, contexts[0].expand(len(x), -1, -1)], 1))
+        for j, block in enumerate(visual.transformer.resblocks):
+            if 0 < j < len(contexts):
+                x = torch.cat([x[:, :patches], contexts[j].expand(len(x), -1, -1)], 1)
+            x = block(x)
+        feature: Tensor = visual.ln_post(x[:, 0]) @ visual.proj
+        return feature
+
 
 @pytest.fixture(scope="session")
 def tiny() -> Tiny:
@@ -75,3 +102,55 @@ def tiny_task(tiny: Tiny) -> Callable[..., Task]:
         )
 
     return make
+
+
+AGREED = Path(__file__).parents[2] / "docs" / "agreement.csv"
+"""Method, what it is compared with, and how large a difference may be: what was found, rounded up."""
+
+
+@pytest.fixture(scope="session")
+def agreements() -> dict[str, tuple[str, float]]:
+    """Method -> what it is compared with, and by how much the two may differ: the table in docs/methods.md."""
+    with AGREED.open(newline="", encoding="utf-8") as file:
+        return {row["method"]: (row["checked against"], float(row["at most"])) for row in csv.DictReader(file)}
+
+
+@pytest.fixture
+def measured(agreements: dict[str, tuple[str, float]]) -> Callable[[str, Tensor, Tensor], None]:
+    """`measured(method, ours, restated)`: they differ by no more than the table says."""
+
+    def compare(method: str, ours: Tensor, restated: Tensor) -> None:
+        found = float((ours.detach() - restated.detach()).abs().max())
+        assert ours.dtype == torch.float64 and found <= agreements[method][1], f"{method}: {found:.2g}"
+
+    return compare
+
+
+IMAGE = 32
+
+
+@pytest.fixture(scope="session")
+def seeing() -> Tiny:
+    """A random CLIP in float64 whose two towers have three blocks each; images are 32 px, of four places."""
+    torch.manual_seed(1)
+    text = {"context_length": CONTEXT, "vocab_size": 49408, "width": WIDTH, "heads": 4, "layers": 3}
+    vision = {"image_size": IMAGE, "layers": 3, "width": 48, "head_width": 16, "patch_size": 16}
+    model = open_clip.CLIP(embed_dim=DIM, vision_cfg=vision, text_cfg=text, quick_gelu=True)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    return Tiny(model.double().eval().requires_grad_(False), open_clip.SimpleTokenizer(context_length=CONTEXT))
+
+
+@pytest.fixture
+def pixel_task(seeing: Tiny) -> Task:
+    """Six images of three classes as pixels, two views each, and what the frozen encoder makes of them."""
+    random = torch.Generator().manual_seed(5)
+    pixels = torch.randn(2, 6, 3, IMAGE, IMAGE, generator=random, dtype=torch.float64)
+    labels = torch.arange(6) % 3
+    with torch.no_grad():
+        views = torch.stack([seeing.model.encode_image(view) for view in pixels])
+        text = seeing.model.encode_text(seeing.tokenizer([f"a photo of a {n.replace('_', ' ')}." for n in NAMES]))
+    train = Examples(views, labels, torch.zeros(6).long(), lambda view, rows: pixels[view][rows])
+    towers = Towers(seeing.tower, PixelTower(seeing.model))
+    return Task(NAMES, train, None, text, 20.0, 1, towers, raw_text=text, templates=("a photo of a {}.",))

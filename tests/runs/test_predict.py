@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from croftbench.authored import importing
 from croftbench.errors import TrainingError
 from croftbench.method import Outputs
 from croftbench.runs import predict as evaluation
@@ -88,3 +89,20 @@ def test_votes_and_other_precisions_count_as_numbers(kind):
     (found,) = predict(votes, images)
     assert (found.logits.dtype, found.features.dtype, found.scores["own"].dtype) == (torch.float32,) * 3
     assert torch.equal(found.logits.argmax(1), honest(images).logits.argmax(1))
+
+
+def test_no_gradient_is_kept_while_an_author_is_looked_up_for_the_first_time():
+    class Lazy(SimpleNamespace):
+        @property
+        def author(self):
+            with importing("a plugin"):
+                return Outputs
+
+    asked = []
+
+    def predictor(f):
+        asked.append(torch.is_grad_enabled())
+        return honest(f)
+
+    predict(predictor, torch.randn(3, D), Lazy(name="m", transductive=False))
+    assert asked == [False]

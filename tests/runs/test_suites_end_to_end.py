@@ -156,6 +156,9 @@ def test_every_method_runs_on_every_suite(name, manifests, data, cache):
     suite = manifest.suite(name, manifests)
     bench = Workbench(suite, encoders.EMBEDDED, cache, torch.device("cpu"), roots=Roots(data, manifests))
     for method in (*plugins.BUILT_IN, "wise-ft+croft"):
+        needs = plugins.describe(method, cache)
+        if bench.identity.lacking(needs.image, needs.text):  # on an encoder that has it: test_execute_tower.py
+            continue
         short = {"epochs": 1} if "epochs" in plugins.describe(method, cache).params else {}
         run, splits = one_run(bench, cache, method, suite.folds[0].name, **short)
         assert {s.split for s in run.scores if s.metric == "accuracy"} >= {"id", *suite.folds[0].shifted()}, method
