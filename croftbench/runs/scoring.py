@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -10,16 +10,18 @@ import numpy.typing as npt
 from croftbench.runs.per_image import SplitTable
 from croftbench.runs.results import Score
 from croftbench.stats import calibration, metrics, ties
+from croftbench.stats.detection import Detection
+from croftbench.stats.intervals import Estimate
 
-DETECTION = {
-    "auroc": metrics.auroc,
-    "fpr95": metrics.fpr_at_tpr,
-    "fpr95_ood_positive": metrics.fpr_at_tpr_ood_positive,
-    "aupr": metrics.aupr,
-    "aupr_out": metrics.aupr_out,
+MEASURED: dict[str, Callable[[Detection], Estimate]] = {
+    "auroc": Detection.auroc,
+    "fpr95": Detection.fpr_at_tpr,
+    "fpr95_ood_positive": Detection.fpr_at_tpr_ood_positive,
+    "aupr": Detection.aupr,
+    "aupr_out": Detection.aupr_out,
+    "ties": Detection.ties,
 }
-MEASURED = DETECTION | {"ties": ties.share}
-OFFICIAL = MEASURED | {"fpr95_percentile": metrics.fpr_at_tpr_percentile}
+OFFICIAL = MEASURED | {"fpr95_percentile": Detection.fpr_at_tpr_percentile}
 """What an official suite reports: also the rule by which its authors chose the operating point."""
 SHIFTED = ("auroc", "fpr95")
 """What is also computed, for the headline scorer, with other positives than the suite's own."""
@@ -67,9 +69,12 @@ def score(
             ways.append((FULL_SPECTRUM, np.concatenate(parts), SHIFTED))
         for unknown in (split for split in splits if split.shift == "semantic"):
             for name, inside, wanted in ways:
-                for metric in wanted if len(inside) else ():
+                if not len(inside):
+                    continue
+                found = Detection(inside, unknown.scores[scorer])
+                for metric in wanted:
                     yield Score(
-                        unknown.name, "semantic", metric, *OFFICIAL[metric](inside, unknown.scores[scorer]),
+                        unknown.name, "semantic", metric, *OFFICIAL[metric](found),
                         n_id=len(inside), n_ood=len(unknown.labels), scorer=scorer, reference=name,
                     )  # fmt: skip
 

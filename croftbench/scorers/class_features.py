@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from croftbench.scorers.context import Context, NotApplicableError, Scorer, class_features, norm
+from croftbench.scorers.odds import wide
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -77,18 +78,25 @@ def fdbd(context: Context) -> Scorer:
     m = context.outputs.features.mean(0)
     if len(context.classnames) < 2:
         raise NotApplicableError("one class has no decision boundary.")
+    known: list[tuple[Tensor, Tensor]] = []  # class features and their gaps: the same for all chunks of most methods
 
     def score(outputs: Outputs) -> Tensor:
         w, cosines = class_features(outputs), outputs.logits / context.logit_scale
-        exact = w.cpu().double()  # (C, D); differences of near cosines cancel
-        squares = exact.square().sum(1)
-        gaps = (squares[:, None] + squares - 2 * exact @ exact.T).clamp_min(0).sqrt().to(cosines)  # (C, C)
+        if not known or not known[0][0].equal(w):
+            known[:] = [(w.clone(), _gaps(w).to(cosines))]
         best, f = cosines.max(1)
-        gaps = gaps.where(gaps > 1e-6, float("inf"))
-        distances = (best[:, None] - cosines) / gaps[f]
+        distances = (best[:, None] - cosines) / known[0][1][f]
         return distances.sum(1) / (len(w) - 1) / norm(outputs.features - m).clamp_min(TINY)
 
     return score
+
+
+def _gaps(w: Tensor) -> Tensor:
+    """(C, D) -> (C, C) float64 distances between class features; infinite for equal ones."""
+    exact = wide(w)  # differences of near cosines cancel
+    squares = exact.square().sum(1)
+    gaps = (squares[:, None] + squares - 2 * exact @ exact.T).clamp_min(0).sqrt()
+    return gaps.where(gaps.to(w) > 1e-6, float("inf"))
 
 
 def nci(context: Context, alpha: float = 1e-4) -> Scorer:

@@ -41,11 +41,21 @@ def knn(context: Context, k: int = 50) -> Scorer:
         for start in range(0, len(z), rows):
             part = z[start : start + rows]
             distances = (part.square().sum(1, keepdim=True) + squares).addmm_(part, bank.T, alpha=-2)  # (rows, N)
-            nearest = distances.topk(k, largest=False, sorted=False).values.amax(1)
-            scores[start : start + rows] = nearest.clamp_min(0).neg()
+            scores[start : start + rows] = _kth_smallest(distances, k).clamp_min(0).neg()
         return scores
 
     return score
+
+
+def _kth_smallest(values: Tensor, k: int) -> Tensor:
+    """(B, N) -> (B,) the k-th smallest of each row; the rows are left in another order.
+
+    On a CPU by NumPy's partition, whose time does not grow with k: torch's `topk` takes five times as long at k = 1000.
+    """
+    if values.device.type != "cpu":
+        return values.topk(k, largest=False, sorted=False).values.amax(1)
+    values.detach().numpy().partition(k - 1, axis=1)
+    return values[:, k - 1]
 
 
 def unit(v: Tensor) -> Tensor:

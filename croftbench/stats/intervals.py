@@ -7,6 +7,8 @@ what it shows is too short. Each therefore also counts images that were not seen
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
 from statistics import NormalDist
 from typing import NamedTuple
 
@@ -14,8 +16,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 Vector = NDArray[np.float64]
-Measure = Callable[[Vector, Vector], tuple[float, float]]
-"""(T,) positives and (T,) negatives at each threshold, highest first -> a value and its sampling variance."""
 
 CONFIDENCE = 0.95
 Z = NormalDist().inv_cdf(0.5 + CONFIDENCE / 2)
@@ -35,6 +35,53 @@ class Estimate(NamedTuple):
     high: float
 
 
+@dataclass(frozen=True, eq=False)
+class Counts:
+    """Positives and negatives at each threshold, highest first; they need not be whole.
+
+    Sums and variants are kept, as several measures ask for the same: 24 numbers a threshold in all.
+
+    Attributes:
+        hits, alarms: (T,) positives and negatives.
+    """
+
+    hits: Vector
+    alarms: Vector
+
+    @cached_property
+    def accepted(self) -> tuple[Vector, Vector]:
+        """(T,) positives and (T,) negatives at or above each threshold."""
+        return self.hits.cumsum(), self.alarms.cumsum()
+
+    @cached_property
+    def worse(self) -> tuple[Counts, Counts]:
+        """With z^2 positives below all others, and with z^2 negatives above."""
+        return self._plus(bottom=(Z**2, 0)), self._plus(top=(0, Z**2))
+
+    @cached_property
+    def better(self) -> tuple[Counts, Counts]:
+        """With z^2 positives above all others, and with z^2 negatives below."""
+        return self._plus(top=(Z**2, 0)), self._plus(bottom=(0, Z**2))
+
+    @cached_property
+    def wider(self) -> Counts:
+        """With `UNSEEN` of either at either end."""
+        return self._plus(top=(UNSEEN, UNSEEN), bottom=(UNSEEN, UNSEEN))
+
+    def _plus(self, top: tuple[float, float] | None = None, bottom: tuple[float, float] | None = None) -> Counts:
+        """With (positives, negatives) added above all others, below them, or both."""
+        columns = [np.array([[more[0]], [more[1]]]) if more else np.empty((2, 0)) for more in (top, bottom)]
+        both = np.hstack([columns[0], np.stack([self.hits, self.alarms]), columns[1]])
+        return Counts(both[0], both[1])
+
+
+class Measure(NamedTuple):
+    """What is measured of counts: its value, and its sampling variance."""
+
+    value: Callable[[Counts], float]
+    variance: Callable[[Counts], float]
+
+
 def around(value: float, low: float, high: float) -> Estimate:
     """An interval widened to hold its value, within [0, 1]."""
     return Estimate(value, max(0.0, min(float(low), value)), min(1.0, max(float(high), value)))
@@ -47,7 +94,7 @@ def share(value: float, total: int) -> Estimate:
     return around(value, centre - width, centre + width)
 
 
-def ranking(measure: Measure, hits: Vector, alarms: Vector) -> Estimate:
+def ranking(measure: Measure, seen: Counts) -> Estimate:
     """Of a number that depends on the order of the scores alone.
 
     A normal interval on the logit scale, with `UNSEEN` images of each population added at each end. Close to
@@ -56,17 +103,15 @@ def ranking(measure: Measure, hits: Vector, alarms: Vector) -> Estimate:
     as with perfect separation, constant scores or a single image, that move is the interval.
 
     Args:
-        measure: the value and variance from counts, which need not be whole.
-        hits, alarms: (T,) positives and negatives at each distinct score, highest first.
+        measure: the value, asked for six times, and its variance, asked for twice.
+        seen: positives and negatives at each distinct score.
     """
-    value, variance = measure(hits, alarms)
-    worst = min(measure(*_with(hits, alarms, bottom=(Z**2, 0)))[0], measure(*_with(hits, alarms, top=(0, Z**2)))[0])
-    best = max(measure(*_with(hits, alarms, top=(Z**2, 0)))[0], measure(*_with(hits, alarms, bottom=(0, Z**2)))[0])
-    if not variance > 0:  # or is not a number
+    value, spread = measure.value(seen), measure.variance(seen)
+    worst, best = min(map(measure.value, seen.worse)), max(map(measure.value, seen.better))
+    if not spread > 0:  # or is not a number
         return around(value, worst, best)
-    both = (UNSEEN, UNSEEN)
-    low, high = _logit_interval(*measure(*_with(hits, alarms, top=both, bottom=both)))
-    seen_low, seen_high = _logit_interval(value, variance)
+    low, high = _logit_interval(measure.value(seen.wider), measure.variance(seen.wider))
+    seen_low, seen_high = _logit_interval(value, spread)
     return around(value, max(low, seen_low - (value - worst)), min(high, seen_high + best - value))
 
 
@@ -82,18 +127,17 @@ def operating_point(value: float, positives: Vector, negatives: Vector, tpr: flo
 
     Args:
         value: the share in this sample.
-        positives, negatives: (M,) and (N,) scores.
+        positives, negatives: (M,) and (N,) scores, sorted from the lowest.
         tpr: share of positives to accept.
         seed: of the draws.
     """
     m, n, level = len(positives), len(negatives), 1 - tpr
-    ordered = np.sort(positives)
-    accepted = np.concatenate([[n], n - np.searchsorted(np.sort(negatives), ordered, side="left"), [0]])
     draw = np.random.default_rng(seed)
     below = draw.binomial(m, level, RESAMPLES)  # sampled positives below the true threshold
     lower = level * draw.random(RESAMPLES) ** (1 / np.maximum(below, TINY))  # the levels of its neighbours
     upper = 1 - tpr * draw.random(RESAMPLES) ** (1 / np.maximum(m - below, TINY))
-    over_lower, over_upper = accepted[below], accepted[below + 1]
+    ends = np.concatenate([[-np.inf], positives, [np.inf]])  # the thresholds that accept all, and none
+    over_lower, over_upper = (n - np.searchsorted(negatives, ends[at], side="left") for at in (below, below + 1))
     at_upper = draw.beta(over_upper + 0.5, n - over_upper + 0.5)
     between = draw.beta(np.maximum(over_lower - over_upper, TINY), n - over_lower + 0.5)
     at_lower = at_upper + (1 - at_upper) * between
@@ -113,18 +157,6 @@ def variance(values: Vector, counts: Vector) -> float:
         return float("nan")
     centred = values - counts @ values / total
     return float(counts @ centred**2 / (total - 1))
-
-
-def _with(
-    hits: Vector,
-    alarms: Vector,
-    top: tuple[float, float] | None = None,
-    bottom: tuple[float, float] | None = None,
-) -> tuple[Vector, Vector]:
-    """Counts with (positives, negatives) added above all others, below them, or both."""
-    columns = [np.array([[more[0]], [more[1]]]) if more else np.empty((2, 0)) for more in (top, bottom)]
-    both = np.hstack([columns[0], np.stack([hits, alarms]), columns[1]])
-    return both[0], both[1]
 
 
 def _logit_interval(value: float, spread: float) -> tuple[float, float]:

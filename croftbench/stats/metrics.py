@@ -3,16 +3,20 @@
 **In-distribution (ID) is positive and scores are higher for it**, in every function here. Values are fractions.
 Populations are independent samples of images; intervals speak of other images, not of other seeds. Empty input, NaN
 and infinity raise `DataError`. AUPR is average precision, not the trapezoid. docs/metrics.md has each rule and what it
-does with ties, worked numbers, and how often the intervals hold the true value.
+does with ties, worked numbers, and how often the intervals hold the true value. Whoever wants several numbers of one
+score asks a `stats.detection.Detection`, which sorts once for all of them.
 """
 
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from croftbench.errors import DataError
 from croftbench.stats import intervals
+from croftbench.stats.detection import Detection, check_share
+from croftbench.stats.detection import images_for as images_for
+from croftbench.stats.detection import vector as vector
 from croftbench.stats.intervals import Estimate, Vector
 
 # ------------------------------------------------------------------------------------- classification
@@ -43,8 +47,7 @@ def auroc(id_scores: ArrayLike, ood_scores: ArrayLike) -> Estimate:
         id_scores: (M,) scores of the positives, higher = more ID.
         ood_scores: (N,) scores of the negatives.
     """
-    positives, negatives = _populations(id_scores, ood_scores)
-    return intervals.ranking(_wins, *_counts_by_threshold(positives, negatives))
+    return Detection(id_scores, ood_scores).auroc()
 
 
 def aupr(id_scores: ArrayLike, ood_scores: ArrayLike) -> Estimate:
@@ -63,8 +66,7 @@ def aupr(id_scores: ArrayLike, ood_scores: ArrayLike) -> Estimate:
         id_scores: (M,) scores of the positives, higher = more ID.
         ood_scores: (N,) scores of the negatives.
     """
-    positives, negatives = _populations(id_scores, ood_scores)
-    return intervals.ranking(_precision, *_counts_by_threshold(positives, negatives))
+    return Detection(id_scores, ood_scores).aupr()
 
 
 def aupr_out(id_scores: ArrayLike, ood_scores: ArrayLike) -> Estimate:
@@ -72,8 +74,7 @@ def aupr_out(id_scores: ArrayLike, ood_scores: ArrayLike) -> Estimate:
 
     Arguments and interval as in `aupr`: scores are still higher for ID.
     """
-    hits, alarms = _counts_by_threshold(*_populations(id_scores, ood_scores))
-    return intervals.ranking(_precision, alarms[::-1].copy(), hits[::-1].copy())
+    return Detection(id_scores, ood_scores).aupr_out()
 
 
 # ------------------------------------------------------------------------------------- operating points
@@ -94,21 +95,9 @@ def threshold_at_tpr(id_scores: ArrayLike, tpr: ArrayLike = 0.95) -> Vector:
     Raises:
         DataError: no scores, scores that are not finite, or a share outside (0, 1).
     """
-    positives, share = vector(id_scores, "ID scores"), np.asarray(tpr, dtype=np.float64)
-    if not ((share > 0) & (share < 1)).all():
-        raise DataError(f"a recall of {share} leaves no threshold to choose.", "Give a share between 0 and 1.")
-    return np.sort(positives)[len(positives) - images_for(share, len(positives))]
-
-
-def images_for(share: ArrayLike, total: ArrayLike) -> NDArray[np.int64]:
-    """The fewest of `total` images that are at least `share` of them.
-
-    Exact for a share like .95, where a ceiling is not: division rounds k / total to the number nearest to it, which
-    for 19 of 20 is the one that .95 stands for, while .95 * 20 may end above 19.
-    """
-    count = np.floor(np.multiply(share, total)).astype(np.int64)
-    fewest: NDArray[np.int64] = count + (count / np.asarray(total) < share)
-    return fewest
+    positives = vector(id_scores, "ID scores")
+    check_share(tpr)
+    return np.sort(positives)[len(positives) - images_for(tpr, len(positives))]
 
 
 def fpr_at_tpr(id_scores: ArrayLike, ood_scores: ArrayLike, tpr: float = 0.95, seed: int = 0) -> Estimate:
@@ -130,9 +119,7 @@ def fpr_at_tpr(id_scores: ArrayLike, ood_scores: ArrayLike, tpr: float = 0.95, s
     Raises:
         DataError: also for a `tpr` outside (0, 1).
     """
-    positives, negatives = _populations(id_scores, ood_scores)
-    value = float((negatives >= threshold_at_tpr(positives, tpr)).mean())
-    return intervals.operating_point(value, positives, negatives, tpr, seed)
+    return Detection(id_scores, ood_scores).fpr_at_tpr(tpr, seed)
 
 
 def fpr_at_tpr_percentile(id_scores: ArrayLike, ood_scores: ArrayLike, tpr: float = 0.95, seed: int = 0) -> Estimate:
@@ -142,10 +129,7 @@ def fpr_at_tpr_percentile(id_scores: ArrayLike, ood_scores: ArrayLike, tpr: floa
     by the OOD between two neighbouring ID scores. With ties at the percentile the point need not reach its TPR:
     constant scores get 0, the best there is. Arguments, interval and errors as in `fpr_at_tpr`.
     """
-    positives, negatives = _populations(id_scores, ood_scores)
-    _check_share(tpr)
-    value = float((negatives > np.percentile(positives, 100 - 100 * tpr)).mean())
-    return intervals.operating_point(value, positives, negatives, tpr, seed)
+    return Detection(id_scores, ood_scores).fpr_at_tpr_percentile(tpr, seed)
 
 
 def fpr_at_tpr_ood_positive(id_scores: ArrayLike, ood_scores: ArrayLike, tpr: float = 0.95, seed: int = 0) -> Estimate:
@@ -157,8 +141,7 @@ def fpr_at_tpr_ood_positive(id_scores: ArrayLike, ood_scores: ArrayLike, tpr: fl
     successive thresholds each add ID and OOD in one ratio, as ties can make them, it may read the FPR too far up.)
     Arguments, interval and errors are those of `fpr_at_tpr`: scores are still higher for ID.
     """
-    positives, negatives = _populations(id_scores, ood_scores)
-    return fpr_at_tpr(-negatives, -positives, tpr, seed)
+    return Detection(id_scores, ood_scores).fpr_at_tpr_ood_positive(tpr, seed)
 
 
 def fpr_at_nearest_recall(id_scores: ArrayLike, ood_scores: ArrayLike, recall: float = 0.95) -> float:
@@ -169,76 +152,4 @@ def fpr_at_nearest_recall(id_scores: ArrayLike, ood_scores: ArrayLike, recall: f
     double precision: .9 is a hair nearer to .95 than 1 is). The recall reached may be below the one asked for. It is
     here to compare with numbers that others computed so; it has no interval.
     """
-    positives, negatives = _populations(id_scores, ood_scores)
-    _check_share(recall)
-    hits, alarms = _counts_by_threshold(positives, negatives)
-    recalls = hits.cumsum() / len(positives)
-    last = int(np.argmax(recalls >= 1))  # thresholds below the first that accepts all ID add nothing but OOD
-    distance = np.abs(recalls[: last + 1] - recall)  # from the lowest threshold up, so equal recalls take the most OOD
-    nearest = last - int(np.argmin(distance[::-1]))
-    return float(alarms.cumsum()[nearest] / len(negatives))
-
-
-# ------------------------------------------------------------------------------------- parts
-
-
-def vector(values: ArrayLike, name: str) -> Vector:
-    """(N,) float64; `name` says in messages what it holds.
-
-    Raises:
-        DataError: it is empty, no vector, or not finite.
-    """
-    array = np.asarray(values, dtype=np.float64)
-    if array.ndim != 1:
-        raise DataError(f"{name} must be a vector, not of shape {array.shape}.", "Give one number per image.")
-    if not len(array):
-        raise DataError(f"{name} are empty.", "A metric needs at least one image of each population.")
-    if not np.isfinite(array).all():
-        bad = int(np.flatnonzero(~np.isfinite(array))[0])
-        raise DataError(f"{name} hold {array[bad]} at position {bad}.", "Look for overflow in the method or scorer.")
-    return array
-
-
-def _populations(id_scores: ArrayLike, ood_scores: ArrayLike) -> tuple[Vector, Vector]:
-    return vector(id_scores, "ID scores"), vector(ood_scores, "OOD scores")
-
-
-def _check_share(share: float) -> None:
-    if not 0 < share < 1:
-        raise DataError(f"a recall of {share} leaves no threshold to choose.", "Give a share between 0 and 1.")
-
-
-def _counts_by_threshold(positives: Vector, negatives: Vector) -> tuple[Vector, Vector]:
-    """Positives and negatives at each distinct score, highest first: (T,), (T,)."""
-    scores = np.concatenate([positives, negatives])
-    order = np.argsort(-scores)  # not a stable sort, which takes longer: counts do not ask who of a tie comes first
-    ends = np.append(np.flatnonzero(np.diff(scores[order])), len(scores) - 1)
-    hits = np.diff(np.cumsum(order < len(positives))[ends], prepend=0)
-    return hits.astype(np.float64), np.diff(ends, prepend=-1) - hits.astype(np.float64)
-
-
-def _wins(hits: Vector, alarms: Vector) -> tuple[float, float]:
-    """AUROC and its variance, from counts at each threshold."""
-    accepted_id, accepted_ood = hits.cumsum(), alarms.cumsum()
-    m, n = accepted_id[-1], accepted_ood[-1]
-    beats = 1 - (accepted_ood - alarms / 2) / n  # (T,) share of the negatives below a positive seen there
-    beaten = (accepted_id - hits / 2) / m  # share of the positives above a negative seen there
-    return float(hits @ beats / m), intervals.variance(beats, hits) / m + intervals.variance(beaten, alarms) / n
-
-
-def _precision(hits: Vector, alarms: Vector) -> tuple[float, float]:
-    """Average precision and its variance, from counts at each threshold."""
-    accepted_id, accepted_ood = hits.cumsum(), alarms.cumsum()
-    m, n = accepted_id[-1], accepted_ood[-1]
-    accepted = accepted_id + accepted_ood
-    precision = accepted_id / accepted
-    # An image counts at its own threshold and moves precision at every lower one: derivatives, summed from below.
-    slope = hits / accepted**2
-    of_positive = precision + _sum_from_below(slope * accepted_ood)  # (T,) influence of a positive seen there
-    of_negative = -_sum_from_below(slope * accepted_id)
-    spread = intervals.variance(of_positive, hits) / m + intervals.variance(of_negative, alarms) * n / m**2
-    return float(hits @ precision / m), spread
-
-
-def _sum_from_below(values: Vector) -> Vector:
-    return values[::-1].cumsum()[::-1]
+    return Detection(id_scores, ood_scores).fpr_at_nearest_recall(recall)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import numpy as np
 from numpy.typing import ArrayLike
 
-from croftbench.stats import intervals, metrics
+from croftbench.stats.detection import Detection
+from croftbench.stats.intervals import Estimate
 
 LIMIT = 0.05
 """Tables and records warn above this share."""
 
 
-def share(id_scores: ArrayLike, ood_scores: ArrayLike) -> intervals.Estimate:
+def share(id_scores: ArrayLike, ood_scores: ArrayLike) -> Estimate:
     """Share of all images whose score equals that of an image of the other population.
 
     Only such ties move AUROC, AUPR and FPR95: any order among equal scores of one population gives the same numbers.
@@ -25,7 +25,4 @@ def share(id_scores: ArrayLike, ood_scores: ArrayLike) -> intervals.Estimate:
     Raises:
         DataError: empty, NaN or infinity.
     """
-    inside, outside = metrics.vector(id_scores, "ID scores"), metrics.vector(ood_scores, "OOD scores")
-    tied = np.isin(inside, outside).sum() + np.isin(outside, inside).sum()
-    value = float(tied / (len(inside) + len(outside)))
-    return intervals.Estimate(value, value, value)
+    return Detection(id_scores, ood_scores).ties()

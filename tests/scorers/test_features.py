@@ -59,6 +59,16 @@ def test_knn_in_blocks_gives_the_same(world, monkeypatch):
     assert world.score("knn") == pytest.approx(whole, abs=1e-12)
 
 
+@pytest.mark.parametrize("k", [1, 50, 300])
+def test_knn_is_to_the_bit_what_sorting_all_distances_gives(k):
+    world = World(shots=60)
+    train, x = (torch.tensor(v, dtype=torch.float32) for v in (world.train, world.x))
+    b, z = (v / (v.square().sum(1).sqrt()[:, None] + 1e-10) for v in (train, x))
+    distances = (z.square().sum(1, keepdim=True) + b.square().sum(1)).addmm(z, b.T, alpha=-2)
+    expected = -distances.sort(1).values[:, k - 1].clamp_min(0)
+    assert np.array_equal(world.score(f"knn:k={k}", torch.float32), expected.numpy())
+
+
 @pytest.mark.parametrize(("name", "estimator"), [("ledoit-wolf", LedoitWolf), ("empirical", EmpiricalCovariance)])
 @pytest.mark.parametrize("shots", [SHOTS, 2])
 def test_mahalanobis_is_that_of_scikit_learn(name, estimator, shots):
@@ -107,6 +117,16 @@ def test_fdbd_is_the_mean_distance_to_the_boundaries(world):
     assert world.score("fdbd") == pytest.approx(expected, rel=1e-9)
     world.w[1] = world.w[0]  # no boundary between the two: a finite score
     assert np.isfinite(world.score("fdbd")).all()
+
+
+def test_fdbd_follows_class_features_that_change_in_place(world):
+    """The gaps between classes are kept from chunk to chunk; a predictor may write on the tensor that it returned."""
+    scorer, outputs = scorers.fit("fdbd", world.context()), world.outputs(world.x)
+    scorer(outputs)
+    world.w[:] = world.w @ np.diag(np.linspace(0.5, 2, D))
+    outputs.classes.copy_(torch.tensor(world.w))
+    outputs.logits.copy_(SCALE * outputs.features @ outputs.classes.T)
+    assert np.array_equal(scorer(outputs).numpy(), world.score("fdbd"))
 
 
 def test_nci_is_alignment_and_a_norm(world):
