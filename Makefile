@@ -4,7 +4,9 @@
 # make docs   the site, in site/; a warning is an error
 # make bench  speed, as ratios taken in one run
 # make flips  500 times flipped bits in stored files: is a wrong number ever shown without a word?
-# make fuzz   hostile files of every kind that is read, for ten minutes: one line that names the file, or it is read
+# make kills-cluster  kill workers, actors and drivers of a plan, 20 times on Ray and 20 on submitit's local executor
+# make kills  50 runs stopped or hindered as they write, by a layer before the disk: is anything lost, or other?
+# make fuzz   hostile files of every kind that is read, for about four minutes: one line that names the file, or it is read
 # make floors the tests that touch each dependency, with the lowest versions that pyproject.toml allows
 # make wheel  build sdist and wheel in dist/, install the wheel in a clean environment, run it from an empty folder
 
@@ -14,7 +16,7 @@ BIN := $(VENV)/bin
 FLOORS ?= .venv-floors
 FLOOR_TESTS ?= tests/cli tests/data tests/encoders tests/report tests/runs tests/scorers tests/methods/test_croft.py
 
-.PHONY: run test check docs bench flips fuzz floors wheel setup clean
+.PHONY: run test check docs bench flips kills fuzz kills-cluster floors wheel setup clean
 
 run: setup
 	$(BIN)/croftbench run --method croft --results my-results
@@ -39,6 +41,13 @@ bench: setup
 
 flips: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.flips 500
+
+kills-cluster: setup
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[ray,slurm]'
+	OMP_NUM_THREADS=1 $(BIN)/python tools/kills_cluster.py 20
+
+kills: setup
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.kills 50
 
 fuzz: setup
 	CROFTBENCH_FUZZ=5000 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto tests/test_fuzz.py

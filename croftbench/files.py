@@ -155,9 +155,13 @@ def check_writable(folder: Path, option: str, room: int = 0) -> None:
     Raises:
         DataError: they cannot; the message names the folder, the hint the option that chooses another.
     """
-    with replacing(folder / "writable", option) as probe, contextlib.suppress(FileNotFoundError):
-        probe.write_bytes(b"")
-    (folder / "writable").unlink(missing_ok=True)
+    probe = _beside(folder / "writable")  # a name that `cache prune` knows, should the process end here
+    with _explained(folder / "writable", option):
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            probe.write_bytes(b"")
+        finally:
+            probe.unlink(missing_ok=True)
     free = shutil.disk_usage(folder).free
     if free < room:
         raise DataError(

@@ -58,3 +58,13 @@ def test_an_example_runs_and_says_something(example, tmp_path, cache):
     assert len(example.read_text().splitlines()) < 40
     made = {path.suffix for path in tmp_path.iterdir()}
     assert {".pdf", ".png"} <= made if example.stem == "paper_figure" else "auroc" in done.stdout
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_prose_wraps_below_100_characters(page):
+    fenced, long = False, []
+    for line in page.read_text(encoding="utf-8").splitlines():
+        fenced ^= line.strip().startswith("```")
+        if not fenced and len(line) >= 100 and not line.strip().startswith(("|", "![", "#")) and "](" not in line:
+            long.append(line)
+    assert long == []

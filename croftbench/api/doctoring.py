@@ -9,7 +9,7 @@ import shutil
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
@@ -92,7 +92,12 @@ def doctor(
             said = str(error) if isinstance(error, CroftbenchError) else f"{type(error).__name__}: {error}"
             items.append(Item(section, "cannot be read", " ".join(said.split()), "wrong", "see this message"))
     home = str(Path.home())
-    return Checkup(tuple(Item(**{k: _homeless(v, home) for k, v in asdict(item).items()}) for item in items))
+    return Checkup(tuple(_without(home, item) for item in items))
+
+
+def _without(home: str, item: Item) -> Item:
+    name, value, remark = (_homeless(text, home) for text in (item.name, item.value, item.remark))
+    return replace(item, name=name, value=value, remark=remark)
 
 
 def _homeless(text: str, home: str) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from croftbench.api import plans, running
 from croftbench.encoders.identity import EMBEDDED
+from croftbench.launch import parts
 from croftbench.locations import Folder, Folders
 from croftbench.plugins.parameters import Value
 from croftbench.progress import Progress
@@ -31,6 +32,7 @@ def forecast(
     preprocess: str | Path = "",
     allow_incomplete: bool = False,
     limit: int | None = None,
+    shard: str = "",
     results: Folder = None,
     cache: Folder = None,
     data_root: Folder = None,
@@ -45,6 +47,7 @@ def forecast(
     """
     from croftbench.runs import forecast as looking
 
+    which = parts.parse(shard)
     folders = Folders.of(results, cache, data_root, manifests)
     chosen, folders = plans.smoke(suite, limit, folders)
     with running.shown(progress) as sink:
@@ -52,4 +55,4 @@ def forecast(
             methods, chosen, folders, sink, encoder, str(preprocess), seeds, shots, views, recipe, settings
         )
         bench = running.workbench(asked.suite, encoder, folders, "cpu", sink, allow_incomplete, str(preprocess))
-        return looking.of(bench, asked.jobs, folders.results)
+        return looking.of(bench, parts.part(asked.jobs, which), folders.results)

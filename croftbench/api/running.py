@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from croftbench.api.board import Leaderboard
 from croftbench.api.suite_choice import keep, suite_of
 from croftbench.encoders.identity import EMBEDDED
 from croftbench.errors import CroftbenchError, DataError, MethodError, UsageError
+from croftbench.launch import HERE, Launcher, parts
 from croftbench.locations import Folder, Folders
 from croftbench.plugins.parameters import Value
 from croftbench.progress import Bars, Progress, Silent
@@ -73,6 +75,11 @@ def run(
     isolate: bool = False,
     force: bool = False,
     limit: int | None = None,
+    shard: str = "",
+    launcher: str = HERE,
+    address: str = "local",
+    workers: int | None = None,
+    launch: Sequence[str] = (),
     results: Folder = None,
     cache: Folder = None,
     data_root: Folder = None,
@@ -104,6 +111,11 @@ def run(
         limit: a smoke run of so many images a split, to see that something runs: kept in `results`/smoke, never
             ranked, and in no committed table.
         force: run again what is finished; the new result takes the old one's place.
+        shard: run only this part of the plan, "1/8" to "8/8", or "auto", the one that torchrun, MPI or Slurm say.
+        launcher: where the runs execute: "here", "ray", "slurm" or "local-slurm". See docs/scale-out.md.
+        address: of the Ray cluster: "local" to start one here, "auto" for the one that this machine is in.
+        workers: jobs of Slurm, or encoders on Ray without GPUs.
+        launch: "name=value" for the launcher: parameters of submitit, or Ray's "cpus" and "gpus" of a fit.
         results, cache, data_root, manifests: folders, see `croftbench.api`.
         progress: True for bars on stderr, None for bars where stderr is a terminal, or where to show it.
 
@@ -115,6 +127,7 @@ def run(
         FailedRunsError: at the end, where a run failed; the others are finished, and why it did is in
             `results`/failed, until it succeeds.
     """
+    where, which = Launcher.of(launcher, address, workers, launch), parts.parse(shard)
     folders = Folders.of(results, cache, data_root, manifests)
     chosen = suite_of(suite, folders)
     chosen, folders = plans.smoke(chosen, limit, folders.behind(chosen))
@@ -127,8 +140,9 @@ def run(
         make = partial(
             workbench, plan.suite, encoder, folders, device, sink, allow_incomplete, str(preprocess), timeout, isolate
         )
-        failures = _complete(plan, asked, folders, sink, make, force)
-        _check_still_there(plan, failures, folders.results)
+        ours = replace(plan, jobs=parts.part(plan.jobs, which))
+        failures = _complete(ours, asked, folders, sink, make, force, where)
+        _check_still_there(ours, failures, folders.results)
         board = _board(plan, asked, folders)
         if board is not None:
             keep(plan.suite, folders)
@@ -140,7 +154,8 @@ def run(
             )
     if failures:
         raise FailedRunsError(failures, board, folders.results)
-    assert board is not None  # every job is finished
+    if board is None:  # a part of nothing, before the others are done
+        raise UsageError(f"shard {shard} of {len(plan.jobs)} runs has none.", "Ask for fewer parts.")
     return board
 
 
@@ -202,7 +217,7 @@ def workbench(
 
 def _complete(
     plan: plans.Plan, asked: Sequence[Asked], folders: Folders, progress: Progress, make: Callable[[], Workbench],
-    force: bool = False,
+    force: bool = False, where: Launcher = Launcher(),
 ) -> list[tuple[Job, CroftbenchError]]:  # fmt: skip
     """Run what has no result yet, or all by force, then score by what is asked; the jobs that failed."""
     suite, jobs, results, cache = plan.suite, plan.jobs, folders.results, folders.cache
@@ -211,7 +226,7 @@ def _complete(
         progress.note(f"{suite.name}: {len(jobs) - len(todo)} of {len(jobs)} runs are finished already, in {results}.")
     if not todo and not pending.unscored(suite, jobs, asked, results):
         return []
-    from croftbench.runs import engine, preflight, rescore, space  # torch, only when there is something to run
+    from croftbench.runs import preflight, rescore, space  # torch, only when there is something to run
 
     for job in todo:
         with suppress(MethodError):  # of a class that breaks; that is its run's failure
@@ -227,7 +242,7 @@ def _complete(
     todo = preflight.ready(bench, todo, lambda *failure: failures.append(failure), progress.complain)
     if lacking_room := space.check(space.of(bench, todo), results, cache):
         progress.note(lacking_room)
-    engine.run_all(bench, todo, results, failed, force)
+    where.run_all(bench, todo, results, failed, force)
     lacking = pending.unscored(suite, jobs, asked, results)
     gone = sum(not outputs.kept(cache, job.spec.run_id) for job, _ in lacking)
     if gone:

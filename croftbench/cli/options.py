@@ -126,6 +126,22 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done,
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="The table and errors only.")]
 Force = Annotated[bool, typer.Option("--force", help="Run again what is finished, and replace it.")]
 
+Shard = Annotated[
+    str,
+    typer.Option("--shard", help="Only part i/n of the plan, or auto: as torchrun, MPI or Slurm say.",
+                 show_default="all"),
+]  # fmt: skip
+Where = Annotated[str, typer.Option("--launcher", help="Where runs execute: here, ray, slurm or local-slurm.")]
+Address = Annotated[str, typer.Option("--address", help="Ray's cluster: local starts one, auto finds one.")]
+Workers = Annotated[
+    int | None,
+    typer.Option("--workers", min=1, help="Jobs of Slurm; encoders of Ray on CPUs.", show_default="what fits"),
+]
+Launch = Annotated[
+    list[str] | None,
+    typer.Option("--launch", help="name=value for Slurm (submitit) or Ray; repeatable.", show_default=False),
+]
+
 
 def _read_config(context: typer.Context, path: Path | None) -> Path | None:
     """Take options from a file; what the command line says counts more."""

@@ -16,6 +16,7 @@ from croftbench.api.board import Leaderboard
 from croftbench.api.suite_choice import suite_of
 from croftbench.cli.console import note, out, put, width
 from croftbench.cli.options import (
+    Address,
     AllowIncomplete,
     Cache,
     Config,
@@ -25,6 +26,7 @@ from croftbench.cli.options import (
     Encoders,
     Force,
     Isolate,
+    Launch,
     Limit,
     Manifests,
     Methods,
@@ -35,17 +37,21 @@ from croftbench.cli.options import (
     Scores,
     Seeds,
     Settings,
+    Shard,
     Shots,
     ShowConfig,
     Suites,
     Timeout,
     Views,
+    Where,
+    Workers,
     config_of,
     names_of,
     seeds_of,
 )  # fmt: skip
 from croftbench.encoders.identity import EMBEDDED
 from croftbench.errors import CroftbenchError
+from croftbench.launch import HERE
 from croftbench.locations import Folders
 from croftbench.progress import Bars, Errors
 from croftbench.runs import failures
@@ -61,6 +67,9 @@ croftbench run -m all -s setup1 -e ViT-B-16/openai --data-root ~/data
 croftbench run -m croft --scorers all --seeds 1,2
 croftbench run -m ./mine.py:Mine --limit 20
 croftbench run -m all --dry-run
+croftbench run -m all --shard 1/8
+croftbench run -m all --launcher ray
+croftbench run -m all --launcher slurm --launch gpus_per_node=1
 """
 
 
@@ -82,6 +91,11 @@ def run(
     isolate: Isolate = False,
     force: Force = False,
     limit: Limit = None,
+    shard: Shard = "",
+    launcher: Where = HERE,
+    address: Address = "local",
+    workers: Workers = None,
+    launch: Launch = None,
     dry_run: DryRun = False,
     quiet: Quiet = False,
     config: Config = None,
@@ -105,7 +119,7 @@ def run(
         asked: dict[str, Any] = {
             "encoder": model, "preprocess": preprocess, "seeds": drawn, "shots": shots, "views": views,
             "recipe": recipe, "settings": settings or (), "allow_incomplete": allow_incomplete, "limit": limit,
-            "results": results, "cache": cache, "data_root": data_root, "manifests": manifests,
+            "shard": shard, "results": results, "cache": cache, "data_root": data_root, "manifests": manifests,
         }  # fmt: skip
         with nullcontext(Errors()) if quiet else Bars() as bars:
             if dry_run:
@@ -114,7 +128,8 @@ def run(
             try:
                 board = running.run(
                     names_of(method), each, scores=scores, device=device, timeout=timeout, isolate=isolate,
-                    force=force, progress=bars, **asked,
+                    force=force, launcher=launcher, address=address, workers=workers, launch=launch or (),
+                    progress=bars, **asked,
                 )  # fmt: skip
             except running.FailedRunsError as error:
                 failed += len(error.failures)

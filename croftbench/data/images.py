@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 
@@ -21,7 +21,7 @@ Transform = Callable[[Image.Image], Tensor]
 
 def blocks(
     pool: Pool,
-    starts: Sequence[int],
+    starts: Iterable[int],
     size: int,
     transforms: Callable[[int, bytes], Sequence[Transform]],
     read: Callable[[str], bytes],
@@ -31,7 +31,7 @@ def blocks(
 
     Args:
         pool: the images.
-        starts: first image of each wanted block.
+        starts: first image of each wanted block, asked for when there is room for it.
         size: images per block; the pool's last block may be shorter.
         transforms: position in the pool and encoded bytes -> the views' transforms; all of them share one decode.
         read: path -> encoded bytes, see `roots.Roots.reader`.
@@ -56,7 +56,8 @@ def blocks(
 
     with quiet(), ThreadPoolExecutor(min(32, os.cpu_count() or 1)) as threads:
         try:
-            ahead, rest = deque(map(submit, starts[:2])), iter(starts[2:])
+            rest = iter(starts)
+            ahead = deque(map(submit, islice(rest, 2)))
             while ahead:
                 start, futures = ahead.popleft()
                 done = [future.result() for future in futures]

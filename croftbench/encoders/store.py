@@ -3,9 +3,10 @@
 An entry is a NumPy file named by the hash of everything that changes its bytes: encoder weights, transform, the
 images' content and order, the view. Shipped images are identified by their digest, files on the user's disk by path,
 size and time of change, looked at whenever an entry is asked for. Blocks are written as they are encoded and joined
-when all are there, each step by one atomic rename, so a kill at any moment loses at most a block, and two processes
-filling one entry only help each other. Entries are read memory-mapped; a full hit never loads CLIP. What is read is
-first held against the digests that it was written with (croftbench.npy): an entry that is damaged is made again.
+when all are there, each step by one atomic rename, so a kill at any moment loses at most a block. Processes that fill
+one entry claim its blocks one by one and share them (`encoders.filling`). Entries are read memory-mapped; a full hit
+never loads CLIP. What is read is first held against the digests that it was written with (croftbench.npy): an entry
+that is damaged is made again.
 
 Features of images and texts are float32. Those of an image's places are float16, beside the float32 feature of the
 image, which is never rounded: they are nearly all of the bytes, only cosines are made of them, and the authors of the
@@ -18,7 +19,6 @@ while entries are joined from their blocks.
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -31,10 +31,11 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from croftbench import leases
 from croftbench.data import decoding, images
 from croftbench.data.pool import Pool
 from croftbench.data.roots import Roots
-from croftbench.encoders import entry, transforms
+from croftbench.encoders import entry, filling, transforms
 from croftbench.encoders.entry import Entry, Rows
 from croftbench.encoders.identity import Identity
 from croftbench.encoders.lazy import View
@@ -131,13 +132,16 @@ class FeatureStore:
     def _text(self, prompts: Sequence[str], advance: Advance) -> Path:
         """The prompts' entry, which is there then."""
         path = self._path("text", list(prompts))
-        if not path.exists():
+
+        def make() -> None:
             parts = []
             for start in range(0, max(1, len(prompts)), TEXTS):
                 part = list(prompts[start : start + TEXTS])
                 parts.append(self._encoder().encode_texts(part).cpu().numpy())
                 advance(len(part))
             entry.save(path, parts)
+
+        leases.once(path.exists, path.with_suffix(leases.SUFFIX), make, "--cache")
         return path
 
     def _test(self, pool: Pool, kind: str, advance: Advance) -> Path:
@@ -160,7 +164,7 @@ class FeatureStore:
             return lambda image: transform(image, seed)
 
         def filled(view: int) -> Path:
-            missing = [] if paths[view].exists() else [i for i, path in enumerate(paths) if not path.exists()]
+            missing = [] if paths[view].exists() else filling.together(paths)
             if missing:
                 wanted = [paths[i] for i in missing]
                 self._fill(pool, wanted, lambda i, data: [of(i, data, v) for v in missing], kind, advance)
@@ -179,23 +183,16 @@ class FeatureStore:
         """Encode what is missing of the entries `paths`, one for each transform of `of`."""
         if all(path.exists() for path in paths):
             return
-        unjoined = self.folder / f"{digest([path.stem for path in paths])[:32]}.partial"
         size = max(1, BLOCK // len(paths))
-        starts = range(0, len(pool.paths), size)
-        block = {start: unjoined / f"{start}.npy" for start in starts}
-        todo = [start for start in starts if not entry.intact(block[start])]
-        advance(min(len(pool.paths), size * (len(starts) - len(todo))))
-        if todo:
-            encoder, half = self._encoder(), os.getpid() % len(todo)
-            todo = todo[half:] + todo[:half]  # two processes start at different places
-            remarks, read = Counter[str](), self.roots.reader(pool.table)
-            for start, pixels in images.blocks(pool, todo, size, of, read, lambda remark: remarks.update([remark])):
-                if not block[start].exists():
-                    entry.save(block[start], [_encode(encoder, pixels, kind)])
-                advance(pixels.shape[1])
-            self._say(pool, remarks)
-        self._join(paths, [block[start] for start in starts])
-        shutil.rmtree(unjoined, ignore_errors=True)
+        remarks, read = Counter[str](), self.roots.reader(pool.table)
+        with filling.Blocks(paths, len(pool.paths), size, advance) as shared:
+            while todo := shared.missing():
+                encoder, mine = self._encoder(), shared.claimed(todo)
+                for start, pixels in images.blocks(pool, mine, size, of, read, lambda remark: remarks.update([remark])):
+                    entry.save(shared.block(start), [_encode(encoder, pixels, kind)])
+                    shared.finished(start)
+        self._say(pool, remarks)
+        leases.once(shared.joined, shared.lease, lambda: self._join(paths, shared), "--cache")
 
     def _say(self, pool: Pool, remarks: Counter[str]) -> None:
         """What was remarked of a pool's files, once; shipped pictures are as they were made."""
@@ -204,18 +201,19 @@ class FeatureStore:
                 self._noted.add((pool.name, remark))
                 self.note(decoding.remarked(pool.name, remark, count))
 
-    def _join(self, paths: Sequence[Path], blocks: Sequence[Path]) -> None:
-        """Write each entry from its blocks, unless another process has just done so."""
+    def _join(self, paths: Sequence[Path], shared: filling.Blocks) -> None:
+        """Write each entry from its blocks."""
         for view, path in enumerate(paths):
             if path.exists():
                 continue
             try:
-                parts = [Stored(block)[view : view + 1][0] for block in blocks]
+                parts = [Stored(shared.block(start))[view : view + 1][0] for start in shared.starts]
             except DamagedError as error:
-                if path.exists():  # the other process joined and cleaned up in the meantime
+                if path.exists():  # we were asleep, and another process took over
                     continue
                 raise DataError(f"the cache entry {path.name} lost a block: {error.message}", "Run again.") from error
             entry.save(path, parts)
+        shutil.rmtree(shared.folder, ignore_errors=True)
 
     def _encoder(self) -> Encoder:
         """The encoder, once its weights are those that the entries are named by.

@@ -1,6 +1,6 @@
 """ProLIP: only the image tower's last map is trained, and held near where it was.
 
-CLIP's Visual Embedding Projector is a Few-shot Cornucopia, WACV 2026, arXiv 2410.05270. Code of the authors:
+CLIP's Visual Embedding Projector is a Few-shot Cornucopia, arXiv 2410.05270, 2024. Code of the authors:
 astra-vision/ProLIP.
 
     min over P:   CE( s z(P) t^T, y ) + lambda |P - P0|^2                                                 (1)

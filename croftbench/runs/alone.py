@@ -14,7 +14,7 @@ import sys
 import threading
 import traceback
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -26,6 +26,7 @@ from croftbench.runs.spec import RunSpec
 
 if TYPE_CHECKING:
     from croftbench.runs.execute import Workbench
+    from croftbench.runs.isolation import Limits
 
 COMMAND = [sys.executable, "-c", "from croftbench.runs import alone; alone.main()"]
 PARENT_GONE = 3
@@ -45,14 +46,14 @@ def call(work: Callable[..., Done], bench: Workbench, spec: RunSpec, info: Metho
         UsageError: a class that no other process can import.
     """
     bench.progress.stage(f"{info.name}, seed {spec.seed}, fold {spec.fold}, in a process of its own", 1)
-    path = os.pathsep.join(str(Path(place).absolute()) for place in sys.path if place or Path.cwd().is_dir())
     child = subprocess.Popen(
         COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True,
-        env={**os.environ, "PYTHONPATH": path},
+        env={**os.environ, "PYTHONPATH": search_path()},
     )  # fmt: skip
     try:
         assert child.stdin is not None and child.stdout is not None
-        child.stdin.write(_packed(work, bench, spec, info, *more))
+        limits = replace(bench.limits, isolate=False, alone=True)
+        child.stdin.write(packed((about(bench, limits), work, spec, info, *more), [info]))
         child.stdin.flush()
         answer = child.stdout.read()
         status = child.wait()
@@ -70,18 +71,36 @@ def call(work: Callable[..., Done], bench: Workbench, spec: RunSpec, info: Metho
     return done  # type: ignore[no-any-return]
 
 
-def _packed(work: Callable[..., object], bench: Workbench, spec: RunSpec, info: MethodInfo, *more: object) -> bytes:
-    about: dict[str, Any] = {
+def search_path() -> str:
+    """Where modules are found here, for a process that must find the same."""
+    return os.pathsep.join(str(Path(place).absolute()) for place in sys.path if place or Path.cwd().is_dir())
+
+
+def about(bench: Workbench, limits: Limits) -> dict[str, Any]:
+    """The arguments of a workbench like this one, for another process."""
+    return {
         "suite": bench.suite, "encoder_id": bench.encoder_id, "cache": bench.cache, "device": bench.device,
         "roots": bench.roots, "allow_incomplete": bench.allow_incomplete, "preprocess": bench.preprocess,
-        "limits": replace(bench.limits, isolate=False, alone=True),
+        "limits": limits,
     }  # fmt: skip
+
+
+def packed(what: object, infos: Sequence[MethodInfo]) -> bytes:
+    """What another process is to do, with the methods that it has to import for that.
+
+    Raises:
+        UsageError: a class that no other process can import.
+    """
+    names = [info.name for info in infos]
     try:
-        if info.cls is not None and info.cls.__module__ == "__main__":
-            raise pickle.PicklingError("it is defined in the program that runs")
-        return pickle.dumps((about, work, spec, info, *more))
+        for info in infos:
+            if info.cls is not None and info.cls.__module__ == "__main__":
+                names = [info.name]
+                raise pickle.PicklingError("it is defined in the program that runs")
+        return pickle.dumps(what)
     except (pickle.PicklingError, AttributeError, TypeError) as error:
-        raise UsageError(f"{info.name} cannot be sent to another process: {error}.", "Put it into a file.") from error
+        message = f"{', '.join(dict.fromkeys(names))} cannot be sent to another process: {error}."
+        raise UsageError(message, "Put it into a file.") from error
 
 
 def _death(status: int, timeout: float | None, where: str) -> MethodError:

@@ -59,7 +59,7 @@ def entries(cache: Path) -> Iterator[Cached]:
             stats = [file.stat() for file in files] or [path.stat()]
         except FileNotFoundError:  # another process finished it, or removed it
             continue
-        kind = UNFINISHED if path.suffix in (".partial", ".tmp") else path.parent.name
+        kind = UNFINISHED if path.suffix in (".partial", ".tmp", ".lease") else path.parent.name
         last = max(max(s.st_atime, s.st_mtime) for s in stats)
         yield Cached(kind, path, sum(s.st_size for s in stats), (time.time() - last) / 86400)
 

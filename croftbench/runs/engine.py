@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING
 
+from croftbench import leases
 from croftbench.errors import CroftbenchError, DataError
 from croftbench.runs import failures, per_image, posthoc, results
 from croftbench.runs.planning import Job
@@ -17,38 +20,96 @@ if TYPE_CHECKING:
     from croftbench.runs.execute import Workbench
 
 
+Stamps = tuple[tuple[int, int] | None, tuple[int, int] | None]
+"""Of a run's result, and of the record of its failure."""
+
+
 def run_all(
     bench: Workbench, jobs: Sequence[Job], folder: Path, failed: Callable[[Job, CroftbenchError], None],
-    force: bool = False,
+    force: bool = False, begun: Mapping[str, Stamps] | None = None,
 ) -> int:  # fmt: skip
     """Run every job that has no result yet, or every one by `force`, writing each result as soon as it is there.
 
     A job that fails is recorded as that, handed to `failed`, and the others go on; a result that cannot be written
-    ends it all.
+    ends it all. Processes that share the folder share the work: what another is at is left to it and waited for at the
+    end. If that process dies, the job is done here; if the job fails there, that is said here. `begun` is what was
+    there when all of them began, as `stamps` gave it; what is there now where it is None.
 
     Returns:
         How many results were written.
     """
+    old = dict(begun or stamps(jobs, folder))
+    elsewhere: list[Job] = []
     done, progress = 0, bench.progress
-    for place, job in enumerate(jobs, 1):
-        if job.finished(folder) and not force:
-            continue
+    places = itertools.count(1)
+
+    def settled(job: Job) -> bool:
+        (replaced, before), (result, failure) = old[job.spec.run_id], _stamps(job, folder)
+        if result is None or (force and result == replaced):
+            if failure in (None, before):
+                return False
+            elsewhere.append(job)
+        next(places)
+        return True
+
+    def do(job: Job) -> None:
+        nonlocal done
+        place = next(places)
         progress.begin(f"run {place} of {len(jobs)}" if len(jobs) > 1 else "")
-        try:
-            result, images = bench.run(job.spec, job.info)
-        except CroftbenchError as error:
-            failures.write(folder, job.spec, error)
-            failed(job, error)
-            continue
-        _remove(results.path_of(folder, job.spec))  # first: without a JSON it is not finished
-        _remove(posthoc.path_of(folder, job.spec))  # scores of what is replaced
-        per_image.write(folder, job.spec, images)
-        results.write(folder, result)  # last: a run with a JSON is finished
-        failures.remove(folder, job.spec)
+        outcome = run_one(bench, job, folder, force)
+        old[job.spec.run_id] = _stamps(job, folder)
+        if isinstance(outcome, CroftbenchError):
+            failed(job, outcome)
+            return
         done += 1
-        progress.note(finished(result, bench.suite, place, len(jobs)))
+        progress.note(finished(outcome, bench.suite, place, len(jobs)))
+
+    def waiting(count: int, who: str) -> None:
+        progress.note(f"waiting for {count} run(s) that others are at, one of them {who}.")
+
+    leases.share(jobs, partial(claim, folder), settled, do, waiting, "--results")
+    for job in elsewhere:
+        failed(job, CroftbenchError(failures.reason(folder, job.spec), "It failed in another process."))
     progress.begin("")
     return done
+
+
+def claim(folder: Path, job: Job) -> Path:
+    """Where the lease of a run is while it is fitted."""
+    return folder / leases.FOLDER / f"{job.spec.run_id}{leases.SUFFIX}"
+
+
+def run_one(bench: Workbench, job: Job, folder: Path, force: bool = False) -> RunResult | CroftbenchError:
+    """The smallest piece of work, whoever does it: one run and its files, or why it failed, which is recorded.
+
+    Raises:
+        DataError: its files cannot be written.
+    """
+    try:
+        result, images = bench.run(job.spec, job.info)
+    except CroftbenchError as error:
+        failures.write(folder, job.spec, error)
+        return error
+    path = results.path_of(folder, job.spec)
+    if force:
+        _remove(path)  # first: without a JSON it is not finished
+    elif leases.there(path):  # we were asleep, and another process took over
+        return results.read(path)
+    _remove(posthoc.path_of(folder, job.spec))  # scores of what is replaced
+    per_image.write(folder, job.spec, images)
+    results.write(folder, result)  # last: a run with a JSON is finished
+    failures.remove(folder, job.spec)
+    return result
+
+
+def stamps(jobs: Sequence[Job], folder: Path) -> dict[str, Stamps]:
+    """By run, what tells another result, or record of failure, from that which is there now."""
+    return {job.spec.run_id: _stamps(job, folder) for job in jobs}
+
+
+def _stamps(job: Job, folder: Path) -> Stamps:
+    """Of a run's result and of the record of its failure: another process's work changes them."""
+    return leases.stamp(results.path_of(folder, job.spec)), leases.stamp(failures.path_of(folder, job.spec))
 
 
 def finished(result: RunResult, suite: Suite, place: int, jobs: int) -> str:

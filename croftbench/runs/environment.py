@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import subprocess
 from importlib.metadata import PackageNotFoundError, version
@@ -16,7 +17,8 @@ PACKAGES = ("torch", "open_clip_torch", "numpy", "pillow", "scikit-learn")
 
 
 def device(name: str = "auto") -> torch.device:
-    """The device called `name`; "auto" takes cuda, then mps, then cpu.
+    """The device called `name`; "auto" takes cuda, then mps, then cpu; of several GPUs the one of this process's number
+    on its machine, where torchrun or MPI started it beside others.
 
     Raises:
         UsageError: there is no such device here.
@@ -31,7 +33,9 @@ def device(name: str = "auto") -> torch.device:
             ) from error
         return chosen
     if torch.cuda.is_available():
-        return torch.device("cuda")
+        local = os.environ.get("LOCAL_RANK", os.environ.get("OMPI_COMM_WORLD_LOCAL_RANK", ""))
+        several = local.isdigit() and torch.cuda.device_count() > 1
+        return torch.device(f"cuda:{int(local) % torch.cuda.device_count()}" if several else "cuda")
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
 
 

@@ -141,6 +141,13 @@ class Workbench:
         scale, encode = self.identity.logit_scale, self.features.encode_text
         return scorers.Context(training, labels, scale, fold.classnames, fold.templates, encode)
 
+    def encode(self, spec: RunSpec, info: MethodInfo) -> None:
+        """See to it that all features of a run are in the cache; other processes that do so too share the work."""
+        fold = self.fold_of(spec, info)
+        for shift, split in fold.tests:
+            self.test_images(shift, split, info.image)
+        self.task(fold, spec, replace(info, text="embeddings"))
+
     def run(self, spec: RunSpec, info: MethodInfo, bank: bool = False) -> tuple[RunResult, list[SplitTable]]:
         """One run, and its outputs kept: its numbers, and its answer and scores for every image.
 

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
-from croftbench.errors import CroftbenchError
+from croftbench.errors import CroftbenchError, DataError
 from croftbench.files import write_atomically
 from croftbench.runs import results
 from croftbench.runs.spec import RunSpec
@@ -30,7 +30,7 @@ def write(folder: Path, spec: RunSpec, error: CroftbenchError, stage: Stage = "r
     """Record why a run failed, in place of an earlier reason.
 
     Raises:
-        DataError: it cannot be written.
+        DataError: it cannot be written; why the run failed is in the message, or nobody would learn it.
     """
     record = {
         "failed": stage,
@@ -42,7 +42,10 @@ def write(folder: Path, spec: RunSpec, error: CroftbenchError, stage: Stage = "r
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     path = path_of(folder, spec, stage)
-    write_atomically(path, json.dumps(record, indent=1, ensure_ascii=False) + "\n", "--results")
+    try:
+        write_atomically(path, json.dumps(record, indent=1, ensure_ascii=False) + "\n", "--results")
+    except DataError as unwritable:
+        raise DataError(f"{error.message} That cannot be recorded: {unwritable.message}", unwritable.hint) from error
     return path
 
 

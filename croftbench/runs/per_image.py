@@ -119,7 +119,10 @@ def _splits(table: Any) -> list[SplitTable]:
     (codes, names), (shifts, kinds) = (_coded(table[name]) for name in ("split", "shift"))
     images = table["image"].to_numpy() if "image" in table.column_names else None
     columns = {name: table[name].to_numpy() for name in table.column_names if name not in ("split", "shift", "image")}
-    label, predicted = (columns.pop(name).astype(np.int64) for name in ("label", "predicted"))
+    whole = [columns.pop(name) for name in ("label", "predicted")]
+    if not all(np.issubdtype(column.dtype, np.integer) for column in whole):
+        raise TypeError("a label that is no whole number")
+    label, predicted = (column.astype(np.int64) for column in whole)
     found = []
     for code in dict.fromkeys(codes.tolist()):
         rows = codes == code

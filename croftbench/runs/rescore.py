@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from croftbench import leases
 from croftbench.errors import CroftbenchError, DamagedError, DataError, MethodError
 from croftbench.files import discard
 from croftbench.runs import environment, failures, outputs, posthoc, predict, results
@@ -32,28 +34,49 @@ def score_all(
     """Score every finished run by what is asked of it, writing each record as soon as it is there.
 
     A run that cannot be scored is recorded as that, handed to `failed`, and the others go on. So is a run of which a
-    score that a user wrote failed; its other scores are there.
+    score that a user wrote failed; its other scores are there. Processes that share the folder share the work, as in
+    `engine.run_all`.
     """
-    limits = None if bench.limits.isolate else bench.limits
-    for place, (job, asked) in enumerate(jobs, 1):
-        bench.progress.begin(f"run {place} of {len(jobs)}")
+    begun = {job.spec.run_id: leases.stamp(posthoc.path_of(folder, job.spec)) for job, _ in jobs}
+    places = itertools.count(1)
+
+    def claim(item: tuple[Job, Sequence[Asked]]) -> Path:
+        return folder / leases.FOLDER / f"{item[0].spec.run_id}-scores{leases.SUFFIX}"
+
+    def settled(item: tuple[Job, Sequence[Asked]]) -> bool:
+        job, asked = item
+        if leases.stamp(posthoc.path_of(folder, job.spec)) == begun[job.spec.run_id]:
+            return False
+        return not posthoc.read(folder, job.spec).missing(asked, ())
+
+    def do(item: tuple[Job, Sequence[Asked]]) -> None:
+        bench.progress.begin(f"run {next(places)} of {len(jobs)}")
         bench.progress.stage("scoring", 1)
-        try:
-            broken: list[MethodError] = []
-            with one_run(job.spec.seed, limits):
-                result = results.read(results.path_of(folder, job.spec))
-                scored, env = score(bench, result, job, asked, _into(broken))
-                record = posthoc.read(folder, job.spec).with_more(scored, env)
-        except CroftbenchError as error:
-            failures.write(folder, job.spec, error, "score")
-            failed(job, error)
-        else:
-            posthoc.write(folder, record)
-            failures.remove(folder, job.spec, "score")
-            for one in broken:
-                failures.write(folder, job.spec, one, "score")
-                failed(job, one)
+        score_one(bench, *item, folder, failed)
+
+    leases.share(jobs, claim, settled, do, option="--results")
     bench.progress.begin("")
+
+
+def score_one(
+    bench: Workbench, job: Job, asked: Sequence[Asked], folder: Path, failed: Callable[[Job, CroftbenchError], None]
+) -> None:
+    """Score one finished run, and write its record; or why it cannot be, which `failed` is handed."""
+    broken: list[MethodError] = []
+    try:
+        with one_run(job.spec.seed, None if bench.limits.isolate else bench.limits):
+            result = results.read(results.path_of(folder, job.spec))
+            scored, env = score(bench, result, job, asked, _into(broken))
+            record = posthoc.read(folder, job.spec).with_more(scored, env)
+    except CroftbenchError as error:
+        failures.write(folder, job.spec, error, "score")
+        failed(job, error)
+    else:
+        posthoc.write(folder, record)
+        failures.remove(folder, job.spec, "score")
+        for one in broken:
+            failures.write(folder, job.spec, one, "score")
+            failed(job, one)
 
 
 def _into(errors: list[MethodError]) -> Failed:

@@ -120,7 +120,7 @@ def check_share(share: ArrayLike) -> None:
     """
     given = np.asarray(share, dtype=np.float64)
     if not ((given > 0) & (given < 1)).all():
-        raise DataError(f"a recall of {share} leaves no threshold to choose.", "Give a share between 0 and 1.")
+        raise DataError(f"a recall of {given} leaves no threshold to choose.", "Give a share between 0 and 1.")
 
 
 def images_for(share: ArrayLike, total: ArrayLike) -> NDArray[np.int64]:
@@ -145,13 +145,14 @@ def _wins_variance(seen: Counts) -> float:
     """DeLong's."""
     m, n = (accepted[-1] for accepted in seen.accepted)
     beaten = (seen.accepted[0] - seen.hits / 2) / m  # (T,) share of the positives above a negative seen there
-    return intervals.variance(_beats(seen), seen.hits) / m + intervals.variance(beaten, seen.alarms) / n
+    return float(intervals.variance(_beats(seen), seen.hits) / m + intervals.variance(beaten, seen.alarms) / n)
 
 
 def _beats(seen: Counts) -> Vector:
     """(T,) share of the negatives below a positive seen there."""
     accepted_ood = seen.accepted[1]
-    return 1 - (accepted_ood - seen.alarms / 2) / accepted_ood[-1]
+    beaten: Vector = 1 - (accepted_ood - seen.alarms / 2) / accepted_ood[-1]
+    return beaten
 
 
 def _precision(seen: Counts) -> float:
@@ -168,7 +169,8 @@ def _precision_variance(seen: Counts) -> float:
     slope = seen.hits / accepted**2
     of_positive = accepted_id / accepted + _sum_from_below(slope * accepted_ood)  # (T,) influence of a positive there
     of_negative = -_sum_from_below(slope * accepted_id)
-    return intervals.variance(of_positive, seen.hits) / m + intervals.variance(of_negative, seen.alarms) * n / m**2
+    of_known, of_unknown = intervals.variance(of_positive, seen.hits) / m, intervals.variance(of_negative, seen.alarms)
+    return float(of_known + of_unknown * n / m**2)
 
 
 def _sum_from_below(values: Vector) -> Vector:

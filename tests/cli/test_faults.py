@@ -111,6 +111,16 @@ def test_a_full_disk_is_told_and_what_it_cost_is_made_up_for(warm, tmp_path, aft
     assert table.read_bytes() == (warm / "results" / table.relative_to(results)).read_bytes()
 
 
+def test_a_failure_that_cannot_be_recorded_is_still_said(warm, tmp_path):
+    """The cache's disk is full, and the results' too: both are named."""
+    results, cache = tmp_path / "results", tmp_path / "cache"
+    done = run("full", [cache / "features", results / "failed"], f"{RUN} --results {results} --cache {cache}", warm)
+    assert done.returncode == 1
+    (said,) = (line for line in done.stderr.splitlines() if line.startswith("error: "))
+    assert f"cannot write {cache / 'features'}" in said
+    assert f"That cannot be recorded: cannot write {results / 'failed'}" in said
+
+
 @pytest.mark.parametrize(
     "line",
     ["leaderboard emoji-open", "compare croft zero-shot -s emoji-open", "plot pareto", "report", "export a.zip"],

@@ -34,6 +34,9 @@ def test_a_folder_that_cannot_be_written_is_said_before_a_run(croftbench, tmp_pa
 def test_the_check_leaves_nothing_and_knows_a_full_disk(tmp_path):
     check_writable(tmp_path / "new", "--cache")
     assert not list((tmp_path / "new").iterdir())
+    (tmp_path / "new/writable").write_text("somebody's own")
+    check_writable(tmp_path / "new", "--cache")
+    assert (tmp_path / "new/writable").read_text() == "somebody's own"
     with pytest.raises(DataError, match=r"MB are needed for what is planned.*--cache"):
         check_writable(tmp_path, "--cache", 2**60)
 

@@ -255,6 +255,22 @@ def test_the_fault_is_named_and_the_message_is_the_same_each_time(data, why):
     assert not re.search(r"0x[0-9a-f]{6}|BytesIO|\n", message)
 
 
+@pytest.mark.parametrize("kind", [2, 3])
+def test_a_tag_of_the_wrong_type_is_damage(kind):
+    """Pillow searches a TIFF's XMP as bytes, and raises TypeError where the file holds a text or numbers."""
+    data = bytearray(encoded(Image.fromarray(RAMP), "TIFF"))
+    (first,) = struct.unpack_from("<I", data, 4)
+    (count,) = struct.unpack_from("<H", data, first)
+    at = next(a for a in range(first + 2, first + 2 + 12 * count, 12) if struct.unpack_from("<H", data, a) == (259,))
+    struct.pack_into("<HHII", data, at, 700, kind, 1, 7)  # in the place of the compression, none by default
+    try:
+        picture = decode(bytes(data), "scans/7")
+    except PictureError as error:
+        assert error.message.startswith("cannot read image scans/7: the picture is damaged (")
+    else:  # a Pillow that minds its types
+        assert picture.image.size == (16, 16)
+
+
 def test_a_decompression_bomb_is_not_unpacked(monkeypatch):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
     with pytest.raises(PictureError, match="it has 256 pixels, more than the 200 that are read"):

@@ -169,6 +169,34 @@ def test_a_flipped_byte_in_a_zip_is_noticed(tmp_path):
     assert_untouched(tmp_path, tmp_path / "x.zip")
 
 
+def _sparse_that_goes_on_behind_the_end() -> bytes:
+    """A sparse file's header that says that more of its map follows: tarfile raises IndexError."""
+    head = bytearray(member("a.jpg", tarfile.GNUTYPE_SPARSE).tobuf(tarfile.GNU_FORMAT))
+    head[482] = 1
+    head[148:156] = b" " * 8
+    head[148:156] = b"%06o\0 " % sum(head)
+    return bytes(head)
+
+
+def _zip_with_a_name_that_is_no_utf8() -> bytes:
+    """Its flag says that it is: zipfile raises UnicodeDecodeError."""
+    with zipfile.ZipFile(packed := io.BytesIO(), "w") as file:
+        file.writestr("\u00e9.jpg", b"one")
+    return packed.getvalue().replace("\u00e9".encode(), b"\xff\xfe")
+
+
+@pytest.mark.parametrize(
+    ("data", "error"),
+    [(_sparse_that_goes_on_behind_the_end(), "IndexError"), (_zip_with_a_name_that_is_no_utf8(), "UnicodeDecodeError")],
+)
+def test_whatever_a_reader_raises_the_archive_is_called_damaged(tmp_path, data, error):
+    archive = tmp_path / "x.archive"
+    archive.write_bytes(data)
+    with pytest.raises(DataError, match=rf"^x\.archive is damaged: {error}: .*Remove it and download it again\.$"):
+        unpack(archive, tmp_path / "out")
+    assert_untouched(tmp_path, archive)
+
+
 def test_an_encrypted_zip_says_so(tmp_path):
     with zipfile.ZipFile(tmp_path / "x.zip", "w") as file:
         file.writestr("a.jpg", b"secret")

@@ -10,9 +10,10 @@ from html.parser import HTMLParser
 
 import pytest
 
+from croftbench import plain
 from croftbench.errors import DataError
 from croftbench.files import sealed
-from croftbench.report import board_rows, cards, cells, page, section, tables
+from croftbench.report import board_rows, cards, cells, gallery, page, section, tables, templates
 from croftbench.runs import results
 from croftbench.stats import calibration
 
@@ -165,6 +166,27 @@ def test_names_from_outside_stay_text(measure, tiny, tmp_path):
     assert any(EVIL in shown for _, shown in html.all("button"))
     assert any(EVIL[:20] in shown for _, shown in html.all("svg"))
     assert any(f"{EVIL} (imported)" in shown for _, shown in html.all("button"))
+
+
+def test_class_and_picture_names_stay_text_and_turn_nothing(measure, tiny, tmp_path):
+    """As folders of somebody's own images may be called: with tags, the end of an attribute, and turned text."""
+    suite = tiny(seeds=(1,))
+    measure(suite, 1)
+    name = 'cat"><img src=x onerror=alert(1)>\u202egpj.\x1b[2J'
+    shown = section.section(tables.leaderboard(tmp_path, suite), [], 0)
+    for picture in ("", "data:image/webp;base64,"):
+        plate = gallery.Plate(picture, name, name, name, name, 1, name)
+        text = templates.render(
+            "page.html", version="1", style="", script="", script_digest="",
+            sections=[shown | {"gallery": gallery.Gallery(((name, name, (plate,)),), 1, name)}],
+        )  # fmt: skip
+        html = Elements(text)
+        assert len(html.all("img")) == bool(picture)
+        assert not any(key.startswith("on") for _, own, _ in html.found for key in own)
+        assert not plain.UNSAFE.search(text)
+        seen = 'cat"><img src=x onerror=alert(1)>\\u202egpj.\\x1b[2J'
+        assert [words for _, words in html.all("b") if words == seen]
+        assert all(own["title"] == seen for own, _ in html.all("img"))
 
 
 def test_the_page_loads_nothing(filled):

@@ -181,6 +181,18 @@ def test_paths_that_lead_elsewhere(shared, tmp_path, name):
     assert not (tmp_path / "evil.json").exists()
 
 
+@pytest.mark.parametrize("utf8", [True, False])
+def test_a_name_that_is_no_utf8(shared, tmp_path, utf8):
+    """Python's reader raises UnicodeDecodeError where a member says that its name is UTF-8, else takes it for CP437."""
+    _, _, file = shared
+    with zipfile.ZipFile(file, "a") as archive:
+        archive.writestr("runs/s/m/\u00e9.json" if utf8 else "runs/s/m/XX.json", b"{}")
+    name = "m/\u00e9.".encode() if utf8 else b"m/XX."
+    assert file.read_bytes().count(name) == 2  # before its content, and in the list at the end
+    file.write_bytes(file.read_bytes().replace(name, b"m/\xff\xfe."))
+    refused(file, tmp_path / "theirs", "can't decode byte 0xff" if utf8 else "is not the path of a run")
+
+
 def test_members_that_do_not_fit_the_manifest(shared, tmp_path):
     file, whole = shared[2], shared[2].read_bytes()
 

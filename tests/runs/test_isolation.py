@@ -9,6 +9,7 @@ import warnings
 from pathlib import Path
 
 import numpy as np
+import open_clip  # noqa: F401  its first import, not a method, adds filters of warnings
 import pytest
 import torch
 

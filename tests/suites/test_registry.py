@@ -86,7 +86,7 @@ def test_a_family_is_read_as_it_is_written(folder):
         ('file = "{part}.txt"', 'file = "lists/none.txt"', 33, "there is no list none.txt"),
         ('at = ["listed"]', 'at = ["../listed"]', 31, "'../listed' leads out of the data root"),
         ('at = ["listed"]', 'at = ["/listed"]', 31, "'/listed' leads out of the data root"),
-        ('at = ["listed"]', 'at = ["listed"]\nline = "path class"', 32, "other columns than path, label and -"),
+        ('at = ["listed"]', 'at = ["listed"]\nline = "path class"', 32, "other columns than path, label, =value and -"),
         ('at = ["beasts", "Beasts"]', 'at = ["."]\nfolder = "."', 25, "the whole data root is no layout"),
         ('unverified = ["parts.day.images"]', 'unverified = ["parts.dawn.images"]', 7, "is no key of this file"),
         ('say = "Ask."', 'repo = "a/b"', 9, "get from 'hand' needs 'say'"),

@@ -11,6 +11,7 @@ from typing import Any
 import typer
 
 import croftbench
+from croftbench import plugins
 from croftbench.cli import COMMANDS, app
 
 TYPES = (
@@ -40,18 +41,27 @@ def table(head: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
 
 
 def methods() -> str:
-    """One card a method: what it is, its paper, what it needs, its hyper-parameters."""
+    """One card a method: what it is, its paper, its needs, its equations as its file has them, its hyper-parameters."""
     parts = [
         "# Methods",
         "From `croftbench list methods --json`. How each was read and checked: [methods](../methods.md).",
     ]
     for row in croftbench.methods():
         parts += [f"## {row['name']}", row["what"], f"*{row['citation']}*", f"Needs: {row['needs'] or 'features'}."]
+        parts += [_equations(row["name"])]
         if "…" not in row["name"]:
             rows = croftbench.hyperparameters(row["name"])
             cells = ([f"`{r['name']}`", r["type"], f"`{r['default']}`", r["range"], r["what"]] for r in rows)
             parts += [table(("hyper-parameter", "type", "default", "range", "meaning"), cells)] if rows else []
     return _page(parts)
+
+
+def _equations(name: str) -> str:
+    """The docstring of a method's file below its citation: equations, symbols, what differs from the authors' code."""
+    targets = {**plugins.registered(), **{f"{name}+…": target for name, target in plugins.WRAPPERS.items()}}
+    text = inspect.getdoc(import_module(targets[name].partition(":")[0])) or ""
+    body = text.split("\n\n", 2)[2:]
+    return f"```text\n{body[0].strip()}\n```" if body else ""
 
 
 def scores() -> str:
