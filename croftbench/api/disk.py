@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from croftbench.data.verify import Verified
     from croftbench.runs.cached import Cached, Contents
 
+UNUSED = 30
+"""Days after which an entry is old, where nothing else is said."""
+
 
 def data_status(*, data_root: Folder = None, manifests: Folder = None) -> DataStatus:
     """Every split with its state, and every suite with what it lacks.
@@ -111,17 +114,31 @@ def cached(*, cache: Folder = None) -> Contents:
     return Contents(folder, tuple(entries(folder)))
 
 
-def prune_cache(days: float = 30, *, cache: Folder = None) -> list[Cached]:
-    """Remove what was not used for so many days, and what killed processes left behind.
+def prune_cache(
+    days: float | None = None, *, to: float | None = None, dry_run: bool = False, cache: Folder = None
+) -> list[Cached]:
+    """Remove what was not used for so many days, then the oldest until it fits; and what killed processes left behind.
+
+    What another process of this machine has open stays, and so does what may be being written.
+
+    Args:
+        days: 30 where there is no `to`, else any age.
+        to: gigabytes (1e9 bytes) that may be left.
+        dry_run: remove nothing.
+        cache: a folder other than the variable's.
 
     Returns:
-        What was removed. All of it can be made again.
+        What was removed, or would be. All of it can be made again.
 
     Raises:
-        UsageError: `days` is negative.
+        UsageError: `days` or `to` is negative.
     """
     from croftbench.runs.cached import prune
 
-    if not days >= 0:
+    if days is not None and not days >= 0:
         raise UsageError(f"an entry cannot be unused for {days} days.", "Give a number of days from 0 up.")
-    return prune(Folders.of(cache=cache).cache, days)
+    if to is not None and not to >= 0:
+        raise UsageError(f"a cache cannot have {to} gigabytes.", "Give a number of gigabytes from 0 up.")
+    if days is None and to is None:
+        days = UNUSED
+    return prune(Folders.of(cache=cache).cache, days, None if to is None else to * 1e9, dry_run)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
+import os
 import shutil
 import time
 from collections.abc import Iterator
@@ -11,6 +14,11 @@ from pathlib import Path
 from croftbench.errors import DataError
 
 KINDS = ("features", "methods", "encoders", "outputs")
+UNFINISHED = "unfinished"
+WRITTEN = 1
+"""Days after which nobody is taken to be writing what is unfinished."""
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -51,23 +59,63 @@ def entries(cache: Path) -> Iterator[Cached]:
             stats = [file.stat() for file in files] or [path.stat()]
         except FileNotFoundError:  # another process finished it, or removed it
             continue
-        kind = "unfinished" if path.suffix in (".partial", ".tmp", ".lease") else path.parent.name
+        kind = UNFINISHED if path.suffix in (".partial", ".tmp", ".lease") else path.parent.name
         last = max(max(s.st_atime, s.st_mtime) for s in stats)
         yield Cached(kind, path, sum(s.st_size for s in stats), (time.time() - last) / 86400)
 
 
-def prune(cache: Path, days: float) -> list[Cached]:
-    """Remove what was not used for so many days, and what killed processes left behind; what was removed.
+def prune(cache: Path, days: float | None, to: float | None = None, dry_run: bool = False) -> list[Cached]:
+    """Remove what was not used for so many days, then the oldest until `to` bytes are left; what was removed.
+
+    Also what killed processes left behind. What another process of this machine has open stays, which is said, and so
+    does what is unfinished for less than a day: somebody may be writing it.
 
     Raises:
         DataError: something cannot be removed; what came before it is gone.
     """
-    old = [one for one in entries(cache) if one.age >= days or (one.kind == "unfinished" and one.age > 1)]
-    for one in old:
+    there = sorted(entries(cache), key=lambda one: -one.age)
+    chosen = [
+        one for one in there if (one.age > WRITTEN if one.kind == UNFINISHED else days is not None and one.age >= days)
+    ]
+    busy = _open(cache) if there else set()
+    stays = [one for one in chosen if one.path in busy]
+    chosen = [one for one in chosen if one.path not in busy]
+    if to is not None:
+        left = sum(one.size for one in there) - sum(one.size for one in chosen)
+        for one in there:
+            if left <= to:
+                break
+            if one in chosen or one in stays or one.kind == UNFINISHED:
+                continue
+            (stays if one.path in busy else chosen).append(one)
+            left -= 0 if one.path in busy else one.size
+        if left > to:
+            _log.warning("%s MB stay in %s, in use or being written.", f"{left / 1e6:,.1f}", cache)
+    if stays:
+        _log.warning("%d entries of %s are in use by a running process and stay.", len(stays), cache)
+    for one in () if dry_run else chosen:
         try:
             shutil.rmtree(one.path) if one.path.is_dir() else one.path.unlink(missing_ok=True)
         except OSError as error:
             raise DataError(
                 f"cannot remove {one.path}: {error.strerror}.", f"Make {one.path.parent} writable, and prune again."
             ) from error
-    return old
+    return chosen
+
+
+def _open(cache: Path) -> set[Path]:
+    """Entries that another process of this machine has open or mapped, as far as the system tells this user."""
+    root, mine, found = cache.resolve(), str(os.getpid()), set[Path]()
+    for process in Path("/proc").glob("[0-9]*"):  # there is no such folder on macOS, which tells nothing
+        if process.name == mine:
+            continue
+        names: list[str] = []
+        with contextlib.suppress(OSError):  # another user's, or it has ended
+            maps = (process / "maps").read_text(errors="surrogateescape").splitlines()
+            names += [line[line.index("/") :] for line in maps if "/" in line]
+        with contextlib.suppress(OSError):
+            names += [str(descriptor.readlink()) for descriptor in (process / "fd").iterdir()]
+        for name in {name for name in names if name.startswith(f"{root}/")}:
+            kind, entry, *_ = *Path(name).relative_to(root).parts, ""
+            found.add(cache / kind / entry)
+    return found

@@ -1,7 +1,10 @@
 """The disk as functions: data sets with their state and faults, a cache that is listed and pruned."""
 
 import os
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -75,3 +78,64 @@ def test_the_cache_is_listed_and_only_what_is_old_is_pruned(tmp_path):
     with pytest.raises(UsageError, match="-1"):
         croftbench.prune_cache(-1, cache=tmp_path)
     assert new.exists()
+
+
+@pytest.fixture
+def aged(tmp_path):
+    """Features of 1 MB each, unused for 1, 2, 3 and 4 days."""
+    (tmp_path / "features").mkdir()
+    for days in (1, 2, 3, 4):
+        path, then = tmp_path / f"features/{days}.npy", time.time() - days * 86400 - 60
+        path.write_bytes(bytes(1_000_000))
+        os.utime(path, (then, then))
+    return tmp_path
+
+
+def left(cache):
+    return sorted(path.stem for path in cache.rglob("*.npy"))
+
+
+def test_the_oldest_go_until_the_rest_fits(aged):
+    would = croftbench.prune_cache(to=0.0025, dry_run=True, cache=aged)
+    assert [one.path.stem for one in would] == ["4", "3"]
+    assert left(aged) == ["1", "2", "3", "4"]
+    croftbench.prune_cache(to=0.0025, cache=aged)
+    assert left(aged) == ["1", "2"]
+    assert croftbench.prune_cache(to=0.002, cache=aged) == []
+    assert [one.path.stem for one in croftbench.prune_cache(2, to=1, cache=aged)] == ["2"]
+    with pytest.raises(UsageError, match="gigabytes"):
+        croftbench.prune_cache(to=-1, cache=aged)
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="this system does not say what is open")
+@pytest.mark.parametrize("how", ["open", "mapped"])
+def test_what_a_running_process_reads_stays(aged, how, caplog):
+    mapped = "import numpy, sys; a = numpy.memmap(sys.argv[1]); print(a[0], flush=True); input()"
+    plain = "import sys; a = open(sys.argv[1], 'rb'); print(flush=True); input()"
+    code, path = plain if how == "open" else mapped, str(aged / "features/4.npy")
+    reader = subprocess.Popen([sys.executable, "-c", code, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    try:
+        reader.stdout.readline()
+        then = time.time() - 4 * 86400
+        os.utime(path, (then, then))
+        croftbench.prune_cache(0, cache=aged)
+        assert left(aged) == ["4"]
+        croftbench.prune_cache(to=0, cache=aged)
+        assert left(aged) == ["4"]
+        assert "in use by a running process" in caplog.text
+    finally:
+        reader.communicate(b"\n")
+    croftbench.prune_cache(to=0, cache=aged)
+    assert left(aged) == []
+
+
+def test_what_may_be_being_written_stays_whatever_the_age_asked_for(aged):
+    block = aged / "features/abc.partial/0.npy"
+    block.parent.mkdir()
+    block.write_bytes(b"1")
+    croftbench.prune_cache(0, cache=aged)
+    assert block.exists()
+    then = time.time() - 2 * 86400
+    os.utime(block, (then, then))
+    croftbench.prune_cache(to=1, cache=aged)
+    assert not block.parent.exists()
