@@ -111,7 +111,7 @@ def _open(cache: Path) -> set[Path]:
             continue
         names: list[str] = []
         with contextlib.suppress(OSError):  # another user's, or it has ended
-            maps = (process / "maps").read_text(errors="surrogateescape").splitlines()
+            maps = os.fsdecode((process / "maps").read_bytes()).splitlines()
             names += [line[line.index("/") :] for line in maps if "/" in line]
         with contextlib.suppress(OSError):
             names += [str(descriptor.readlink()) for descriptor in (process / "fd").iterdir()]

@@ -38,7 +38,7 @@ class Detection:
         order = np.argsort(scores, kind="stable")[::-1]  # a merge: both halves are sorted
         ends = np.append(np.flatnonzero(np.diff(scores[order])), len(scores) - 1)
         hits = np.diff(np.cumsum(order < len(self._id))[ends], prepend=0).astype(np.float64)
-        return Counts(hits, np.diff(ends, prepend=-1) - hits)
+        return Counts.of(hits, np.diff(ends, prepend=-1) - hits)
 
     def auroc(self) -> Estimate:
         """Chance that an ID image scores above an OOD image."""
@@ -51,7 +51,7 @@ class Detection:
     def aupr_out(self) -> Estimate:
         """Average precision, OOD positive."""
         seen = self.counts
-        return intervals.ranking(PRECISION, Counts(seen.alarms[::-1].copy(), seen.hits[::-1].copy()))
+        return intervals.ranking(PRECISION, Counts.of(seen.alarms[::-1].copy(), seen.hits[::-1].copy()))
 
     def fpr_at_tpr(self, tpr: float = 0.95, seed: int = 0) -> Estimate:
         """Share of OOD accepted when at least `tpr` of ID is accepted."""

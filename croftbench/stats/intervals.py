@@ -7,8 +7,6 @@ what it shows is too short. Each therefore also counts images that were not seen
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cached_property
 from statistics import NormalDist
 from typing import NamedTuple
 
@@ -35,44 +33,35 @@ class Estimate(NamedTuple):
     high: float
 
 
-@dataclass(frozen=True, eq=False)
-class Counts:
+class Counts(NamedTuple):
     """Positives and negatives at each threshold, highest first; they need not be whole.
-
-    Sums and variants are kept, as several measures ask for the same: 24 numbers a threshold in all.
 
     Attributes:
         hits, alarms: (T,) positives and negatives.
+        accepted: their running sums: (T,) positives and (T,) negatives at or above each threshold.
     """
 
     hits: Vector
     alarms: Vector
+    accepted: tuple[Vector, Vector]
 
-    @cached_property
-    def accepted(self) -> tuple[Vector, Vector]:
-        """(T,) positives and (T,) negatives at or above each threshold."""
-        return self.hits.cumsum(), self.alarms.cumsum()
+    @classmethod
+    def of(cls, hits: Vector, alarms: Vector) -> Counts:
+        """The counts with their sums."""
+        return cls(hits, alarms, (hits.cumsum(), alarms.cumsum()))
 
-    @cached_property
-    def worse(self) -> tuple[Counts, Counts]:
-        """With z^2 positives below all others, and with z^2 negatives above."""
-        return self._plus(bottom=(Z**2, 0)), self._plus(top=(0, Z**2))
-
-    @cached_property
-    def better(self) -> tuple[Counts, Counts]:
-        """With z^2 positives above all others, and with z^2 negatives below."""
-        return self._plus(top=(Z**2, 0)), self._plus(bottom=(0, Z**2))
-
-    @cached_property
-    def wider(self) -> Counts:
-        """With `UNSEEN` of either at either end."""
-        return self._plus(top=(UNSEEN, UNSEEN), bottom=(UNSEEN, UNSEEN))
-
-    def _plus(self, top: tuple[float, float] | None = None, bottom: tuple[float, float] | None = None) -> Counts:
-        """With (positives, negatives) added above all others, below them, or both."""
-        columns = [np.array([[more[0]], [more[1]]]) if more else np.empty((2, 0)) for more in (top, bottom)]
-        both = np.hstack([columns[0], np.stack([self.hits, self.alarms]), columns[1]])
-        return Counts(both[0], both[1])
+    def plus(self, top: tuple[float, float] | None = None, bottom: tuple[float, float] | None = None) -> Counts:
+        """With (positives, negatives) added above all others, below them, or both; sums to the bit as if anew."""
+        columns, sums = [], []
+        for i in (0, 1):
+            above, below = ([more[i]] if more else [] for more in (top, bottom))
+            columns.append(np.concatenate([above, self[i], below]))
+            seen = self.accepted[i]
+            same = not any(above)  # nothing above: the sums of those seen are what they were
+            sums.append(
+                np.concatenate([above, seen, [seen[-1] + more for more in below]]) if same else columns[i].cumsum()
+            )
+        return Counts(columns[0], columns[1], (sums[0], sums[1]))
 
 
 class Measure(NamedTuple):
@@ -107,10 +96,12 @@ def ranking(measure: Measure, seen: Counts) -> Estimate:
         seen: positives and negatives at each distinct score.
     """
     value, spread = measure.value(seen), measure.variance(seen)
-    worst, best = min(map(measure.value, seen.worse)), max(map(measure.value, seen.better))
+    worst = min(measure.value(seen.plus(bottom=(Z**2, 0))), measure.value(seen.plus(top=(0, Z**2))))
+    best = max(measure.value(seen.plus(top=(Z**2, 0))), measure.value(seen.plus(bottom=(0, Z**2))))
     if not spread > 0:  # or is not a number
         return around(value, worst, best)
-    low, high = _logit_interval(measure.value(seen.wider), measure.variance(seen.wider))
+    both = seen.plus(top=(UNSEEN, UNSEEN), bottom=(UNSEEN, UNSEEN))
+    low, high = _logit_interval(measure.value(both), measure.variance(both))
     seen_low, seen_high = _logit_interval(value, spread)
     return around(value, max(low, seen_low - (value - worst)), min(high, seen_high + best - value))
 
