@@ -211,7 +211,9 @@ def _model(source: Source, path: Path, device: torch.device) -> Any:
     """open_clip's module with the weights of a plain file."""
     import open_clip
 
-    with _explained(f"{source.weights} does not load as {source.arch}", source), _named(source, path) as (arch, file):
+    loading = _explained(f"{source.weights} does not load as {source.arch}", source)
+    # open_clip draws weights before it reads them: nobody's random stream shall depend on when a model is loaded.
+    with loading, torch.random.fork_rng(devices=()), _named(source, path) as (arch, file):
         # The path, not the tag: for a tag open_clip asks the hub even when the file is in its cache.
         model = open_clip.create_model(
             arch,
