@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
-from croftbench import leases
+from croftbench import claims, leases
 from croftbench.encoders import entry
 from croftbench.files import digest
 from croftbench.leases import Lease
@@ -61,7 +61,7 @@ class Blocks:
 
     def joined(self) -> bool:
         """Whether the entries are there."""
-        return leases.there(self.paths[0]) and all(path.exists() for path in self.paths)
+        return claims.there(self.paths[0]) and all(path.exists() for path in self.paths)
 
     def missing(self) -> list[int]:
         """Blocks that are not there; after a while, where others are making all of them."""
@@ -76,7 +76,7 @@ class Blocks:
         if self.joined():  # the blocks are removed after that
             todo = []
         self._told(set(before) - set(todo))
-        self._todo, self._waiting = todo, self._waiting or leases.pauses()
+        self._todo, self._waiting = todo, self._waiting or claims.pauses()
         return todo
 
     def claimed(self, todo: Sequence[int]) -> Iterator[int]:
@@ -87,7 +87,7 @@ class Blocks:
             if lease is None:
                 continue
             self._held[start] = lease
-            if leases.there(self.block(start)) or self.joined():
+            if claims.there(self.block(start)) or self.joined():
                 self._held.pop(start).release()
                 continue
             self._waiting = None

@@ -31,7 +31,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from croftbench import leases
+from croftbench import claims, leases
 from croftbench.data import decoding, images
 from croftbench.data.pool import Pool
 from croftbench.data.roots import Roots
@@ -141,7 +141,7 @@ class FeatureStore:
                 advance(len(part))
             entry.save(path, parts)
 
-        leases.once(path.exists, path.with_suffix(leases.SUFFIX), make, "--cache")
+        claims.once(path.exists, path.with_suffix(leases.SUFFIX), make, "--cache")
         return path
 
     def _test(self, pool: Pool, kind: str, advance: Advance) -> Path:
@@ -192,7 +192,7 @@ class FeatureStore:
                     entry.save(shared.block(start), [_encode(encoder, pixels, kind)])
                     shared.finished(start)
         self._say(pool, remarks)
-        leases.once(shared.joined, shared.lease, lambda: self._join(paths, shared), "--cache")
+        claims.once(shared.joined, shared.lease, lambda: self._join(paths, shared), "--cache")
 
     def _say(self, pool: Pool, remarks: Counter[str]) -> None:
         """What was remarked of a pool's files, once; shipped pictures are as they were made."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING
 
-from croftbench import leases
+from croftbench import claims, leases
 from croftbench.errors import CroftbenchError, DataError
 from croftbench.runs import failures, per_image, posthoc, results
 from croftbench.runs.planning import Job
@@ -67,7 +67,7 @@ def run_all(
     def waiting(count: int, who: str) -> None:
         progress.note(f"waiting for {count} run(s) that others are at, one of them {who}.")
 
-    leases.share(jobs, partial(claim, folder), settled, do, waiting, "--results")
+    claims.share(jobs, partial(claim, folder), settled, do, waiting, "--results")
     for job in elsewhere:
         failed(job, CroftbenchError(failures.reason(folder, job.spec), "It failed in another process."))
     progress.begin("")
@@ -93,7 +93,7 @@ def run_one(bench: Workbench, job: Job, folder: Path, force: bool = False) -> Ru
     path = results.path_of(folder, job.spec)
     if force:
         _remove(path)  # first: without a JSON it is not finished
-    elif leases.there(path):  # we were asleep, and another process took over
+    elif claims.there(path):  # we were asleep, and another process took over
         return results.read(path)
     _remove(posthoc.path_of(folder, job.spec))  # scores of what is replaced
     per_image.write(folder, job.spec, images)
@@ -109,7 +109,7 @@ def stamps(jobs: Sequence[Job], folder: Path) -> dict[str, Stamps]:
 
 def _stamps(job: Job, folder: Path) -> Stamps:
     """Of a run's result and of the record of its failure: another process's work changes them."""
-    return leases.stamp(results.path_of(folder, job.spec)), leases.stamp(failures.path_of(folder, job.spec))
+    return claims.stamp(results.path_of(folder, job.spec)), claims.stamp(failures.path_of(folder, job.spec))
 
 
 def finished(result: RunResult, suite: Suite, place: int, jobs: int) -> str:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from croftbench import leases
+from croftbench import claims, leases
 from croftbench.errors import CroftbenchError, DamagedError, DataError, MethodError
 from croftbench.files import discard
 from croftbench.runs import environment, failures, outputs, posthoc, predict, results
@@ -37,7 +37,7 @@ def score_all(
     score that a user wrote failed; its other scores are there. Processes that share the folder share the work, as in
     `engine.run_all`.
     """
-    begun = {job.spec.run_id: leases.stamp(posthoc.path_of(folder, job.spec)) for job, _ in jobs}
+    begun = {job.spec.run_id: claims.stamp(posthoc.path_of(folder, job.spec)) for job, _ in jobs}
     places = itertools.count(1)
 
     def claim(item: tuple[Job, Sequence[Asked]]) -> Path:
@@ -45,7 +45,7 @@ def score_all(
 
     def settled(item: tuple[Job, Sequence[Asked]]) -> bool:
         job, asked = item
-        if leases.stamp(posthoc.path_of(folder, job.spec)) == begun[job.spec.run_id]:
+        if claims.stamp(posthoc.path_of(folder, job.spec)) == begun[job.spec.run_id]:
             return False
         return not posthoc.read(folder, job.spec).missing(asked, ())
 
@@ -54,7 +54,7 @@ def score_all(
         bench.progress.stage("scoring", 1)
         score_one(bench, *item, folder, failed)
 
-    leases.share(jobs, claim, settled, do, option="--results")
+    claims.share(jobs, claim, settled, do, option="--results")
     bench.progress.begin("")
 
 
