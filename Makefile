@@ -44,7 +44,7 @@ flips: setup
 
 kills-cluster: setup
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[ray,slurm]'
-	OMP_NUM_THREADS=1 $(BIN)/python tools/kills_cluster.py 20
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.kills_cluster 20
 
 kills: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.kills 50

@@ -1,6 +1,6 @@
 """Kill workers, actors and drivers of a plan at random moments, on a local Ray cluster and submitit's local executor.
 
-    python tools/kills_cluster.py [KILLS] [SECONDS] [SEED]
+    python -m tests.kills_cluster [KILLS] [SECONDS] [SEED]
 
 A round is a plan of 60 tiny runs with nothing cached. One of its processes is killed (SIGKILL) at a random moment,
 again and again; a driver that died is started again, until the plan is complete. Then every file of results is held
@@ -23,34 +23,10 @@ import time
 from collections import Counter
 from pathlib import Path
 
+from tests.conftest import FOOD
+
 ROOT = Path(__file__).parents[1]
 MARK = "CROFTBENCH_CAMPAIGN"
-SUITE = """
-name = "tiny"
-version = 1
-title = "Some glyphs of food known, the others not"
-templates = ["a {}."]
-[classes]
-by = "name"
-groups = ["Food & Drink"]
-draw = "random"
-known = 0.3
-[protocol]
-shots = 2
-seeds = [1]
-views = 2
-crop_scale = [0.6, 1.0]
-flip = true
-scorers = ["energy"]
-headline = "energy"
-[[folds]]
-name = "all"
-train = ["emoji/noto", "emoji/emojione"]
-id = ["emoji/twemoji"]
-[[semantic]]
-name = "near"
-source = "unknown-classes"
-"""
 SEEDS = ",".join(str(seed) for seed in range(1, 31))
 LAUNCHERS = {
     "ray": ["--launcher", "ray", "--workers", "2"],
@@ -61,7 +37,7 @@ LAUNCHERS = {
 def driver(home: Path, launcher: str, mark: str) -> subprocess.Popen[bytes]:
     """Start the plan in a folder."""
     command = [
-        sys.executable, "-m", "croftbench", "run", "-m", "zero-shot,tip-adapter", "-s", str(home / "tiny.toml"),
+        sys.executable, "-m", "croftbench", "run", "-m", "zero-shot,tip-adapter", "-s", str(home / "food.toml"),
         "--seeds", SEEDS, "--limit", "20", "--device", "cpu", "--results", str(home / "results"),
         "--cache", str(home / "cache"), "--quiet", *LAUNCHERS.get(launcher, []),
     ]  # fmt: skip
@@ -118,7 +94,7 @@ def campaign(launcher: str, kills: int, ends: float, right: dict[str, bytes], ch
     while told["kills"] < kills and time.monotonic() < ends:
         with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
             home = Path(folder)
-            (home / "tiny.toml").write_text(SUITE)
+            (home / "food.toml").write_text(FOOD)
             mark = secrets.token_hex(8)
             told["rounds"] += 1
             first = chance.choice((0, 5, 20))  # runs that are finished before the killing begins: fits are killed too
@@ -165,7 +141,7 @@ def main() -> None:
     )
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
-        (home / "tiny.toml").write_text(SUITE)
+        (home / "food.toml").write_text(FOOD)
         assert driver(home, "here", "").wait() == 0, (home / "log").read_text()
         right = content(home / "results" / "smoke" / "runs")
     names = ("kills", "driver", "worker", "actor", "rounds", "starts", "lost", "doubled", "different")
