@@ -27,7 +27,8 @@ from croftbench.suites.language import Suite
 if TYPE_CHECKING:
     from croftbench.api.running import MethodLike, ScoreLike
     from croftbench.progress import Progress
-    from croftbench.studies.contract import Cost, Promise
+    from croftbench.studies.contract import Cost
+    from croftbench.studies.promises import Promise
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,9 @@ from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 from typing import Any, Literal
 
-from croftbench import __version__
+from packaging.requirements import Requirement
+
+from croftbench import __version__, leases
 from croftbench.errors import CroftbenchError
 from croftbench.locations import CACHE, DATA, MANIFESTS, RESULTS, Folder, Folders
 from croftbench.runs.preflight import ROOM
@@ -24,7 +26,6 @@ LOADED = ("torch", "torchvision", "open_clip", "numpy", "pandas", "pyarrow")
 """Imported, and not only looked up: a package can be there and not start."""
 NETWORK = re.compile(r"nfs|cifs|smb|lustre|gpfs|ceph|beegfs|gluster|afs|9p|sshfs|davfs|panfs|pvfs|orangefs")
 """Kinds of file system that are another machine's."""
-FLOOR = re.compile(r"([\w.-]+)\s*>=\s*([\d.]+)")
 MEMORY = 2 * 2**30
 """Bytes of free memory below which torch and a real CLIP do not fit beside one another."""
 
@@ -111,13 +112,13 @@ def _versions() -> Iterator[Item]:
     yield Item("versions", "croftbench", __version__)
     yield Item("versions", "python", f"{platform.python_version()} ({platform.python_implementation()})")
     try:
-        declared = [line for line in requires("croftbench") or () if "extra ==" not in line]
+        declared = [Requirement(line) for line in requires("croftbench") or ()]
     except PackageNotFoundError:
         yield Item("versions", "installation", "not installed as a package", "slow", "its needs are not known")
         declared = []
-    for line in declared:
-        if found := FLOOR.match(line):
-            yield _package(found[1], found[2])
+    for one in declared:
+        if one.marker is None or one.marker.evaluate({"extra": ""}):
+            yield _package(one)
     for name in LOADED:
         try:
             import_module(name)
@@ -126,22 +127,14 @@ def _versions() -> Iterator[Item]:
             yield Item("versions", name, said, "wrong", "it is there and does not start: install it again")
 
 
-def _package(name: str, floor: str) -> Item:
+def _package(needed: Requirement) -> Item:
     try:
-        there = version(name)
+        there = version(needed.name)
     except PackageNotFoundError:
-        return Item("versions", name, "missing", "wrong", f"at least {floor} is needed")
-    if _release(there) < _release(floor):
-        return Item("versions", name, there, "wrong", f"at least {floor} is needed")
-    return Item("versions", name, there)
-
-
-def _release(text: str) -> tuple[int, ...]:
-    """The numbers at a version's beginning, without zeros at their end: 2.3.0 is 2.3."""
-    numbers = [int(part) for part in re.match(r"[\d.]*", text)[0].split(".") if part]  # type: ignore[index]
-    while numbers and not numbers[-1]:
-        numbers.pop()
-    return tuple(numbers)
+        return Item("versions", needed.name, "missing", "wrong", f"{needed.specifier} is needed")
+    if not needed.specifier.contains(there, prereleases=True):
+        return Item("versions", needed.name, there, "wrong", f"{needed.specifier} is needed")
+    return Item("versions", needed.name, there)
 
 
 def _machine() -> Iterator[Item]:
@@ -262,6 +255,7 @@ def _variables(chosen: dict[str, Folder]) -> Iterator[Item]:
         *chosen,
         "CROFTBENCH_ENCODER",
         "CROFTBENCH_DEVICE",
+        leases.VARIABLE,
         "OMP_NUM_THREADS",
         "CUDA_VISIBLE_DEVICES",
         "HF_HUB_OFFLINE",

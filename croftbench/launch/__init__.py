@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     from croftbench.runs.execute import Workbench
 
 HERE = "here"
-LAUNCHERS = {HERE: "engine", "ray": "on_ray", "slurm": "on_slurm", "local-slurm": "on_slurm"}
-"""Name -> module, of `croftbench.runs` for this process, else of this package."""
+ELSEWHERE = {"ray": "on_ray", "slurm": "on_slurm", "local-slurm": "on_slurm"}
+"""Name -> module of this package."""
+LAUNCHERS = (HERE, *ELSEWHERE)
 
 Failed = Callable[[Job, CroftbenchError], None]
 
@@ -70,7 +71,7 @@ class Launcher:
 
             engine.run_all(bench, jobs, folder, failed, force)
         elif jobs:
-            module = import_module(f"croftbench.launch.{LAUNCHERS[self.name]}")
+            module = import_module(f"croftbench.launch.{ELSEWHERE[self.name]}")
             module.run_all(self, bench, jobs, folder, failed, force)
 
 

@@ -20,7 +20,6 @@ code. A tower of fewer than J blocks has prompts in all of them.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
@@ -29,6 +28,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, linear
 
+from croftbench.layers import linear_layer, replaced
 from croftbench.method import Inside, Needs, Outputs, Predictor, Recipes, Task
 from croftbench.prompting import Prompts, initial_context
 from croftbench.training import Batch, Recipe, Renaming, descend, unit
@@ -71,17 +71,17 @@ class MaPLe:
         v, tail = [initial_context(text, (M, text.width), rng) for _ in range(J)], text.start()[:0]
         if self.words and len(words := initial_context(text, (), rng, self.words)) >= M:
             v[0], tail = words[:M].clone(), words[M:]
-        F = [_map(image.width, text.width, rng, v[0]) for _ in range(min(J, 2))]
+        F = [linear_layer(image.width, text.width, rng, v[0]) for _ in range(min(J, 2))]
         F += [(A.clone(), b.clone()) for A, b in F[1:] * (J - 2)]  # the deep ones start alike
         weights = [*v, *(weight for pair in F for weight in pair)]
         for weight in weights:
             weight.requires_grad_()
 
         def deep_text(j: int, rows: slice, x: Tensor) -> Tensor:
-            return torch.cat([x[:, :1], v[j].to(x).expand(len(x), -1, -1), x[:, 1 + M :]], 1) if 0 < j < J else x
+            return replaced(x, 1, v[j]) if 0 < j < J else x
 
         def deep_image(j: int, rows: slice, x: Tensor) -> Tensor:
-            return torch.cat([x[:, :-M], linear(v[j], *F[j]).to(x).expand(len(x), -1, -1)], 1) if 0 < j < J else x
+            return replaced(x, -M, linear(v[j], *F[j])) if 0 < j < J else x
 
         def texts(prompts: Prompts) -> Tensor:
             shared = torch.cat([prompts.start, v[0], tail])
@@ -104,10 +104,3 @@ class MaPLe:
             return Outputs(logits=s * z @ t.T, features=z, classes=t)
 
         return Renaming(lambda names, _: texts(Prompts(text, names)), predict, task.classnames, task.text)
-
-
-def _map(to: int, width: int, rng: torch.Generator, like: Tensor) -> tuple[Tensor, Tensor]:
-    """Weight (to, width) and bias (to,) of a linear layer as PyTorch starts it."""
-    drawn = (2 * torch.rand(to, width + 1, generator=rng, dtype=like.dtype) - 1) / math.sqrt(width)
-    moved = drawn.to(like.device)
-    return moved[:, :-1].clone(), moved[:, -1].clone()

@@ -29,6 +29,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, kl_div, l1_loss
 
+from croftbench.layers import replaced
 from croftbench.method import Inside, Needs, Outputs, Predictor, Recipes, Task
 from croftbench.prompting import Prompts, initial_context
 from croftbench.training import Batch, Recipe, Renaming, descend, unit
@@ -115,10 +116,10 @@ class PromptSRC:
         contexts = [x.requires_grad_() for x in (*v, *w)]
 
         def deep_text(j: int, rows: slice, x: Tensor) -> Tensor:
-            return torch.cat([x[:, :1], v[j].to(x).expand(len(x), -1, -1), x[:, 1 + M :]], 1) if 0 < j < len(v) else x
+            return replaced(x, 1, v[j]) if 0 < j < len(v) else x
 
         def deep_image(j: int, rows: slice, x: Tensor) -> Tensor:
-            return torch.cat([x[:, :-M], w[j].to(x).expand(len(x), -1, -1)], 1) if 0 < j < len(w) else x
+            return replaced(x, -M, w[j]) if 0 < j < len(w) else x
 
         def texts(prompts: Prompts) -> Tensor:
             shared = torch.cat([prompts.start, v[0]])

@@ -19,7 +19,6 @@ out. v starts as N(0, 0.02^2), as their configuration says, and h as PyTorch's l
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
@@ -28,6 +27,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, linear
 
+from croftbench.layers import linear_layer, replaced
 from croftbench.method import Inside, Needs, Outputs, Predictor, Recipes, Task
 from croftbench.prompting import Prompts, initial_context
 from croftbench.training import Batch, Recipe, Renaming, descend, unit
@@ -74,8 +74,8 @@ class TCP:
         v = initial_context(tower, (M, tower.width), rng)
         if self.words and len(words := initial_context(tower, (), rng, self.words)) == M:
             v = words
-        A1, b1 = _layer(max(1, D // 4), D, rng, v)
-        A2, b2 = _layer(M * tower.width, len(b1), rng, v)
+        A1, b1 = linear_layer(max(1, D // 4), D, rng, v)
+        A2, b2 = linear_layer(M * tower.width, len(b1), rng, v)
         weights = [x.requires_grad_() for x in (v, A1, b1, A2, b2)]
 
         def texts(prompts: Prompts, e: Tensor) -> Tensor:
@@ -83,7 +83,7 @@ class TCP:
             own = linear(hidden * (1.702 * hidden).sigmoid(), A2, b2).view(len(e), M, -1)  # (3)
 
             def tokens(j: int, rows: slice, x: Tensor) -> Tensor:
-                return torch.cat([x[:, :1], own[rows].to(x), x[:, 1 + M :]], 1) if j == B else x
+                return replaced(x, 1, own[rows]) if j == B else x
 
             return unit(tower.encode(torch.cat([prompts.start, v]), prompts.rest, prompts.end, Inside(tokens)))  # (2)
 
@@ -105,10 +105,3 @@ class TCP:
         return Renaming(
             lambda names, text: texts(Prompts(tower, names), unit(text)), predict, task.classnames, task.text
         )
-
-
-def _layer(to: int, width: int, rng: torch.Generator, like: Tensor) -> tuple[Tensor, Tensor]:
-    """Weight (to, width) and bias (to,) of a linear layer as PyTorch starts it."""
-    drawn = (2 * torch.rand(to, width + 1, generator=rng, dtype=like.dtype) - 1) / math.sqrt(width)
-    moved = drawn.to(like.device)
-    return moved[:, :-1].clone(), moved[:, -1].clone()

@@ -159,7 +159,7 @@ def _by_name(name: str, cache: Path | None) -> MethodInfo:
     return info
 
 
-DECIDING = ("method", "towers", "training", "prompting")
+DECIDING = ("method", "towers", "training", "prompting", "layers")
 """Modules, beside those of the methods themselves, whose code decides a method's numbers."""
 
 

@@ -1,22 +1,18 @@
 """Sections of the page, made side by side: each of the later ones in a process of its own, where there are processors.
 
-A section takes seconds, nearly all of them drawing, and no two share anything. What another process is told comes by
-its standard input and its answer by its standard output; what fails there fails here.
+A section takes seconds, nearly all of them drawing, and no two share anything. What fails there fails here.
 """
 
 from __future__ import annotations
 
 import os
-import pickle
-import subprocess
-import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from croftbench import child
 from croftbench.data.roots import Roots
-from croftbench.errors import CroftbenchError
 from croftbench.suites.language import Suite
 
 Asked = tuple[Path, Suite, Path | None, Roots | None, int]
@@ -34,7 +30,7 @@ def sections(
     """
     asked = [(results_dir, suite, cache, roots, number) for number, suite in enumerate(suites)]
     others = min(processors or os.cpu_count() or 1, len(asked)) - 1
-    if others < 1 or not sys.executable:
+    if others < 1:
         return [_section(one) for one in asked]
     with ThreadPoolExecutor(others) as threads:  # each waits for a process
         later = [threads.submit(_elsewhere, one) for one in asked[1:]]
@@ -51,27 +47,7 @@ def _section(asked: Asked) -> dict[str, Any]:
 
 def _elsewhere(asked: Asked) -> dict[str, Any]:
     """The same, by another process; here, if that one could not do it."""
-    run = subprocess.run(
-        [sys.executable, "-m", __name__], input=pickle.dumps(asked), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}, check=False,
-    )  # fmt: skip
-    if run.returncode:
-        return _section(asked)
-    answer: dict[str, Any] | CroftbenchError = pickle.loads(run.stdout)
-    if isinstance(answer, CroftbenchError):
-        raise answer
-    return answer
-
-
-def _main() -> None:
-    """Of the other process."""
-    asked = pickle.load(sys.stdin.buffer)
     try:
-        answer: dict[str, Any] | CroftbenchError = _section(asked)
-    except CroftbenchError as error:
-        answer = error
-    sys.stdout.buffer.write(pickle.dumps(answer))
-
-
-if __name__ == "__main__":
-    _main()
+        return child.call(_section, asked)
+    except child.DiedError:
+        return _section(asked)

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,26 +68,36 @@ class Gallery:
     absent: str = ""
 
 
-@dataclass
-class _Tally:
-    """Of one kind of image: which methods had it wrong, draw by draw.
+class _Part(NamedTuple):
+    """A split in one draw, N images, M methods: which were run, and for each image what they said.
 
     Attributes:
-        parts: a draw's split, its classes' names, (M, N) which images were wrong, (M,) which methods were run, and
-            (M, N) what they answered.
+        names: of the classes.
+        tested: (M,) which methods were run.
+        wrong: (M, N) which images they had wrong.
+        predicted: (M, N) what they answered; -1 where they were not run.
     """
 
-    parts: list[tuple[Split, Sequence[str], NDArray[np.bool_], NDArray[np.bool_], NDArray[np.int64]]] = field(
-        default_factory=list
-    )
+    split: Split
+    names: Sequence[str]
+    tested: NDArray[np.bool_]
+    wrong: NDArray[np.bool_]
+    predicted: NDArray[np.int64]
+
+
+@dataclass
+class _Tally:
+    """Of one kind of image: which methods had it wrong, draw by draw."""
+
+    parts: list[_Part] = field(default_factory=list)
 
     @cached_property
     def seen(self) -> dict[Place, list[tuple[int, int]]]:
         """By image, the parts that it is in and its position there."""
         found: dict[Place, list[tuple[int, int]]] = {}
-        for number, (split, *_) in enumerate(self.parts):
-            for i, image in enumerate(split.images):
-                found.setdefault((split.name, image), []).append((number, i))
+        for number, part in enumerate(self.parts):
+            for i, image in enumerate(part.split.images):
+                found.setdefault((part.split.name, image), []).append((number, i))
         return found
 
     @cached_property
@@ -95,27 +105,27 @@ class _Tally:
         """By image that every method was tested on: (M,) the share of each method's runs that had it wrong."""
         places = list(self.seen)
         at = {place: row for row, place in enumerate(places)}
-        wrong, runs = np.zeros((2, len(places), len(self.parts[0][3]) if self.parts else 0))
-        for split, _, of_part, tested, _ in self.parts:
-            rows = [at[split.name, image] for image in split.images]
-            wrong[rows] += of_part.T  # an image is in a split once
-            runs[rows] += tested
+        wrong, runs = np.zeros((2, len(places), len(self.parts[0].tested) if self.parts else 0))
+        for part in self.parts:
+            rows = [at[part.split.name, image] for image in part.split.images]
+            wrong[rows] += part.wrong.T  # an image is in a split once
+            runs[rows] += part.tested
         whole: NDArray[np.bool_] = np.asarray(runs.all(axis=1))
         return {place: wrong[row] / runs[row] for place, row in at.items() if whole[row]}
 
     def truth(self, place: Place) -> str:
         """The image's class, "" where it is unknown."""
         number, i = self.seen[place][0]
-        split, names, *_ = self.parts[number]
-        return names[split.labels[i]] if split.labels[i] >= 0 else ""
+        part = self.parts[number]
+        return part.names[part.split.labels[i]] if part.split.labels[i] >= 0 else ""
 
     def answer(self, place: Place) -> str:
         """The wrong class that it is given most often."""
         given: Counter[str] = Counter()
         for number, i in self.seen[place]:
-            split, names, *_, predicted = self.parts[number]
-            own = predicted[:, i].tolist()
-            given.update(names[label] for label in own if label >= 0 and label != split.labels[i])
+            part = self.parts[number]
+            own = part.predicted[:, i].tolist()
+            given.update(part.names[label] for label in own if label >= 0 and label != part.split.labels[i])
         return min(given.items(), key=lambda one: (-one[1], one[0]), default=("", 0))[0]
 
 
@@ -170,7 +180,7 @@ def _tallies(suite: Suite, rows: Sequence[BoardRow], roots: Roots) -> tuple[_Tal
                 predicted[method] = table.predicted
                 wrong[method] = table.scores[headline] >= thresholds[method] if shift == "semantic" else ~table.correct
             of = unknown if shift == "semantic" else known
-            of.parts.append((split, fold.classnames, wrong, tested, predicted))
+            of.parts.append(_Part(split, fold.classnames, tested, wrong, predicted))
     return known, unknown
 
 
@@ -220,7 +230,7 @@ def _plate(place: Place, tally: _Tally, names: Sequence[str], roots: Roots) -> P
     shorter = f"all but {'; '.join(others)}" if len(others) < len(of_it) else "; ".join(of_it)
     number, i = tally.seen[place][0]
     return Plate(
-        _thumbnail(tally.parts[number][0], i, roots), place[1], tally.truth(place), place[0], tally.answer(place),
+        _thumbnail(tally.parts[number].split, i, roots), place[1], tally.truth(place), place[0], tally.answer(place),
         len(of_it), "all of them" if not others else shorter,
     )  # fmt: skip
 

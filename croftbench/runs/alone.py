@@ -1,37 +1,22 @@
-"""A run in a process of its own: whatever kills that, the others go on.
-
-The parent sends what is to be run, pickled, through a pipe and reads the answer from another. The child ends when its
-parent does.
-"""
+"""A run in a process of its own: whatever kills that, the others go on."""
 
 from __future__ import annotations
 
-import os
 import pickle
 import signal
-import subprocess
-import sys
-import threading
-import traceback
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from croftbench import blame
-from croftbench.errors import CroftbenchError, MethodError, UsageError
+from croftbench import blame, child
+from croftbench.errors import MethodError, UsageError
 from croftbench.plugins import MethodInfo
 from croftbench.runs.spec import RunSpec
 
 if TYPE_CHECKING:
     from croftbench.runs.execute import Workbench
     from croftbench.runs.isolation import Limits
-
-COMMAND = [sys.executable, "-c", "from croftbench.runs import alone; alone.main()"]
-PARENT_GONE = 3
-"""Exit status of a child whose parent died."""
-
 
 Done = TypeVar("Done")
 
@@ -46,34 +31,22 @@ def call(work: Callable[..., Done], bench: Workbench, spec: RunSpec, info: Metho
         UsageError: a class that no other process can import.
     """
     bench.progress.stage(f"{info.name}, seed {spec.seed}, fold {spec.fold}, in a process of its own", 1)
-    child = subprocess.Popen(
-        COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True,
-        env={**os.environ, "PYTHONPATH": search_path()},
-    )  # fmt: skip
+    limits = replace(bench.limits, isolate=False, alone=True)
+    asked = packed((_on_bench, about(bench, limits), work, spec, info, *more), [info])
     try:
-        assert child.stdin is not None and child.stdout is not None
-        limits = replace(bench.limits, isolate=False, alone=True)
-        child.stdin.write(packed((about(bench, limits), work, spec, info, *more), [info]))
-        child.stdin.flush()
-        answer = child.stdout.read()
-        status = child.wait()
-    finally:  # Ctrl-C reaches the parent only
-        child.kill()
-        child.wait()
-        child.stdin.close()  # type: ignore[union-attr]
-        child.stdout.close()  # type: ignore[union-attr]
-    bench.progress.advance()
-    if not answer:
-        raise _death(status, bench.limits.timeout, blame.defined(info.author))
-    done = pickle.loads(answer)
-    if isinstance(done, CroftbenchError):
-        raise done
-    return done  # type: ignore[no-any-return]
+        return child.call_packed(asked)  # type: ignore[return-value]
+    except child.DiedError as died:
+        raise _death(died.status, bench.limits.timeout, blame.defined(info.author)) from None
+    finally:
+        bench.progress.advance()
 
 
-def search_path() -> str:
-    """Where modules are found here, for a process that must find the same."""
-    return os.pathsep.join(str(Path(place).absolute()) for place in sys.path if place or Path.cwd().is_dir())
+def _on_bench(about: dict[str, Any], work: Callable[..., Done], *arguments: object) -> Done:
+    """In the other process."""
+    warnings.filterwarnings("ignore", category=FutureWarning, module="torch")  # the parent said it
+    from croftbench.runs.execute import Workbench
+
+    return work(Workbench(**about), *arguments)
 
 
 def about(bench: Workbench, limits: Limits) -> dict[str, Any]:
@@ -111,27 +84,3 @@ def _death(status: int, timeout: float | None, where: str) -> MethodError:
     if status == 1 and timeout is not None:
         return MethodError(f"it took longer than its {timeout:g} s and did not stop", "Raise --timeout.", where)
     return MethodError(f"its process left without an answer, with exit status {status}", "", where)
-
-
-def main() -> None:
-    """The child: read what to run, run it, answer."""
-    answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # what a method prints, from C too, is no answer
-    about, work, *arguments = pickle.load(sys.stdin.buffer)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    warnings.filterwarnings("ignore", category=FutureWarning, module="torch")  # the parent said it
-    from croftbench.runs.execute import Workbench
-
-    try:
-        done: object = work(Workbench(**about), *arguments)
-    except CroftbenchError as error:
-        error.add_note(traceback.format_exc())
-        done = error
-    pickle.dump(done, answers)
-    answers.close()
-    os._exit(0)  # not through what a method registered to be called at exit
-
-
-def _end_with_parent() -> None:
-    sys.stdin.buffer.read()
-    os._exit(PARENT_GONE)

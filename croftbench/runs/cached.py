@@ -73,24 +73,22 @@ def prune(cache: Path, days: float | None, to: float | None = None, dry_run: boo
     Raises:
         DataError: something cannot be removed; what came before it is gone.
     """
-    there = sorted(entries(cache), key=lambda one: -one.age)
-    chosen = [
-        one for one in there if (one.age > WRITTEN if one.kind == UNFINISHED else days is not None and one.age >= days)
-    ]
-    busy = _open(cache) if there else set()
-    stays = [one for one in chosen if one.path in busy]
-    chosen = [one for one in chosen if one.path not in busy]
-    if to is not None:
-        left = sum(one.size for one in there) - sum(one.size for one in chosen)
-        for one in there:
-            if left <= to:
-                break
-            if one in chosen or one in stays or one.kind == UNFINISHED:
-                continue
-            (stays if one.path in busy else chosen).append(one)
-            left -= 0 if one.path in busy else one.size
-        if left > to:
-            _log.warning("%s MB stay in %s, in use or being written.", f"{left / 1e6:,.1f}", cache)
+    there = sorted(entries(cache), key=lambda one: (one.kind != UNFINISHED, -one.age))
+    busy, left = _open(cache) if there else set(), sum(one.size for one in there)
+    chosen: list[Cached] = []
+    stays: list[Cached] = []
+    for one in there:
+        if one.kind == UNFINISHED:
+            wanted = one.age > WRITTEN
+        else:
+            wanted = (days is not None and one.age >= days) or (to is not None and left > to)
+        if wanted and one.path in busy:
+            stays.append(one)
+        elif wanted:
+            chosen.append(one)
+            left -= one.size
+    if to is not None and left > to:
+        _log.warning("%s MB stay in %s, in use or being written.", f"{left / 1e6:,.1f}", cache)
     if stays:
         _log.warning("%d entries of %s are in use by a running process and stay.", len(stays), cache)
     for one in () if dry_run else chosen:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import cast
 
 import numpy as np
@@ -149,12 +150,11 @@ def score(
         seconds[one.label] += time.perf_counter() - start
     timed = {label: _timed(scorer, seconds, label) for label, scorer in fitted.items()}
     tables = [table(split, shift, kept.read(str(i), device), timed) for i, (shift, split) in enumerate(roles)]
-    rows: dict[str, list[Score]] = {label: [] for label in seconds}
     for one in asked:
         if one.label in broken and failed:
             failed(one, broken[one.label])
-            for table_ in tables:
-                table_.scores.pop(one.label, None)  # type: ignore[attr-defined]
+    tables = [replace(of, scores={k: v for k, v in of.scores.items() if k not in broken}) for of in tables]
+    rows: dict[str, list[Score]] = {label: [] for label in seconds}
     for row in scoring.score(tables, "", id_filter, official=official):
         if row.scorer:
             rows[row.scorer].append(row)

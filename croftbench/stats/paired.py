@@ -20,9 +20,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from croftbench.errors import DataError
 from croftbench.stats import metrics
-from croftbench.stats.intervals import CONFIDENCE, RESAMPLES, Z
+from croftbench.stats.intervals import CONFIDENCE, RESAMPLES, Vector, Z
 
-Vector = NDArray[np.float64]
 Units = NDArray[np.int64]
 Counts = NDArray[np.int32]
 

@@ -9,7 +9,6 @@ import resource
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -29,6 +28,8 @@ from croftbench.runs import planning, predict
 from croftbench.runs.execute import Workbench
 from croftbench.runs.given import IMAGES as IMAGE_NEEDS
 from croftbench.runs.isolation import calling, one_run
+from croftbench.studies import promises
+from croftbench.studies.promises import Promise, opened, test_folders
 from croftbench.suites import manifest
 from croftbench.suites.language import Suite
 
@@ -47,15 +48,6 @@ def small(manifests: Path | None = None) -> Suite:
     classes = replace(suite.classes, groups=("Food & Drink",), known=float(CLASSES))
     protocol = replace(suite.protocol, shots=2, views=2, seeds=(1,))
     return replace(suite, name="contract", classes=classes, protocol=protocol, recipes={}, authors={}, recipe="authors")
-
-
-@dataclass(frozen=True)
-class Promise:
-    """A promise that was checked: its name, and why it is not kept, with the line to change; "" where it is."""
-
-    name: str
-    broken: str = ""
-    hint: str = ""
 
 
 @dataclass
@@ -210,13 +202,6 @@ def reads_no_test_data(trial: Trial) -> None:
             raise trial.broken(f"fit opens {path}, where test images are", "All that it may know is in `task`.")
 
 
-def test_folders(bench: Workbench) -> list[str]:
-    """Where test images, their features and outputs are."""
-    shipped = Path(plugins.__file__).parents[1] / "embedded" / "emoji"
-    there = [bench.cache / "features", bench.cache / "outputs", shipped, *filter(None, [bench.roots.data])]
-    return list(map(str, there))
-
-
 def trains_by_its_recipes(trial: Trial) -> None:
     """Every recipe that it declares can be run by."""
     for name, recipe in trial.info.recipes.items():
@@ -242,16 +227,7 @@ PROMISES: Mapping[str, Callable[[Trial], None]] = {
 
 def check(trial: Trial) -> Iterator[Promise]:
     """Every promise; where it does not even fit and predict, no more than that."""
-    for name, promise in PROMISES.items():
-        try:
-            with one_run(trial.spec.seed, trial.bench.limits):
-                promise(trial)
-        except CroftbenchError as error:
-            yield Promise(name, error.message, error.hint)
-            if promise in (is_described, fits_and_predicts):
-                return
-        else:
-            yield Promise(name)
+    return promises.kept(PROMISES, trial, lambda: one_run(trial.spec.seed, trial.bench.limits), 2)
 
 
 @dataclass(frozen=True)
@@ -275,27 +251,3 @@ def cost(trial: Trial) -> Cost:
         end = time.perf_counter()
     grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
     return Cost(between - start, end - between, grown / (1e6 if sys.platform == "darwin" else 1e3))
-
-
-_listening: list[list[str]] = []
-
-
-def _audit(event: str, arguments: tuple[Any, ...]) -> None:
-    if _listening and event == "open" and isinstance(arguments[0], str | bytes | Path):
-        path = arguments[0].decode(errors="replace") if isinstance(arguments[0], bytes) else str(arguments[0])
-        for heard in _listening:
-            heard.append(str(Path(path).absolute()))
-
-
-@contextmanager
-def opened() -> Iterator[list[str]]:
-    """The files that are opened inside."""
-    if not getattr(opened, "hooked", False):  # a hook stays for ever; it is idle where nobody listens
-        sys.addaudithook(_audit)
-        opened.hooked = True  # type: ignore[attr-defined]
-    heard: list[str] = []
-    _listening.append(heard)
-    try:
-        yield heard
-    finally:
-        _listening.remove(heard)

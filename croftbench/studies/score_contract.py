@@ -16,14 +16,16 @@ from torch import Tensor
 
 from croftbench import blame, plugins
 from croftbench.draw.splits import Fold
-from croftbench.errors import CroftbenchError, MethodError
+from croftbench.errors import MethodError
 from croftbench.method import Outputs
 from croftbench.runs import predict
 from croftbench.runs.execute import Workbench
 from croftbench.runs.isolation import calling, one_run
-from croftbench.scorers import Asked, Context, NotApplicableError, Scorer, own_scores
+from croftbench.scorers import Asked, Context, Scorer, own_scores
 from croftbench.stats import metrics
-from croftbench.studies.contract import Promise, Trial, opened, small, test_folders
+from croftbench.studies import promises
+from croftbench.studies.contract import Trial, small
+from croftbench.studies.promises import Promise, opened, test_folders
 from croftbench.suites.language import Suite
 
 KNOWN = 0.5
@@ -201,17 +203,5 @@ PROMISES: Mapping[str, Callable[[ScoreTrial], None]] = {
 
 def check(trial: ScoreTrial) -> Iterator[Promise]:
     """Every promise; where it does not even give scores, no more than that."""
-    for name, promise in PROMISES.items():
-        try:
-            with one_run(trial.trial.spec.seed, trial.bench.limits):
-                _ = trial.outputs  # not within an author's time
-                promise(trial)
-        except NotApplicableError as error:
-            yield Promise(name, f"not applicable to zero-shot CLIP: {error.message}", "It cannot be checked there.")
-            return
-        except CroftbenchError as error:
-            yield Promise(name, error.message, error.hint)
-            if promise is fits_and_scores:
-                return
-        else:
-            yield Promise(name)
+    _ = trial.outputs  # not within an author's time
+    return promises.kept(PROMISES, trial, lambda: one_run(trial.trial.spec.seed, trial.bench.limits), 1)

@@ -1,19 +1,19 @@
 """Rows of a leaderboard as a model repository of the Hugging Face hub keeps them: `.eval_results/*.yaml`.
 
-Layout: the hub's page "Evaluation results" (docs/hub/eval-results of huggingface/hub-docs) and
-`huggingface_hub.EvalResultEntry`. An entry names a data set on the hub that is registered as a benchmark, and a task of
+Layout: the hub's page "Evaluation results" (docs/hub/eval-results of huggingface/hub-docs), as `huggingface_hub` writes
+it. An entry names a data set on the hub that is registered as a benchmark, and a task of
 its `eval.yaml`; croftbench's suites are none by themselves, so whoever shares says which data set holds the suite.
 """
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
+import yaml
+from huggingface_hub import EvalResultEntry, eval_result_entries_to_yaml
 
 from croftbench.errors import UsageError
 from croftbench.files import write_atomically
@@ -38,7 +38,8 @@ def write(board: Board, dataset: str, out: Path) -> list[Path]:
     paths = []
     for row in board_rows.collect(board):
         path = out / re.sub(r"[^\w.+=-]+", "-", row.name).strip("-") / ".eval_results" / f"{board.suite.name}.yaml"
-        write_atomically(path, "".join(_yaml(entry) for entry in _entries(board, row, dataset)), "export")
+        entries = eval_result_entries_to_yaml([*_entries(board, row, dataset)])
+        write_atomically(path, yaml.safe_dump(entries, sort_keys=False, allow_unicode=True, width=1000), "export")
         paths.append(path)
     return paths
 
@@ -48,7 +49,7 @@ def task(column: str) -> str:
     return re.sub(r"[^\w-]+", "-", column)
 
 
-def _entries(board: Board, row: BoardRow, dataset: str) -> Iterator[dict[str, Any]]:
+def _entries(board: Board, row: BoardRow, dataset: str) -> Iterator[EvalResultEntry]:
     suite, spec = board.suite, row.spec
     notes = (
         f"{row.label}; {spec.encoder}; suite {suite.name} version {suite.version} ({suite.digest[:12]}); "
@@ -57,20 +58,10 @@ def _entries(board: Board, row: BoardRow, dataset: str) -> Iterator[dict[str, An
     for column in columns.headline(suite):
         value = row.values.get(column.name)
         if value is not None and not pd.isna(value):
-            yield {
-                "dataset": {"id": dataset, "task_id": task(column.name)},
-                "value": round(100 * float(value), 2),
-                "date": max(run.created for run in row.runs),
-                "notes": notes,
-            }
-
-
-def _yaml(entry: dict[str, Any]) -> str:
-    """An item of a YAML list; text is quoted as in JSON, which YAML takes."""
-    lines = []
-    for name, value in entry.items():
-        if isinstance(value, dict):
-            lines += [f"{name}:", *(f"  {key}: {json.dumps(of)}" for key, of in value.items())]
-        else:
-            lines.append(f"{name}: {json.dumps(value)}")
-    return "- " + "\n  ".join(lines) + "\n"
+            yield EvalResultEntry(
+                dataset_id=dataset,
+                task_id=task(column.name),
+                value=round(100 * float(value), 2),
+                date=max(run.created for run in row.runs),
+                notes=notes,
+            )
