@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import glob
 import hashlib
 import json
 import logging
@@ -230,6 +231,14 @@ def sync(path: Path) -> None:
 def _beside(target: Path) -> Path:
     """A free name in the same folder; `croftbench cache prune` removes what a killed process leaves."""
     return target.with_name(f"{target.name[:100]}.{secrets.token_hex(4)}.tmp")
+
+
+def sweep(*targets: Path) -> None:
+    """Remove what killed processes left unfinished of files that nobody else is writing now."""
+    for target in targets:
+        for unfinished in target.parent.glob(f"{glob.escape(target.name[:100])}.????????.tmp"):
+            with contextlib.suppress(OSError):
+                unfinished.unlink()
 
 
 @contextlib.contextmanager

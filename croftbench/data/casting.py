@@ -196,7 +196,7 @@ class _Casting:
         if fresh:
             name = f"unknown-{slug(tested.name)}" if len(self.groups) > 1 and tested.split == "" else "unknown"
             self.unknown[name] = self._part(name, tested, fresh)
-            self.said.append(f"{len(fresh)} classes of '{tested.name or self.name}' are not trained: a semantic shift.")
+            self.said.append(f"{len(fresh)} class(es) of '{tested.name or self.name}' are new: a semantic shift.")
 
     def _part(self, name: str, group: Group, keys: Iterable[str] | None = None) -> str:
         chosen = [key for key in group.classes if key in self.known] if keys is None else list(keys)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from croftbench import claims, leases
 from croftbench.errors import CroftbenchError, DataError
+from croftbench.files import sweep
 from croftbench.runs import failures, per_image, posthoc, results
 from croftbench.runs.planning import Job
 from croftbench.runs.results import RunResult
@@ -91,6 +92,7 @@ def run_one(bench: Workbench, job: Job, folder: Path, force: bool = False) -> Ru
         failures.write(folder, job.spec, error)
         return error
     path = results.path_of(folder, job.spec)
+    sweep(path, per_image.path_of(folder, job.spec), failures.path_of(folder, job.spec))
     if force:
         _remove(path)  # first: without a JSON it is not finished
     elif claims.there(path):  # we were asleep, and another process took over

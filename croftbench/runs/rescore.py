@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from croftbench import claims, leases
 from croftbench.errors import CroftbenchError, DamagedError, DataError, MethodError
-from croftbench.files import discard
+from croftbench.files import discard, sweep
 from croftbench.runs import environment, failures, outputs, posthoc, predict, results
 from croftbench.runs.isolation import one_run
 from croftbench.runs.planning import Job
@@ -72,6 +72,7 @@ def score_one(
         failures.write(folder, job.spec, error, "score")
         failed(job, error)
     else:
+        sweep(posthoc.path_of(folder, job.spec))
         posthoc.write(folder, record)
         failures.remove(folder, job.spec, "score")
         for one in broken:

@@ -10,6 +10,7 @@ from collections import Counter
 
 import pytest
 
+import croftbench
 from tests.conftest import FOOD
 
 COUNTED = """
@@ -117,3 +118,16 @@ def test_what_a_killed_process_was_at_is_done_by_the_other(alone, tmp_path, stag
     assert second.wait(timeout=300) == 0
     assert content(home / "results") == content(alone / "results")
     assert not list((home / "results").rglob("*.lease"))
+
+
+def test_what_a_killed_writer_left_of_a_run_goes_when_the_run_is_made(cache, suite_file, tmp_path):
+    croftbench.run("zero-shot", suite_file, results=tmp_path / "results", cache=cache)
+    (record,) = (tmp_path / "results/runs").rglob("*.json")
+    table = record.with_suffix(".parquet")
+    left = [path.with_name(f"{path.name}.0123abcd.tmp") for path in (record, table)]
+    others = record.with_name("another.json.0123abcd.tmp")
+    for path in (*left, others):
+        path.write_bytes(b"half")
+    record.unlink()
+    croftbench.run("zero-shot", suite_file, results=tmp_path / "results", cache=cache)
+    assert sorted(path.name for path in record.parent.iterdir()) == sorted([record.name, table.name, others.name])
