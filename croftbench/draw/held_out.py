@@ -31,7 +31,7 @@ def tuning_folds(fold: Fold, seed: int) -> list[Fold]:
     if len(fold.classnames) < LEAST:
         raise DataError(
             f"fold '{fold.name}' has {len(fold.classnames)} known classes, and a search holds a quarter of them out.",
-            f"It needs at least {LEAST}: choose by hand, with `croftbench run --set name=value`.",
+            f"It needs at least {LEAST}: choose by hand, with `--set name=value`.",
         )
     order = np.random.RandomState(seed).permutation(len(fold.classnames)).tolist()
     known = sorted(order[round(HELD_OUT * len(order)) :])

@@ -121,7 +121,7 @@ def test_doctor_finds_what_would_stop_a_run(croftbench, tmp_path, monkeypatch):
     monkeypatch.setattr(doctoring, "version", lambda name: "0.1" if name == "torch" else "99")
     code, out, err = croftbench("doctor", "--data-root", tmp_path / "gone")
     assert code == 1
-    assert "[wrong] at least 2.3 is needed" in out
+    assert "[wrong] >=2.3 is needed" in out
     assert "[wrong] it cannot be read" in out
     assert "would stop a run" in err
     assert "OMP_NUM_THREADS" in out or "OMP_NUM_THREADS" not in os.environ
