@@ -8,7 +8,8 @@
 Three losses: `icons`, contrastive on rendered pairs as in train.py; `classes`, which teaches the text tower ImageNet's
 names with no image of ImageNet (see `pseudo.py`); `stay`, which keeps features of photographs where ImageNet's network
 has them. Batch norms keep ImageNet's statistics, and the first LOW blocks their weights. By the clock: first the
-projection (fitted by least squares) and croftbench-1's text tower alone, then all. An interrupted run goes on.
+projection (fitted by least squares) and croftbench-1's text tower alone, then all; first small images, which cost
+half, then those of the model. An interrupted run goes on.
 """
 
 from __future__ import annotations
@@ -18,7 +19,10 @@ import gzip
 import json
 import math
 import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import open_clip
@@ -38,6 +42,8 @@ SIDE, VOCABULARY = 104, 5500
 """Pixels (the smallest multiple of 8 with 4 x 4 places), and tokens."""
 ALONE = 0.05
 """Share of the clock at which the image tower begins to move."""
+SMALL, GROWN = 80, 0.6
+"""Pixels of the first images, and the share of the clock from which they are SIDE."""
 BANK = 24
 """Batches whose features of ImageNet's network the projection is first fitted to."""
 PHOTOS, OTHERS = 24, 96
@@ -59,7 +65,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     args = parser.parse_args()
     torch.manual_seed(0)
-    torch.set_num_threads(1)  # Tower runs chunks side by side
+    torch.set_num_threads(args.threads)  # of the text tower; Tower runs chunks side by side, a thread each
     rng = torch.Generator().manual_seed(0)
     args.output.mkdir(parents=True, exist_ok=True)
     pairs = json.loads((args.pairs / "pairs.json").read_text(encoding="utf-8"))["pairs"]
@@ -102,10 +108,11 @@ def main() -> None:
         step, seen, before = kept["step"], kept["seen"], kept["seconds"]
         rng.manual_seed(step)
     start = saved = time.time()
-    while (done := (before + time.time() - start) / (60 * args.minutes)) < 1:
+    clock = lambda: (before + time.time() - start) / (60 * args.minutes)  # noqa: E731
+    ahead = Ahead(lambda: batch(sampler, imagenet, photos, rng, clock()))
+    while (done := clock()) < 1:
         rate(optimizer, done)
-        squares = None if done < ALONE else some(photos, PHOTOS, SIDE, rng)
-        parts = learn(model, tower, frozen, sampler, imagenet, squares, optimizer)
+        parts = learn(model, tower, frozen, ahead.next(), optimizer)
         for group in optimizer.param_groups:
             torch.nn.utils.clip_grad_norm_(group["params"], 1.0)
         optimizer.step()
@@ -124,15 +131,46 @@ def main() -> None:
     print(f"{step} steps, {seen} pairs in {(before + time.time() - start) / 60:.1f} min")
 
 
-def learn(
-    model, tower: Tower, frozen: Tower, sampler: Sampler, imagenet: Classes, squares: Tensor | None, optimizer
-) -> str:
-    """Gradients of one batch, and its losses as text; without `squares` the image tower stays as it is."""
+class Ahead:
+    """The next batch is drawn while this one is learned from."""
+
+    def __init__(self, draw: Callable[[], Batch]) -> None:
+        self.pool, self.draw = ThreadPoolExecutor(1, initializer=lambda: torch.set_num_threads(1)), draw
+        self.drawn: Future[Batch] = self.pool.submit(draw)
+
+    def next(self) -> Batch:
+        drawn, self.drawn = self.drawn.result(), self.pool.submit(self.draw)
+        return drawn
+
+
+class Batch(NamedTuple):
+    """What one step learns from; without `squares` the image tower stays as it is."""
+
+    images: Tensor
+    texts: Tensor
+    keys: Tensor
+    other_texts: Tensor
+    other_keys: Tensor
+    pseudo: Tensor
+    class_texts: Tensor
+    positive: Tensor
+    squares: Tensor | None
+
+
+def batch(sampler: Sampler, imagenet: Classes, photos: np.ndarray, rng: torch.Generator, done: float) -> Batch:
     images, texts, keys, other_texts, other_keys = sampler.draw()
-    images, n = grown(images, SIDE), len(texts)
+    side = SMALL if done < GROWN else SIDE
+    squares = None if done < ALONE else some(photos, PHOTOS, side, rng)
+    images = grown(images, side)
+    return Batch(images, texts, keys, other_texts, other_keys, *imagenet.draw(other_keys), squares)
+
+
+def learn(model, tower: Tower, frozen: Tower, drawn: Batch, optimizer) -> str:
+    """Gradients of one batch, and its losses as text."""
+    images, texts, keys, other_texts, other_keys, pseudo, class_texts, positive, squares = drawn
+    n = len(texts)
     run = None if squares is None else tower.begin(torch.cat([images, squares]))
     feature = tower.features(images) if run is None else run.features
-    pseudo, class_texts, positive = imagenet.draw(other_keys)
     z, about = F.normalize(model.visual.head(torch.cat([feature[:n], pseudo])), dim=-1).split([n, len(pseudo)])
     with torch.autocast("cpu", dtype=torch.bfloat16):
         t = F.normalize(encode_text(model, torch.cat([texts, other_texts, class_texts])).float(), dim=-1)

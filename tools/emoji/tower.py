@@ -40,7 +40,7 @@ class Tower:
 
     def __init__(self, trunk: nn.Module, threads: int) -> None:
         trunk.eval().to(memory_format=torch.channels_last)
-        self.pool = ThreadPoolExecutor(threads)
+        self.pool = ThreadPoolExecutor(threads, initializer=lambda: torch.set_num_threads(1))
         layers = [("plain", [(trunk.conv_stem, trunk.bn1)], False, 0)]
         for stage, blocks in enumerate(trunk.blocks):
             for block in blocks:
