@@ -204,9 +204,7 @@ class _Builder:
             rows = rows[self.labels.of(images)[rows] == UNKNOWN]
         elif spec.source == "groups":
             rows = np.array([row for row in rows if images.table[row].group in spec.groups], dtype=np.int64)
-        if spec.exclude:
-            left_out = [images.family.ids.index(key) for key in spec.exclude]
-            rows = rows[~np.isin(images.labels[rows], left_out)]
+        rows = images.but(rows, spec.exclude)
         limit = shots.limited(images.labels[rows], spec.per_class, spec.limit, self._stream(SEMANTIC))
         return images, rows[limit]
 

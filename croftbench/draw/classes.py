@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -53,9 +53,9 @@ class Classes:
         labels = [self.label(key, name) for key, name in zip(family.ids, family.classnames, strict=True)]
         return np.array([*labels, OUTSIDE], dtype=np.int64)
 
-    def labels_in(self, table: Sequence[Row], by: str) -> Ints:
+    def labels_in(self, table: Sequence[Row], draw: ClassDraw) -> Ints:
         """(N,) label of each row of a shipped table."""
-        return np.array([self._by_key.get(getattr(row, by), OUTSIDE) for row in table], dtype=np.int64)
+        return np.array([self._by_key.get(draw.of(row), OUTSIDE) for row in table], dtype=np.int64)
 
     @cached_property
     def _by_key(self) -> dict[str, int]:
@@ -116,13 +116,20 @@ def of_table(
     objects: dict[str, set[str]] = defaultdict(set)
     for row in table:
         if row.group in draw.groups:
-            objects[getattr(row, draw.by)].add(row.name)
+            objects[draw.of(row)].add(row.name)
     for key in draw.names:
         if key not in objects:
             raise DataError(f"suite '{suite}': class '{key}' has no image.", "Check its [classes.names].")
+    for key, members in draw.members.items():
+        if absent := sorted(set(members) - objects[key]):
+            raise DataError(f"suite '{suite}': '{absent[0]}' has no image.", "Check its [classes.members].")
     keys = sorted(
         key
         for key, names in objects.items()
         if (not draw.names or key in draw.names) and len(names) >= draw.min_objects
     )
-    return choose(draw, keys, draw.names, (), stream), {key: sorted(names) for key, names in objects.items()}
+    candidates = sorted(draw.members) or keys
+    chosen = choose(draw, candidates, draw.names, (), stream)
+    alone = tuple(key for key in keys if key not in draw.members) if draw.members else ()
+    chosen = replace(chosen, unknown=(*chosen.unknown, *alone))
+    return chosen, {key: sorted(names) for key, names in objects.items()}

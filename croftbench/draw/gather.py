@@ -56,6 +56,21 @@ class Images:
         """The id of an image's class; "" where it has none."""
         return self.family.ids[self.labels[row]] if self.labels[row] >= 0 else ""
 
+    def but(self, rows: Ints, exclude: Sequence[str]) -> Ints:
+        """Those of `rows` that are of none of these class ids or, in a shipped table, none of these objects.
+
+        Raises:
+            DataError: one is no object of the table.
+        """
+        if not exclude:
+            return rows
+        if not self.table:
+            left_out = [self.family.ids.index(key) for key in exclude]
+            return rows[~np.isin(self.labels[rows], left_out)]
+        if absent := set(exclude).difference(row.name for row in self.table):
+            raise DataError(f"'{min(absent)}' is no object of {self.family.name}.", "Check the suite's `exclude`.")
+        return rows[[self.table[row].name not in exclude for row in rows]]
+
     def split(self, name: str, rows: Ints, labels: Ints, domains: Ints | None = None) -> Split:
         """The images at `rows` in one role; `labels` and `domains` are theirs."""
         where = np.zeros_like(rows) if domains is None else domains

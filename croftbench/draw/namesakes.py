@@ -26,12 +26,12 @@ Counts = Mapping[str, Mapping[str, int]]
 
 def among(suite: Suite, classes: Classes, chosen: Callable[[SemanticSpec], tuple[Images, Ints]]) -> Counts:
     """Those among the images that a fold's semantic splits hold."""
-    known, by = _known(classes), suite.classes.by
+    known, draw = _known(classes), suite.classes
     counts = {}
     for spec in suite.semantic:
         images, rows = chosen(spec)
-        if images.table and by != "class":
-            keys = Counter(str(getattr(images.table[row], by)) for row in rows)
+        if images.table and draw.by != "class":
+            keys = Counter(draw.of(images.table[row]) for row in rows)
             named = ((classes.names.get(key, key), count) for key, count in keys.items())
         else:
             labels = Counter(images.labels[rows].tolist())

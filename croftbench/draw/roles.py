@@ -76,7 +76,7 @@ class Labels:
         """(N,) label of each image: of a known class, UNKNOWN, or OUTSIDE."""
         if images not in self._labels:
             if images.table and self.suite.classes.by != "class":
-                labels = self.classes.labels_in(images.table, self.suite.classes.by)
+                labels = self.classes.labels_in(images.table, self.suite.classes)
             else:
                 labels = self.classes.labels_of(images.family)[images.labels]
             self._labels[images] = labels

@@ -60,4 +60,4 @@ class PixelTower:
 def refusal(model: Any) -> str:
     """Why an open_clip model's image tower is not such a transformer; "" if it is."""
     kind = type(model.visual).__name__
-    return f"its image tower is a {kind}" if kind == "ModifiedResNet" else places_refusal(model)
+    return places_refusal(model) if kind == "VisionTransformer" else f"its image tower is a {kind}"

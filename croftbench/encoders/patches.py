@@ -6,9 +6,11 @@ places is left unmixed, so that a place's vector is its own value, projected as 
     ModifiedResNet    p_i = C(V(x_i))                         x  its last feature map, without position embedding
     VisionTransformer p_i = LN(h_i + MLP(LN_2(h_i))) Proj     x  what enters its last block
                       h_i = x_i + O(V(LN_1(x_i)))
+    timm's, averaged  p_i = W x_i + b                         x  its last feature map
 
-V, O and C are the value and output projections of the attention pool or of the last block's attention. Both towers run
-exactly as without local features: only what enters their last attention is noted down on the way.
+V, O and C are the value and output projections of the attention pool or of the last block's attention. A network of
+timm's that is averaged over places and then projected mixes nothing else: its global feature is the mean of its local
+ones. Towers run exactly as without local features: only what enters their last mixing is noted down on the way.
 """
 
 from __future__ import annotations
@@ -22,6 +24,9 @@ from torch.nn.functional import linear
 from croftbench.errors import CroftbenchError
 
 __all__ = ["encode", "refusal"]
+
+AVERAGED = ("EfficientNet", "ResNet")
+"""timm's classes whose head is a mean over places and nothing more."""
 
 
 def encode(model: Any, pixels: Tensor, encoder_id: str = "this encoder") -> Tensor:
@@ -37,16 +42,18 @@ def encode(model: Any, pixels: Tensor, encoder_id: str = "this encoder") -> Tens
             f"{encoder_id} has no local features: {reason}.", "Use a CLIP with OpenAI's ResNet or ViT image tower."
         )
     visual = model.visual
-    resnet = type(visual).__name__ == "ModifiedResNet"
-    last = visual.attnpool if resnet else visual.transformer.resblocks[-1]
+    last, local = {
+        "ModifiedResNet": lambda: (visual.attnpool, _of_resnet),
+        "VisionTransformer": lambda: (visual.transformer.resblocks[-1], _of_transformer),
+        "TimmModel": lambda: (visual.trunk.global_pool, _of_timm),
+    }[type(visual).__name__]()
     seen: list[Tensor] = []
     hook = last.register_forward_pre_hook(lambda module, arguments: seen.append(arguments[0]))
     try:
         whole: Tensor = model.encode_image(pixels)
     finally:
         hook.remove()
-    local = _of_resnet(last, seen[0]) if resnet else _of_transformer(visual, last, seen[0])
-    return torch.cat([whole[:, None], local], dim=1)
+    return torch.cat([whole[:, None], local(visual, seen[0])], dim=1)
 
 
 def refusal(model: Any) -> str:
@@ -55,6 +62,8 @@ def refusal(model: Any) -> str:
     kind = type(visual).__name__
     if kind == "ModifiedResNet":
         return ""
+    if kind == "TimmModel":
+        return "" if _is_averaged(visual) else "its image tower is not averaged over places and then projected"
     if kind != "VisionTransformer":
         return f"its image tower is a {kind}"
     if visual.attn_pool is not None or visual.pool_type != "tok":
@@ -64,14 +73,29 @@ def refusal(model: Any) -> str:
     return ""
 
 
-def _of_resnet(pool: Any, x: Tensor) -> Tensor:
+def _is_averaged(visual: Any) -> bool:
+    """Whether a network of timm's is features, their mean and a linear map; MobileNets, say, have more between them."""
+    head = [name for name, _ in visual.head.named_children()]
+    pooled = getattr(visual.trunk.global_pool, "pool_type", "") if type(visual.trunk).__name__ in AVERAGED else ""
+    return pooled == "avg" and head == ["drop", "proj"]
+
+
+def _of_timm(visual: Any, x: Tensor) -> Tensor:
     """(B, W, h, w) feature map -> (B, h w, D)."""
+    local: Tensor = visual.head(x.flatten(2).mT)
+    return local
+
+
+def _of_resnet(visual: Any, x: Tensor) -> Tensor:
+    """(B, W, h, w) feature map -> (B, h w, D)."""
+    pool = visual.attnpool
     local: Tensor = pool.c_proj(pool.v_proj(x.flatten(2).mT))
     return local
 
 
-def _of_transformer(visual: Any, block: Any, x: Tensor) -> Tensor:
+def _of_transformer(visual: Any, x: Tensor) -> Tensor:
     """(B, 1 + P, W) that enters the last block -> (B, P, D)."""
+    block = visual.transformer.resblocks[-1]
     x = (x if visual.transformer.batch_first else x.transpose(0, 1))[:, 1:]
     attention, width = block.attn, x.shape[-1]
     bias = None if attention.in_proj_bias is None else attention.in_proj_bias[2 * width :]

@@ -1,7 +1,8 @@
 """Image features before the image tower's last map, and that map: feature = x weight + bias.
 
 For a VisionTransformer x is the last block's class token after its norm, and the map is `proj`, without a bias; for a
-ModifiedResNet x is what its attention pool mixes, and the map is the pool's output projection.
+ModifiedResNet x is what its attention pool mixes, and the map is the pool's output projection; for a network of timm's
+that is averaged over places x is that mean, and the map is the linear layer behind it.
 """
 
 from __future__ import annotations
@@ -27,7 +28,11 @@ def encode(model: Any, pixels: Tensor, encoder_id: str = "this encoder") -> Tens
     """
     _check(model, encoder_id)
     visual = model.visual
-    resnet = type(visual).__name__ == "ModifiedResNet"
+    kind = type(visual).__name__
+    if kind == "TimmModel":
+        found: Tensor = visual.trunk(pixels)
+        return found
+    resnet = kind == "ModifiedResNet"
     last = visual.attnpool if resnet else visual.ln_post
     seen: list[Tensor] = []
     hook = (
@@ -52,10 +57,12 @@ def projection(model: Any, encoder_id: str = "this encoder") -> Projection:
     """
     _check(model, encoder_id)
     visual = model.visual
-    if type(visual).__name__ == "ModifiedResNet":
-        last = visual.attnpool.c_proj
-        return Projection(last.weight.detach().T.clone(), last.bias.detach().clone())
-    return Projection(visual.proj.detach().clone())
+    kind = type(visual).__name__
+    if kind == "VisionTransformer":
+        return Projection(visual.proj.detach().clone())
+    last = visual.attnpool.c_proj if kind == "ModifiedResNet" else visual.head.proj
+    bias = None if last.bias is None else last.bias.detach().clone()
+    return Projection(last.weight.detach().T.clone(), bias)
 
 
 def refusal(model: Any) -> str:

@@ -31,6 +31,8 @@ class ClassDraw:
         by: "class", or the column of a shipped image table that names the class.
         groups: for a table: values of its column `group` that classes come from.
         names: for a table: class -> the name to show and to prompt with; others are left out when it is not empty.
+        members: for a table, with by = "name": class -> the objects that are of it; any other object is an unknown
+            class of its own.
         min_objects: for a table: classes with fewer objects are left out.
         draw: how the known classes are chosen: "all"; "random", by seed; "first" of the list; or the ids in `list`.
         known: how many: a share up to 1 (rounded, "first": rounded up), or a number of classes above 1.
@@ -44,12 +46,22 @@ class ClassDraw:
     by: str = "class"
     groups: tuple[str, ...] = ()
     names: Mapping[str, str] = field(default_factory=dict)
+    members: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     min_objects: int = 1
     draw: Literal["all", "random", "first", "list"] = "all"
     known: float = 1.0
     order: Literal["list", "drawn"] = "list"
     list: str = ""
     match: Literal["id", "name"] = "id"
+
+    def of(self, row: object) -> str:
+        """The class of a row of a shipped table (`croftbench.data.scan.shipped.Row`)."""
+        key = str(getattr(row, self.by))
+        return self._member_of.get(key, key)
+
+    @cached_property
+    def _member_of(self) -> dict[str, str]:
+        return {one: name for name, objects in self.members.items() for one in objects}
 
     def count(self, classes: int) -> int:
         """How many of so many classes are known; for draw = "list" the list says."""
@@ -174,7 +186,7 @@ class SemanticSpec:
         groups: for "groups".
         splits: for "splits": split ids.
         where: for the first two: in the manner of the "id" test images, or of the "covariate" ones.
-        exclude: class ids that are left out, because they show what a known class shows.
+        exclude: class ids, or objects of a shipped table, that are left out: they show what a known class shows.
         limit, per_class: at most so many images in all, or of each class, drawn by seed; 0: all.
         level: how far from the known classes, for grouping: "near", "far" or nothing.
         named: also ask for the accuracy among these images' own classes, in a split of this name; only of methods
@@ -287,6 +299,8 @@ class Suite:
             del content[name]
         if not self.limit:
             del content["limit"]
+        if not self.classes.members:
+            del content["classes"]["members"]
         return digest(content)
 
     @property

@@ -106,6 +106,11 @@ def _classes(suite: Suite, families: Families, folder: Where) -> Faults:
             yield f"{family.name} has no column '{draw.by}'; 'class' is its own list of classes", ("classes", "by")
     if draw.by == "class" and (draw.groups or draw.names):
         yield "groups and names are for tables that ship", ("classes", "groups" if draw.groups else "names")
+    if draw.members and draw.by != "name":
+        yield "members are objects: they want by = 'name'", ("classes", "members")
+    for name, times in Counter(one for objects in draw.members.values() for one in objects).items():
+        if times > 1:
+            yield f"'{name}' is a member of {times} classes, or of one twice", ("classes", "members")
 
 
 def _shares(suite: Suite, folder: Where) -> Faults:

@@ -16,6 +16,8 @@ WIDTH, DIM, DEEP = 32, 16, 1
 TEXT = {"context_length": 24, "vocab_size": 49408, "width": 32, "heads": 4, "layers": 3}
 VIT = {"image_size": 32, "layers": 3, "width": WIDTH, "head_width": 16, "patch_size": 16}
 RESNET = {"image_size": 64, "layers": [1, 1, 1, 1], "width": 8, "patch_size": None}
+TIMM = {"image_size": 64, "timm_model_name": "resnet18", "timm_model_pretrained": False, "timm_pool": "avg"}
+TIMM |= {"timm_proj": "linear", "timm_proj_bias": True}
 
 
 def build(vision=VIT, kind="clip"):
@@ -131,7 +133,7 @@ def test_whatever_is_done_to_the_copy_the_encoder_stays_as_it_is():
     assert torch.equal(model.encode_image(pixels()), before)
 
 
-@pytest.mark.parametrize(("vision", "size"), [(VIT, 32), (RESNET, 64)])
+@pytest.mark.parametrize(("vision", "size"), [(VIT, 32), (RESNET, 64), (TIMM, 64)])
 def test_what_comes_before_the_projection_gives_the_feature(vision, size):
     model = build(vision)
     before, last = unprojected.encode(model, pixels(3, size)), unprojected.projection(model)
@@ -142,6 +144,7 @@ def test_what_comes_before_the_projection_gives_the_feature(vision, size):
 def test_a_resnet_is_refused_in_one_line_and_towers_are_guarded():
     model = build(RESNET)
     assert refusal(model) == "its image tower is a ModifiedResNet"
+    assert refusal(build(TIMM)) == "its image tower is a TimmModel"
     with pytest.raises(CroftbenchError, match="some/encoder cannot be trained through: its image tower is a Mod"):
         PixelTower(model, "some/encoder")
     with pytest.raises(CroftbenchError, match=r'Needs\(image="tower"\)'):

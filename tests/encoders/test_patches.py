@@ -111,6 +111,28 @@ def test_places_of_a_resnet() -> None:
                 torch.testing.assert_close(found[n, 1 + 3 * row + column], expected, rtol=1e-10, atol=1e-10)
 
 
+def of_timm(name: str) -> dict[str, object]:
+    return {"timm_model_name": name, "timm_model_pretrained": False, "timm_pool": "avg", "timm_proj": "linear"}
+
+
+def test_places_of_an_averaged_network_of_timm() -> None:
+    """The global feature is their mean, and each is the projection of its own place of the last feature map."""
+    model, images = build(**of_timm("tf_efficientnet_lite0"), image_size=104, timm_proj_bias=True), pixels(104)
+    found = patches.encode(model, images)
+    assert found.shape == (2, 1 + 16, 16)
+    assert torch.equal(found[:, 0], model.encode_image(images))
+    torch.testing.assert_close(found[:, 1:].mean(1), found[:, 0], rtol=1e-10, atol=1e-10)
+    maps, last = model.visual.trunk.forward_features(images), model.visual.head.proj
+    for place in range(16):
+        expected = maps[:, :, place // 4, place % 4] @ last.weight.T + last.bias
+        torch.testing.assert_close(found[:, 1 + place], expected, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("vision", [of_timm("lcnet_035"), of_timm("tf_efficientnet_lite0") | {"timm_proj": "mlp"}])
+def test_a_network_of_timm_with_more_behind_its_mean_is_refused(vision: dict[str, object]) -> None:
+    assert "averaged" in patches.refusal(build(**vision))
+
+
 def test_a_changed_place_changes_its_own_vector_most() -> None:
     """Places are in reading order: the upper right patch is the third."""
     model, images = build(), pixels(48)
