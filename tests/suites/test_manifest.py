@@ -58,6 +58,8 @@ def test_a_suite_can_come_from_a_users_own_file(folder):
         ('draw = "random"', 'draw = "all"', "known =", "'known' says nothing where draw = 'all'"),
         ('draw = "random"', 'draw = "dice"', "draw =", "classes.draw: input should be"),
         ('by = "name"', 'by = "colour"', "by =", "emoji has no column 'colour'"),
+        ('by = "name"', 'by = "subgroup"\nmembers = { a = ["owl"] }', "members =", "members are objects: they want by"),
+        ('by = "name"', 'by = "name"\nmembers = { a = ["owl"], b = ["owl"] }', "members =", "'owl' is a member of 2"),
         ('headline = "energy"', 'headline = "energie"', "headline =", "the headline is not among the scorers"),
         ('id = ["emoji/twemoji"]', 'id = ["emoji/noto"]', "id =", "'emoji/noto' has two roles in fold 'all'"),
         ('shaded = "emoji/fluent-emoji"', 'shaded = "emoji/fluent-emojis"', "shaded =", "unknown part of emoji"),
