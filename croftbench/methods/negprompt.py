@@ -117,7 +117,7 @@ class NegPrompt:
     """
 
     ranges: ClassVar[Mapping[str, str]] = {
-        "negatives": ">= 1", "distance": ">= 0", "spread": ">= 0", "n_ctx": ">= 1", "negative_epochs": ">= 0",
+        "negatives": ">= 1", "distance": ">= 0", "spread": ">= 0", "n_ctx": ">= 1", "negative_epochs": ">= 1",
     }  # fmt: skip
     needs: ClassVar[Needs] = Needs(text="tower")
     version: ClassVar[int] = 1
