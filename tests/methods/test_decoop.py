@@ -1,5 +1,6 @@
 """DeCoOp: its losses in plain sums, both stages against open_clip and gradient descent by hand, and its properties."""
 
+import itertools
 import math
 from dataclasses import replace
 
@@ -101,7 +102,7 @@ def test_otsu_in_plain_sums():
     random = torch.Generator().manual_seed(0)
     p = torch.cat([0.2 + 0.1 * torch.rand(40, generator=random), 0.7 + 0.2 * torch.rand(25, generator=random)]).double()
     counts, edges = np.histogram(p.numpy(), 256)
-    centres, best = [(a + b) / 2 for a, b in zip(edges, edges[1:], strict=False)], (-1.0, 0.0)
+    centres, best = [(a + b) / 2 for a, b in itertools.pairwise(edges)], (-1.0, 0.0)
     for k in range(255):
         low, high = counts[: k + 1], counts[k + 1 :]
         means = np.dot(low, centres[: k + 1]) / low.sum(), np.dot(high, centres[k + 1 :]) / high.sum()

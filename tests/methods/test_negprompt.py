@@ -1,4 +1,4 @@
-"""NegPrompt: each term in plain sums, both stages against open_clip and gradient descent by hand, and its properties."""
+"""NegPrompt: its terms in plain sums, both stages against open_clip and gradient descent by hand, its properties."""
 
 import math
 from dataclasses import replace
