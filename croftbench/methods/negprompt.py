@@ -84,7 +84,8 @@ def mean_distance(t: Tensor, n: Tensor) -> Tensor:
 
 def gathering(n: Tensor) -> Tensor:
     """Equation (4)."""
-    return torch.linalg.vector_norm(n.mean(1), dim=-1).mean() - 1
+    lengths: Tensor = torch.linalg.vector_norm(n.mean(1), dim=-1)
+    return lengths.mean() - 1
 
 
 def joined(t: Tensor, n: Tensor) -> Tensor:
