@@ -25,6 +25,8 @@ BUILT_IN = {
     "locoop": "croftbench.methods.locoop:LoCoOp",
     "sct": "croftbench.methods.locoop:SCT",
     "kgcoop": "croftbench.methods.kgcoop:KgCoOp",
+    "negprompt": "croftbench.methods.negprompt:NegPrompt",
+    "decoop": "croftbench.methods.decoop:DeCoOp",
     "prograd": "croftbench.methods.prograd:ProGrad",
     "gda": "croftbench.methods.gda:GDA",
     "zs-lp": "croftbench.methods.clap:ZSLP",

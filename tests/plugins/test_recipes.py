@@ -33,6 +33,8 @@ def of(values, expected):
         ("coop", 16, {"epochs": 200}),
         ("cocoop", 16, {"epochs": 10, "batch": 1, "words": "a photo of a", "weight_decay": 5e-4, "lr": 0.002}),
         ("kgcoop", 16, {"epochs": 100, "batch": 128, "words": "a photo of a", "weight": 8.0, "weight_decay": 5e-4}),
+        ("negprompt", 16, {"epochs": 100, "lr": 0.1, "batch": 64, "negatives": 2, "distance": 0.1, "spread": 0.05}),
+        ("decoop", 16, {"epochs": 100, "detector_epochs": 50, "lr": 0.002, "batch": 32, "K": 3, "margin": 0.4}),
         ("prograd", 8, {"epochs": 200, "batch": 32, "n_ctx": 16, "projection": 1.0, "from_template": True}),
         ("locoop", 16, {"epochs": 50, "lambda_ood": 0.25, "top": 0.2, "n_ctx": 16, "weight_decay": 5e-4}),
         ("clip-adapter", 16, {"epochs": 50, "weight_decay": 5e-4, "lr": 0.002, "ratio": 0.2}),
