@@ -104,8 +104,8 @@ def r_mcm(z: Tensor, p: Tensor, t: Tensor, local: Tensor, none: Tensor, k: int, 
 
     parts = torch.split(p, max(1, BLOCK // (p.shape[1] * len(both))))
     odds = torch.cat([top_odds(z @ t.T / tau)[:, None], torch.cat([of_places(part) for part in parts])], 1)
-    weights = torch.full((1 + k,), 1 / k).index_fill(0, torch.tensor([0]), 1.0)
-    return (mean_odds(odds, weights.to(odds)) + chance(len(t))).to(z)
+    weights = odds.new_tensor([1.0, *[1 / k] * k])
+    return (mean_odds(odds, weights) + chance(len(t))).to(z)
 
 
 def crops_of(examples: Examples, t: Tensor, crops: int, positives: int) -> Callable[[int, Tensor], Tensor]:
