@@ -40,6 +40,8 @@ BUILT_IN = {
     "prompt-src": "croftbench.methods.prompt_src:PromptSRC",
     "tcp": "croftbench.methods.tcp:TCP",
     "prolip": "croftbench.methods.prolip:ProLIP",
+    "gallop": "croftbench.methods.gallop:GalLoP",
+    "local-prompt": "croftbench.methods.local_prompt:LocalPrompt",
 }
 WRAPPERS = {
     "wise-ft": "croftbench.methods.wise_ft:WiSEFT",

@@ -1,6 +1,7 @@
 """What each seed draws: disjoint roles, the shots that were asked, and the same images for ever."""
 
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
@@ -8,12 +9,13 @@ from croftbench import draw
 from croftbench.data.roots import Roots
 from croftbench.draw.build import subset
 from croftbench.draw.splits import UNKNOWN
+from croftbench.errors import DataError
 from croftbench.files import digest
 from croftbench.suites import manifest
 
 
 def every_fold():
-    for name in ("emoji-open", "emoji-styles"):
+    for name in ("emoji-open", "emoji-styles", "emoji-kinds"):
         suite = manifest.suite(name)
         for seed in suite.protocol.seeds:
             for fold in draw.folds(suite, seed):
@@ -78,8 +80,9 @@ def test_fewer_shots_spread_over_the_styles():
     assert len(set(fold.train.domains)) == 3
 
 
-def test_emoji_styles_never_shows_a_test_object_in_training():
-    suite = manifest.suite("emoji-styles")
+@pytest.mark.parametrize("name", ["emoji-styles", "emoji-kinds"])
+def test_a_test_object_is_never_shown_in_training(name):
+    suite = manifest.suite(name)
     table = Roots().rows("emoji")
     for fold in draw.folds(suite, 2):
         objects = {
@@ -91,6 +94,36 @@ def test_emoji_styles_never_shows_a_test_object_in_training():
             assert not shifted & (objects["train"] | objects["val"])
         assert not objects["train"] & objects["val"]
         assert not objects["id"] & (objects["train"] | objects["val"])
+
+
+def test_kinds_are_their_members_and_the_near_set_has_nothing_that_could_be_called_one():
+    suite, table = manifest.suite("emoji-kinds"), Roots().rows("emoji")
+    members, near = suite.classes.members, suite.semantic[0]
+    for fold in draw.folds(suite, 3):
+        for split in (fold.train, fold.val, fold.id, *fold.covariate):
+            for label, row in zip(split.labels, split.rows, strict=True):
+                assert table[row].name in members[fold.classnames[label]]
+        unknown = {table[row].name for row in fold.semantic[0].rows}
+        assert {"guitar", "kiwi fruit"} & unknown == {"guitar"} and not unknown & set(near.exclude)
+        assert not any(set(name.lower().split()) & members.keys() for name in unknown)
+        assert min(len(split.rows) for split in (fold.id, *fold.covariate, *fold.semantic)) >= 300
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("members", {"bird": ("owl", "dodo")}, "'dodo' has no image"),
+        ("exclude", ("dodo",), "'dodo' is no object of emoji"),
+    ],
+)
+def test_an_object_that_is_not_there_is_an_error(key, value, said):
+    suite = manifest.suite("emoji-kinds")
+    if key == "members":
+        suite = replace(suite, classes=replace(suite.classes, members=value))
+    else:
+        suite = replace(suite, semantic=(replace(suite.semantic[0], exclude=value),))
+    with pytest.raises(DataError, match=said):
+        draw.folds(suite, 1)
 
 
 def test_draws_never_change():

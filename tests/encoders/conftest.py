@@ -1,7 +1,6 @@
 """Small random encoders on disk: an architecture of open_clip's registry, and a stand-in for the embedded folder."""
 
 import gzip
-import importlib
 import json
 from pathlib import Path
 
@@ -9,6 +8,8 @@ import open_clip
 import pytest
 import torch
 from safetensors.torch import save_file
+
+from croftbench.encoders.identity import EMBEDDED, SHIPPED
 
 ARCH = "croftbench-tiny"
 TEXT = {"context_length": 24, "vocab_size": 49408, "width": 32, "heads": 4, "layers": 3}
@@ -54,7 +55,5 @@ def embedded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (folder / "open_clip_config.json").write_text(json.dumps(description))
     half = {k: v.half() if v.is_floating_point() else v for k, v in random_state(config).items()}
     save_file(half, folder / "open_clip_model.safetensors")
-    # By import_module: the attribute `identity` of the package is the function.
-    for module in ("weights", "identity"):
-        monkeypatch.setattr(importlib.import_module(f"croftbench.encoders.{module}"), "EMBEDDED_FOLDER", folder)
+    monkeypatch.setitem(SHIPPED, EMBEDDED, folder)
     return folder

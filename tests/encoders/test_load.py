@@ -1,5 +1,6 @@
 """Loading by id, its errors, and the record that lets a warm run do without CLIP."""
 
+import io
 import json
 import os
 import subprocess
@@ -9,15 +10,22 @@ from pathlib import Path
 
 import huggingface_hub.constants
 import open_clip
+import pyarrow.parquet as pq
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file, save_file
+from torch.nn.functional import normalize
 
+import croftbench
 from croftbench import encoders
+from croftbench.encoders import transforms
 from croftbench.encoders.clip import Encoder
+from croftbench.encoders.identity import EMBEDDED, SHIPPED
 from croftbench.errors import DataError, UsageError
 from croftbench.files import file_digest
 
+PICTURES = Path(croftbench.__file__).parent / "embedded" / "emoji" / "images.parquet"
 PUBLISHED = {
     "hf_hub": "croftbench-tests/tiny/",
     "quick_gelu": True,
@@ -76,6 +84,19 @@ def test_embedded(embedded: Path) -> None:
     assert torch.equal(encoder.model.text_projection, half.float())
     assert encoder.encode_images(torch.randn(2, 3, 64, 64)).shape == (2, 16)
     assert torch.isfinite(encoder.encode_texts(["dog", "word " * 50])).all()
+
+
+@pytest.mark.parametrize(("encoder_id", "places"), [(one, 4 if one == EMBEDDED else 16) for one in SHIPPED])
+def test_every_encoder_that_ships_knows_a_picture_of_a_dog(encoder_id: str, places: int) -> None:
+    encoder = encoders.load(encoder_id)
+    rows = pq.read_table(PICTURES, filters=[("style", "=", "noto"), ("name", "=", "dog face")]).to_pylist()
+    pixels = transforms.test(encoder.identity)(Image.open(io.BytesIO(rows[0]["image"])).convert("RGB"))[None]
+    feature = normalize(encoder.encode_images(pixels), dim=-1)
+    names = ["dog", "violin", "sailboat", "banana", "castle"]
+    texts = normalize(encoder.encode_texts([f"a drawing of a {name}." for name in names]), dim=-1)
+    assert names[int((feature @ texts.T).argmax())] == "dog"
+    assert encoder.encode_patches(pixels).shape == (1, 1 + places, encoder.dim)
+    assert encoder.id in encoders.available()
 
 
 def test_arch_and_tag_from_the_hub_cache(

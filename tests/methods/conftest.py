@@ -104,6 +104,19 @@ def tiny_task(tiny: Tiny) -> Callable[..., Task]:
     return make
 
 
+@pytest.fixture
+def place_task(tiny: Tiny) -> Task:
+    """Twelve images of three classes, four views each, and what a frozen encoder would make of three places in each."""
+    random = torch.Generator().manual_seed(6)
+    labels = torch.arange(12) % 3
+    centres = torch.randn(3, DIM, generator=random, dtype=torch.float64)
+    seen = centres[labels][:, None] + torch.randn(4, 12, 1 + 3, DIM, generator=random, dtype=torch.float64)
+    with torch.no_grad():
+        text = tiny.model.encode_text(tiny.tokenizer([f"a photo of a {n.replace('_', ' ')}." for n in NAMES]))
+    train = Examples(seen[:, :, 0], labels, torch.zeros(12).long(), lambda view, rows: seen[view][rows])
+    return Task(NAMES, train, None, text, 20.0, 1, Towers(tiny.tower))
+
+
 AGREED = Path(__file__).parents[2] / "docs" / "agreement.csv"
 """Method, what it is compared with, and how large a difference may be: what was found, rounded up."""
 

@@ -79,7 +79,15 @@ def test_a_task_with_places(bench, fold, cache):
     assert torch.equal(tuned.train.batch(1, torch.arange(5)), task.train.batch(1, torch.arange(0, 9, 2)))
 
 
-@pytest.mark.parametrize(("name", "changed"), [("gl-mcm", {}), ("locoop", {"epochs": 2, "batch": 4})])
+@pytest.mark.parametrize(
+    ("name", "changed"),
+    [
+        ("gl-mcm", {}),
+        ("locoop", {"epochs": 2, "batch": 4}),
+        ("gallop", {"epochs": 2, "batch": 4}),
+        ("local-prompt", {"epochs": 2, "batch": 4, "negatives": 3}),
+    ],
+)
 def test_methods_with_places_run(bench, fold, cache, name, changed):
     info = plugins.describe(name, cache)
     result, tables = bench.run_on(fold, spec(info, **changed), info)
