@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from croftbench import mirrors
 from croftbench.api import foreseeing, plans, running
 from croftbench.api.board import Leaderboard
 from croftbench.api.suite_choice import suite_of
@@ -138,7 +139,7 @@ def run(
                 board = error.leaderboard
         _show(board, there, f"{name} {flags}".strip(), quiet)
     if failed:
-        raise CroftbenchError(f"{failed} run(s) failed.", f"Why is in {there.results / failures.FOLDER}.")
+        raise CroftbenchError(f"{failed} run(s) failed.", f"Why is in {mirrors.named(there.results / failures.FOLDER)}.")
 
 
 def _foresee(forecast: Forecast, suite: Suite) -> None:
@@ -168,9 +169,9 @@ def _show(leaderboard: Leaderboard, folders: Folders, rest: str, quiet: bool) ->
     if set(board.seeds) & set(board.suite.protocol.seeds) and not board.suite.limit:
         written = leaderboard.write_tables()
     if not quiet:
-        note(f"Runs are in {folders.results / 'runs' / board.suite.name}. {board.note}".rstrip())
+        note(f"Runs are in {mirrors.named(folders.results / 'runs' / board.suite.name)}. {board.note}".rstrip())
         if written:
-            note(f"Tables: {', '.join(map(str, written))}.")
+            note(f"Tables: {', '.join(map(mirrors.named, written))}.")
 
 
 def _flags(folders: Folders, seeds: list[int] | None) -> str:
@@ -184,7 +185,8 @@ def _flags(folders: Folders, seeds: list[int] | None) -> str:
         if folder != usual and folder is not None
     ]
     words = [f"--seeds {','.join(map(str, seeds))}"] if seeds else []
-    return " ".join([*words, *(f"{flag} {shlex.quote(str(folder))}" for flag, folder in elsewhere)])
+    said = [f"{flag} {shlex.quote(mirrors.named(one) if isinstance(one, Path) else str(one))}" for flag, one in elsewhere]
+    return " ".join([*words, *said])
 
 
 def _runnable(folders: Folders) -> list[Suite]:

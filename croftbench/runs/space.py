@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from croftbench import mirrors
 from croftbench.data.pool import Pool
 from croftbench.draw.build import subset
 from croftbench.encoders.features import kind_of
@@ -128,8 +129,11 @@ class _Counted(FeatureStore):
     def __post_init__(self) -> None:
         vars(self).update(vars(self.store))
 
+    def _found(self, path: Path) -> bool:
+        return mirrors.there(path)  # nothing is fetched
+
     def _fill(self, pool: Pool, paths: Sequence[Path], of: Any, kind: str, advance: Callable[[int], object]) -> None:
-        lacking = {path for path in paths if path not in self.seen and not path.exists()}
+        lacking = {path for path in paths if path not in self.seen and not self._found(path)}
         self.seen |= lacking
         images, identity = len(lacking) * len(pool.paths), self.store.identity
         each = FLOAT * (WIDER if kind == UNPROJECTED else 1)
