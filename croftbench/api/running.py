@@ -225,7 +225,8 @@ def _complete(
     suite, jobs, results, cache = plan.suite, plan.jobs, folders.results, folders.cache
     todo = pending.unfinished(jobs, results, force)
     if len(todo) < len(jobs):
-        progress.note(f"{suite.name}: {len(jobs) - len(todo)} of {len(jobs)} runs are finished already, in {mirrors.named(results)}.")
+        place = mirrors.named(results)
+        progress.note(f"{suite.name}: {len(jobs) - len(todo)} of {len(jobs)} runs are finished already, in {place}.")
     if not todo and not pending.unscored(suite, jobs, asked, results):
         return []
     from croftbench.runs import preflight, rescore, space  # torch, only when there is something to run

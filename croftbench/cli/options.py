@@ -18,14 +18,21 @@ from croftbench.locations import CACHE, DATA, MANIFESTS, RESULTS
 Results = Annotated[
     str | None,
     typer.Option(
-        "--results", "-r", metavar="PATH", help="Folder of runs and tables, or s3://bucket/folder.", envvar=RESULTS,
+        "--results",
+        "-r",
+        metavar="PATH",
+        help="Folder of runs and tables, or s3://bucket/folder.",
+        envvar=RESULTS,
         show_default="results",
     ),
 ]
 Cache = Annotated[
     str | None,
     typer.Option(
-        "--cache", metavar="PATH", help="Folder of cached features, or s3://bucket/folder.", envvar=CACHE,
+        "--cache",
+        metavar="PATH",
+        help="Folder of cached features, or s3://bucket/folder.",
+        envvar=CACHE,
         show_default="the user's cache folder",
     ),
 ]

@@ -139,7 +139,8 @@ def run(
                 board = error.leaderboard
         _show(board, there, f"{name} {flags}".strip(), quiet)
     if failed:
-        raise CroftbenchError(f"{failed} run(s) failed.", f"Why is in {mirrors.named(there.results / failures.FOLDER)}.")
+        why = mirrors.named(there.results / failures.FOLDER)
+        raise CroftbenchError(f"{failed} run(s) failed.", f"Why is in {why}.")
 
 
 def _foresee(forecast: Forecast, suite: Suite) -> None:
@@ -177,16 +178,15 @@ def _show(leaderboard: Leaderboard, folders: Folders, rest: str, quiet: bool) ->
 def _flags(folders: Folders, seeds: list[int] | None) -> str:
     """What `croftbench leaderboard` must be told to find the runs that this command made."""
     elsewhere = [
-        (flag, folder)
-        for flag, folder, usual in (
-            ("--results", folders.results, Folders.of().results),
-            ("--manifests", folders.manifests, Folders.of().manifests),
+        (flag, shown)
+        for flag, folder, usual, shown in (
+            ("--results", folders.results, Folders.of().results, mirrors.named(folders.results)),
+            ("--manifests", folders.manifests, Folders.of().manifests, str(folders.manifests)),
         )
         if folder != usual and folder is not None
     ]
     words = [f"--seeds {','.join(map(str, seeds))}"] if seeds else []
-    said = [f"{flag} {shlex.quote(mirrors.named(one) if isinstance(one, Path) else str(one))}" for flag, one in elsewhere]
-    return " ".join([*words, *said])
+    return " ".join([*words, *(f"{flag} {shlex.quote(shown)}" for flag, shown in elsewhere)])
 
 
 def _runnable(folders: Folders) -> list[Suite]:

@@ -184,7 +184,7 @@ class FeatureStore:
         advance: Advance,
     ) -> None:
         """Encode what is missing of the entries `paths`, one for each transform of `of`."""
-        if all([self._found(path) for path in paths]):  # each is looked for
+        if all(self._found(path) for path in paths):
             return
         size = max(1, BLOCK // len(paths))
         remarks, read = Counter[str](), self.roots.reader(pool.table)
