@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -35,7 +36,7 @@ from croftbench import claims, leases, mirrors
 from croftbench.data import decoding, images
 from croftbench.data.pool import Pool
 from croftbench.data.roots import Roots
-from croftbench.encoders import entry, filling, transforms
+from croftbench.encoders import entry, filling, rates, transforms
 from croftbench.encoders.entry import Entry, Rows
 from croftbench.encoders.identity import Identity
 from croftbench.encoders.lazy import View
@@ -191,9 +192,12 @@ class FeatureStore:
         with filling.Blocks(paths, len(pool.paths), size, advance) as shared:
             while todo := shared.missing():
                 encoder, mine = self._encoder(), shared.claimed(todo)
+                began, encoded = time.monotonic(), 0
                 for start, pixels in images.blocks(pool, mine, size, of, read, lambda remark: remarks.update([remark])):
                     entry.save(shared.block(start), [_encode(encoder, pixels, kind)])
                     shared.finished(start)
+                    encoded += pixels.shape[0] * pixels.shape[1]
+                rates.note(self.folder.parent, self.identity, encoded, time.monotonic() - began, encoder.device)
         self._say(pool, remarks)
         claims.once(shared.joined, shared.lease, lambda: self._join(paths, shared), "--cache")
 
