@@ -103,6 +103,7 @@ def wire(server, monkeypatch, tmp_path):
     store().mkdir("bucket")
     yield wire
     wire.cut = b""
+    s3fs.S3FileSystem.clear_instance_cache()  # of a test that asked another address
     store().rm("bucket", recursive=True)
     wire.listener.close()
     s3fs.S3FileSystem.clear_instance_cache()
