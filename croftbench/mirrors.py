@@ -80,13 +80,15 @@ class Mirror:
         return self.folder.with_suffix(".unsent") / name
 
     def mirrored(self, name: str) -> bool:
-        """Whether the file of this name is also in the store: neither a lease, nor unfinished."""
+        """Whether the file of this name is also in the store: neither a lease, nor unfinished, nor a name that leads out
+        of the folder, as anybody's object may have.
+        """
         parts = PurePosixPath(name).parts
-        if any(part.startswith(".") for part in parts) or parts[-1].endswith((".tmp", ".lease")):
+        if name.startswith("/") or name.endswith(("/", ".tmp", ".lease")) or any(one.startswith(".") for one in parts):
             return False
         if self.folder.name.startswith(CACHE):
             return len(parts) == 2 and parts[0] == "features" and parts[1].endswith(".npy")
-        return not any(part in LOCAL for part in parts[:2])
+        return bool(parts) and not any(part in LOCAL for part in parts[:2])
 
     @contextlib.contextmanager
     def store(self, what: str) -> Iterator[Any]:

@@ -375,6 +375,14 @@ def test_leases_trash_and_unfinished_files_stay_here(wire):
         assert not cache.mirrored(name)
 
 
+def test_an_object_whose_name_leads_out_of_the_folder_is_none_of_ours(wire, made, tmp_path):
+    run = made(local(), "croft", 1)
+    for name in (f"/{tmp_path}/out", "../../out", "runs/../../../out", "runs/.hidden", "/out", "runs/"):
+        store().call_s3("put_object", Bucket="bucket", Key=f"my/results/{name}", Body=b"x")
+    assert package.load_runs(results=RESULTS) == [run]
+    assert not list(tmp_path.rglob("out")) and not list(local().rglob(".hidden"))
+
+
 def test_a_url_is_the_same_however_it_is_written(wire, tmp_path):
     assert len({local(one) for one in (RESULTS, f"{RESULTS}/", Path(RESULTS), RESULTS.replace("s3", "S3"))}) == 1
     assert mirrors.named(local() / "runs/food") == f"{RESULTS}/runs/food"
