@@ -80,8 +80,8 @@ class Mirror:
         return self.folder.with_suffix(".unsent") / name
 
     def mirrored(self, name: str) -> bool:
-        """Whether the file of this name is also in the store: neither a lease, nor unfinished, nor a name that leads out
-        of the folder, as anybody's object may have.
+        """Whether the file of this name is also in the store: it is neither a lease, nor unfinished, nor a name that
+        leads out of the folder, as anybody's object may have.
         """
         parts = PurePosixPath(name).parts
         if name.startswith("/") or name.endswith(("/", ".tmp", ".lease")) or any(one.startswith(".") for one in parts):

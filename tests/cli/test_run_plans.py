@@ -8,9 +8,11 @@ import torch
 
 import croftbench as package
 from croftbench import draw, plugins
+from croftbench.api.plans import identity_of
 from croftbench.draw.draws import Draws
 from croftbench.encoders import rates
-from croftbench.encoders.identity import EMBEDDED, identity
+from croftbench.encoders.identity import EMBEDDED
+from croftbench.progress import Silent
 from croftbench.runs import planning, results
 from croftbench.runs.results import RunResult
 from croftbench.suites import manifest
@@ -28,7 +30,7 @@ def test_a_dry_run_says_what_would_be_done_and_writes_nothing(croftbench, suite_
     assert "runs, one after the other: time unknown." in out
     assert "croft, 2 runs: time unknown, no finished run of it to go by." in out
     assert re.search(r"zero-shot, 1 run: about \d+ s, 1 finished run of it, on cpu ", out)
-    assert f"{identity(EMBEDDED, cache).size / 1e6:,.1f} MB of weights (their file)" in out
+    assert f"{identity_of(EMBEDDED, cache, Silent()).size / 1e6:,.1f} MB of weights (their file)" in out
     assert len(list(results.read_all(tmp_path / "results"))) == 1
     assert croftbench(*line)[0] == 0
     told = croftbench(*line, "--dry-run")[1]
@@ -76,7 +78,7 @@ def test_the_rate_of_encoding_is_what_was_measured_and_else_unknown(croftbench, 
     assert (
         "Encoding: time unknown: this encoder has encoded nothing here yet; texts not counted." in croftbench(*line)[1]
     )
-    of = identity(EMBEDDED, tmp_path / "cache")
+    of = identity_of(EMBEDDED, tmp_path / "cache", Silent())
     rates.note(tmp_path / "cache", of, 1000, 10.0, torch.device("cpu"))
     rates.note(tmp_path / "cache", of, 3, 10.0, torch.device("cpu"))  # too few to say anything
     forecast = package.forecast("zero-shot", suite_file, results=tmp_path / "results", cache=tmp_path / "cache")
@@ -86,7 +88,7 @@ def test_the_rate_of_encoding_is_what_was_measured_and_else_unknown(croftbench, 
 
 def planned(suite, method, cache):
     """What a run of the suite's first seed would be."""
-    of, info = identity(EMBEDDED, cache), plugins.describe(method, cache)
+    of, info = identity_of(EMBEDDED, cache, Silent()), plugins.describe(method, cache)
     return planning.plan(suite, info, of, Draws(suite).content)[0].spec
 
 
