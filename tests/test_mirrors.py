@@ -104,7 +104,9 @@ def wire(server, monkeypatch, tmp_path):
     yield wire
     wire.cut = b""
     s3fs.S3FileSystem.clear_instance_cache()  # of a test that asked another address
-    store().rm("bucket", recursive=True)
+    for one in store().call_s3("list_objects_v2", Bucket="bucket").get("Contents", ()):
+        store().call_s3("delete_object", Bucket="bucket", Key=one["Key"])
+    store().call_s3("delete_bucket", Bucket="bucket")
     wire.listener.close()
     s3fs.S3FileSystem.clear_instance_cache()
 
