@@ -3,6 +3,7 @@
 # make check  types, style, import directions, manifests, committed tables
 # make docs   the site, in site/; a warning is an error
 # make bench  speed, as ratios taken in one run
+# make bench-once  the same cases once each, untimed, in about six minutes: does each still run?
 # make flips  500 times flipped bits in stored files: is a wrong number ever shown without a word?
 # make kills-cluster  kill workers, actors and drivers of a plan, 20 times on Ray and 20 on submitit's local executor
 # make kills  50 runs stopped or hindered as they write, by a layer before the disk: is anything lost, or other?
@@ -14,9 +15,10 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 FLOORS ?= .venv-floors
-FLOOR_TESTS ?= tests/cli tests/data tests/encoders tests/report tests/runs tests/scorers tests/methods/test_croft.py
+FLOOR_TESTS ?= tests/cli tests/data tests/encoders tests/report tests/runs tests/scorers tests/methods/test_croft.py \
+  tests/test_mirrors.py
 
-.PHONY: run test check docs bench flips kills fuzz kills-cluster floors wheel setup clean
+.PHONY: run test check docs bench bench-once flips kills fuzz kills-cluster floors wheel setup clean
 
 run: setup
 	$(BIN)/croftbench run --method croft --results my-results
@@ -35,6 +37,9 @@ check: setup
 
 docs: setup
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --clean  # not --quiet: warnings would not count
+
+bench-once: setup
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest benchmarks -p no:xdist --benchmark-disable
 
 bench: setup
 	$(BIN)/python -m pytest benchmarks -p no:xdist --benchmark-only --benchmark-columns=median,iqr,rounds

@@ -19,6 +19,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from croftbench import mirrors
 from croftbench.errors import DataError
 
 _log = logging.getLogger(__name__)
@@ -124,7 +125,8 @@ def replacing(path: Path, option: str = "") -> Iterator[Path]:
     """A new file beside `path`, to be written inside; afterwards it replaces `path` in one step.
 
     On return the new content is on the disk, not only in memory. If anything fails, the old file is untouched and the
-    new one is gone. A link is followed, and a device or a pipe (/dev/stdout) is written to directly.
+    new one is gone. A link is followed, and a device or a pipe (/dev/stdout) is written to directly. Where the folder
+    mirrors one of a store, the file is put up (croftbench.mirrors).
 
     Args:
         path: the file; its folder is made if need be.
@@ -143,8 +145,9 @@ def replacing(path: Path, option: str = "") -> Iterator[Path]:
             target.parent.mkdir(parents=True, exist_ok=True)
             yield temporary
             sync(temporary)
-            temporary.replace(target)
-            sync(target.parent)
+            with mirrors.sending(target):
+                temporary.replace(target)
+                sync(target.parent)
         finally:
             with contextlib.suppress(OSError):
                 temporary.unlink(missing_ok=True)

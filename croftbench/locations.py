@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import platformdirs
 
+from croftbench import mirrors
 from croftbench.suites import shelves
 from croftbench.suites.shelves import Shelves
 
@@ -23,7 +24,8 @@ DATA = "CROFTBENCH_DATA"
 MANIFESTS = "CROFTBENCH_MANIFESTS"
 
 Folder = str | Path | None
-"""A folder, or None for its variable's value, or its default where the variable is not set."""
+"""A folder, or None for its variable's value, or its default where the variable is not set. Results and cache may be
+URLs, as in "s3://bucket/folder": see croftbench.mirrors."""
 
 
 @dataclass(frozen=True)
@@ -50,16 +52,18 @@ class Folders:
         the root on.
 
         Args:
-            results, cache, data_root: folders.
+            results, cache, data_root: folders; results at a URL are fetched into their mirror.
             manifests: a folder of manifests or a suite's file, or several with os.pathsep between.
 
         Raises:
-            UsageError: there are no manifests where it says.
+            UsageError: there are no manifests where it says, or no such store.
+            DataError: a store cannot be reached.
         """
         told = str(manifests if manifests is not None else os.environ.get(MANIFESTS, ""))
         own = tuple(shelves.checked(Path(one).expanduser()) for one in told.split(os.pathsep) if one)
-        runs = _chosen(results, RESULTS) or Path("results").absolute()
-        store = _chosen(cache, CACHE) or platformdirs.user_cache_path("croftbench")
+        runs = _chosen(results, RESULTS, mirrors.RESULTS) or Path("results").absolute()
+        mirrors.pull(runs)
+        store = _chosen(cache, CACHE, mirrors.CACHE) or platformdirs.user_cache_path("croftbench")
         return cls(runs, store, _chosen(data_root, DATA), Shelves.of(own, runs))
 
     def behind(self, suite: Suite) -> Folders:
@@ -79,6 +83,9 @@ class Folders:
         return Roots(self.data, self.manifests)
 
 
-def _chosen(given: Folder, variable: str) -> Path | None:
+def _chosen(given: Folder, variable: str, mirrored: str = "") -> Path | None:
+    """The folder that is given, or that a variable names; the mirror of one that is a URL, where that may be one."""
     value = given if given is not None else os.environ.get(variable)
+    if value and mirrored and mirrors.is_url(value):
+        return mirrors.mirror(value, mirrored)
     return Path(value).expanduser().absolute() if value else None

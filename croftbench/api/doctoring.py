@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 from packaging.requirements import Requirement
 
-from croftbench import __version__, leases
+from croftbench import __version__, leases, mirrors
 from croftbench.errors import CroftbenchError
 from croftbench.locations import CACHE, DATA, MANIFESTS, RESULTS, Folder, Folders
 from croftbench.runs.preflight import ROOM
@@ -205,7 +205,8 @@ def _folder(name: str, path: Path, *, written: bool, slow: str = "") -> Item:
     may = written and os.access(there, os.W_OK)
     rights = f"{'readable' if readable else 'NOT readable'}{', writable' if may else ', read-only' if written else ''}"
     free, kind = shutil.disk_usage(there).free, _file_system(there)
-    said = f"{path}{new}: {rights}, {free / 1e9:,.1f} GB free{f', {kind}' if kind else ''}"
+    where = path if mirrors.of(path) is None else f"{mirrors.named(path)}, mirrored in {path}"
+    said = f"{where}{new}: {rights}, {free / 1e9:,.1f} GB free{f', {kind}' if kind else ''}"
     if not readable or (not written and there != path):
         return Item("folders", name, said, "wrong", "it cannot be read: check the path and its rights")
     if written and not may and not (path.is_dir() and name == "cache"):

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from croftbench import plugins, scorers
+from croftbench import mirrors, plugins, scorers
 from croftbench.api import plans
 from croftbench.api.board import Leaderboard
 from croftbench.api.suite_choice import keep, suite_of
@@ -51,7 +51,7 @@ class FailedRunsError(CroftbenchError):
         first = f"{job.spec.method}, seed {job.spec.seed}, fold {job.spec.fold}: {error.message}"
         super().__init__(
             f"{len(failures)} run(s) failed, first {first}",
-            f"Why is in {where / 'failed'}; the finished ones are beside.",
+            f"Why is in {mirrors.named(where / 'failed')}; the finished ones are beside.",
         )
         self.failures = tuple(failures)
         self.leaderboard = leaderboard
@@ -143,6 +143,8 @@ def run(
         ours = replace(plan, jobs=parts.part(plan.jobs, which))
         failures = _complete(ours, asked, folders, sink, make, force, where)
         _check_still_there(ours, failures, folders.results)
+        mirrors.pull(folders.results)  # what other machines finished meanwhile; and nothing of ours is only here
+        mirrors.push(folders.cache)
         board = _board(plan, asked, folders)
         if board is not None:
             keep(plan.suite, folders)
@@ -223,7 +225,8 @@ def _complete(
     suite, jobs, results, cache = plan.suite, plan.jobs, folders.results, folders.cache
     todo = pending.unfinished(jobs, results, force)
     if len(todo) < len(jobs):
-        progress.note(f"{suite.name}: {len(jobs) - len(todo)} of {len(jobs)} runs are finished already, in {results}.")
+        place = mirrors.named(results)
+        progress.note(f"{suite.name}: {len(jobs) - len(todo)} of {len(jobs)} runs are finished already, in {place}.")
     if not todo and not pending.unscored(suite, jobs, asked, results):
         return []
     from croftbench.runs import preflight, rescore, space  # torch, only when there is something to run

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from croftbench import mirrors
 from croftbench.api import sharing
 from croftbench.cli.console import note, put
 from croftbench.cli.options import Results
@@ -24,8 +25,9 @@ def import_runs(
 ) -> None:
     """Check a bundle's runs, compute their numbers again, and add them, marked as imported; all or none."""
     done = sharing.import_runs(file, results=results)
+    folder = Folders.of(results).results
     for spec in done.new:
-        put(run_files.path_of(Folders.of(results).results, spec))
+        put(mirrors.named(run_files.path_of(folder, spec)))
     present = f" {len(done.present)} were there already, with the same numbers." if done.present else ""
     note(f"{len(done.new)} run(s) imported, every number computed again.{present}")
     if done.new:

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from croftbench import mirrors
 from croftbench.api import reading
 from croftbench.api.board import Leaderboard
 from croftbench.api.suite_choice import suites_of
@@ -79,7 +80,7 @@ def leaderboard(
     for one in boards:
         # The files never hold published rows: they are what the runs derive.
         paths = [] if form or partly else one.write_tables()
-        written = f"Tables: {', '.join(map(str, paths))}. " if paths else ""
+        written = f"Tables: {', '.join(map(mirrors.named, paths))}. " if paths else ""
         if text := f"{written}{one.board.note}".rstrip():
             note(text)
 

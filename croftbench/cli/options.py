@@ -16,12 +16,25 @@ from croftbench.locations import CACHE, DATA, MANIFESTS, RESULTS
 # ------------------------------------------------------------------------------------------- folders
 
 Results = Annotated[
-    Path | None,
-    typer.Option("--results", "-r", help="Folder of runs and tables.", envvar=RESULTS, show_default="results"),
+    str | None,
+    typer.Option(
+        "--results",
+        "-r",
+        metavar="PATH",
+        help="Folder of runs and tables, or s3://bucket/folder.",
+        envvar=RESULTS,
+        show_default="results",
+    ),
 ]
 Cache = Annotated[
-    Path | None,
-    typer.Option("--cache", help="Folder of cached features.", envvar=CACHE, show_default="the user's cache folder"),
+    str | None,
+    typer.Option(
+        "--cache",
+        metavar="PATH",
+        help="Folder of cached features, or s3://bucket/folder.",
+        envvar=CACHE,
+        show_default="the user's cache folder",
+    ),
 ]
 DataRoot = Annotated[
     Path | None,

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from croftbench import mirrors
 from croftbench.api import disk
 from croftbench.cli.console import note, out
 from croftbench.cli.options import Results
@@ -35,4 +36,4 @@ def rm(
         if not sys.stdin.isatty():
             raise UsageError(f"{len(runs)} run(s) would be moved into the trash.", "Say --yes.")
         typer.confirm(f"Move {len(runs)} run(s) into the trash?", abort=True)
-    note(f"Moved {len(runs)} run(s) to {disk.remove_runs(files, results=results)}.")
+    note(f"Moved {len(runs)} run(s) to {mirrors.named(disk.remove_runs(files, results=results))}.")

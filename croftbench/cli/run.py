@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from croftbench import mirrors
 from croftbench.api import foreseeing, plans, running
 from croftbench.api.board import Leaderboard
 from croftbench.api.suite_choice import suite_of
@@ -58,7 +59,7 @@ from croftbench.runs import failures
 from croftbench.suites.language import Suite
 
 if TYPE_CHECKING:
-    from croftbench.runs.forecast import Forecast
+    from croftbench.runs.forecast import Forecast, Foreseen
 
 EXAMPLES = """
 croftbench run -m zero-shot,coop,croft
@@ -138,7 +139,8 @@ def run(
                 board = error.leaderboard
         _show(board, there, f"{name} {flags}".strip(), quiet)
     if failed:
-        raise CroftbenchError(f"{failed} run(s) failed.", f"Why is in {there.results / failures.FOLDER}.")
+        why = mirrors.named(there.results / failures.FOLDER)
+        raise CroftbenchError(f"{failed} run(s) failed.", f"Why is in {why}.")
 
 
 def _foresee(forecast: Forecast, suite: Suite) -> None:
@@ -148,11 +150,35 @@ def _foresee(forecast: Forecast, suite: Suite) -> None:
         why = f", failed: {run.failed}" if run.failed and not run.finished else ""
         line = f"{run.run_id}  {suite.name}  {spec.method}, seed {spec.seed}, fold {spec.fold}: {state}{why}"
         out.print(line, markup=False)
-    todo = sum(not run.finished for run in forecast.runs)
-    time = "" if forecast.seconds is None else f", about {forecast.seconds:.0f} s by earlier runs of these methods"
-    out.print(f"{suite.name}: {todo} of {len(forecast.runs)} runs to do, {forecast.images:,} images to encode{time}.")
+    todo = [run for run in forecast.runs if not run.finished]
+    lines = [f"{len(todo)} of {len(forecast.runs)} runs to do, {forecast.images:,} images to encode."]
     if todo:
-        out.print(f"{suite.name}: {forecast.space.told}.")
+        rate = f" ({forecast.rate.told})" if forecast.rate else ": this encoder has encoded nothing here yet"
+        encoding = f" Encoding: {_time(forecast.encoding)}{rate}; texts not counted." if forecast.images else ""
+        lines += [f"runs, one after the other: {_time(forecast.seconds)}.{encoding}", *_sources(todo)]
+        lines += [f"memory {forecast.space.memory.told}.", f"disk {forecast.space.told}."]
+    for line in lines:
+        out.print(f"{suite.name}: {line}", markup=False)
+
+
+def _sources(todo: list[Foreseen]) -> list[str]:
+    """For each method and kind of source: how many runs, how long they take, and what that is from."""
+    by: dict[tuple[str, str], list[float | None]] = {}
+    for run in todo:
+        by.setdefault((run.job.spec.method, run.cost.how), []).append(run.cost.seconds)
+    return [
+        f"  {method}, {len(each)} run{'s' if len(each) > 1 else ''}: "
+        f"{_time(None if None in each else sum(one or 0.0 for one in each))}, {how}."
+        for (method, how), each in by.items()
+    ]
+
+
+def _time(seconds: float | None) -> str:
+    if seconds is None:
+        return "time unknown"
+    if seconds >= 5400:
+        return f"about {seconds / 3600:,.1f} h"
+    return f"about {seconds / 60:.0f} min" if seconds >= 90 else f"about {seconds:.0f} s"
 
 
 def _show(leaderboard: Leaderboard, folders: Folders, rest: str, quiet: bool) -> None:
@@ -168,23 +194,23 @@ def _show(leaderboard: Leaderboard, folders: Folders, rest: str, quiet: bool) ->
     if set(board.seeds) & set(board.suite.protocol.seeds) and not board.suite.limit:
         written = leaderboard.write_tables()
     if not quiet:
-        note(f"Runs are in {folders.results / 'runs' / board.suite.name}. {board.note}".rstrip())
+        note(f"Runs are in {mirrors.named(folders.results / 'runs' / board.suite.name)}. {board.note}".rstrip())
         if written:
-            note(f"Tables: {', '.join(map(str, written))}.")
+            note(f"Tables: {', '.join(map(mirrors.named, written))}.")
 
 
 def _flags(folders: Folders, seeds: list[int] | None) -> str:
     """What `croftbench leaderboard` must be told to find the runs that this command made."""
     elsewhere = [
-        (flag, folder)
-        for flag, folder, usual in (
-            ("--results", folders.results, Folders.of().results),
-            ("--manifests", folders.manifests, Folders.of().manifests),
+        (flag, shown)
+        for flag, folder, usual, shown in (
+            ("--results", folders.results, Folders.of().results, mirrors.named(folders.results)),
+            ("--manifests", folders.manifests, Folders.of().manifests, str(folders.manifests)),
         )
         if folder != usual and folder is not None
     ]
     words = [f"--seeds {','.join(map(str, seeds))}"] if seeds else []
-    return " ".join([*words, *(f"{flag} {shlex.quote(str(folder))}" for flag, folder in elsewhere)])
+    return " ".join([*words, *(f"{flag} {shlex.quote(shown)}" for flag, shown in elsewhere)])
 
 
 def _runnable(folders: Folders) -> list[Suite]:

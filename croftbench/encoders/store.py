@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -31,11 +32,11 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from croftbench import claims, leases
+from croftbench import claims, leases, mirrors
 from croftbench.data import decoding, images
 from croftbench.data.pool import Pool
 from croftbench.data.roots import Roots
-from croftbench.encoders import entry, filling, transforms
+from croftbench.encoders import entry, filling, rates, transforms
 from croftbench.encoders.entry import Entry, Rows
 from croftbench.encoders.identity import Identity
 from croftbench.encoders.lazy import View
@@ -141,7 +142,7 @@ class FeatureStore:
                 advance(len(part))
             entry.save(path, parts)
 
-        claims.once(path.exists, path.with_suffix(leases.SUFFIX), make, "--cache")
+        claims.once(lambda: self._found(path), path.with_suffix(leases.SUFFIX), make, "--cache")
         return path
 
     def _test(self, pool: Pool, kind: str, advance: Advance) -> Path:
@@ -164,8 +165,11 @@ class FeatureStore:
             return lambda image: transform(image, seed)
 
         def filled(view: int) -> Path:
-            missing = [] if paths[view].exists() else filling.together(paths)
-            if missing:
+            if self._found(paths[view]):
+                return paths[view]
+            for path in paths:  # before it is decided which are made together
+                self._found(path)
+            if missing := filling.together(paths):
                 wanted = [paths[i] for i in missing]
                 self._fill(pool, wanted, lambda i, data: [of(i, data, v) for v in missing], kind, advance)
             return paths[view]
@@ -181,18 +185,25 @@ class FeatureStore:
         advance: Advance,
     ) -> None:
         """Encode what is missing of the entries `paths`, one for each transform of `of`."""
-        if all(path.exists() for path in paths):
+        if all(self._found(path) for path in paths):
             return
         size = max(1, BLOCK // len(paths))
         remarks, read = Counter[str](), self.roots.reader(pool.table)
         with filling.Blocks(paths, len(pool.paths), size, advance) as shared:
             while todo := shared.missing():
                 encoder, mine = self._encoder(), shared.claimed(todo)
+                began, encoded = time.monotonic(), 0
                 for start, pixels in images.blocks(pool, mine, size, of, read, lambda remark: remarks.update([remark])):
                     entry.save(shared.block(start), [_encode(encoder, pixels, kind)])
                     shared.finished(start)
+                    encoded += pixels.shape[0] * pixels.shape[1]
+                rates.note(self.folder.parent, self.identity, encoded, time.monotonic() - began, encoder.device)
         self._say(pool, remarks)
         claims.once(shared.joined, shared.lease, lambda: self._join(paths, shared), "--cache")
+
+    def _found(self, path: Path) -> bool:
+        """Whether an entry is there, or came from the store that the cache mirrors, whole."""
+        return path.exists() or (mirrors.fetch(path) and entry.intact(path))
 
     def _say(self, pool: Pool, remarks: Counter[str]) -> None:
         """What was remarked of a pool's files, once; shipped pictures are as they were made."""

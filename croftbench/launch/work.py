@@ -10,7 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from croftbench import child
+from croftbench import child, mirrors
 from croftbench.errors import CroftbenchError, DataError
 from croftbench.launch import Failed
 from croftbench.runs import alone, engine, failures
@@ -79,7 +79,8 @@ def _unpacked(plan: bytes) -> tuple[Workbench, list[Job]]:
 def environment() -> dict[str, str]:
     """Variables that a process elsewhere needs to find the same modules and to compute the same bytes."""
     names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "CROFTBENCH_LEASE", "CUBLAS_WORKSPACE_CONFIG")
-    return {name: os.environ[name] for name in names if name in os.environ} | {"PYTHONPATH": child.search_path()}
+    told = {name: os.environ[name] for name in names if name in os.environ}
+    return told | mirrors.variable() | {"PYTHONPATH": child.search_path()}
 
 
 def report(jobs: Sequence[Job], folder: Path, told: Sequence[Failure], failed: Failed, lost: str) -> None:

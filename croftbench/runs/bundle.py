@@ -20,7 +20,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from croftbench import __version__
+from croftbench import __version__, mirrors
 from croftbench.errors import CroftbenchError, DamagedError, DataError
 from croftbench.files import check_seal, file_digest, replacing, sync, write_atomically
 from croftbench.runs import per_image, recheck, results
@@ -242,10 +242,12 @@ def _move(staging: Path, folder: Path, specs: list[RunSpec]) -> None:
                     raise FileExistsError(None, f"{target.name} has appeared meanwhile")
                 if not target.exists():  # a table without a JSON is what an interrupted run leaves
                     placed.append(target)
-                of(staging, spec).replace(target)
-                sync(target.parent)
+                with mirrors.sending(target):
+                    of(staging, spec).replace(target)
+                    sync(target.parent)
     except BaseException as error:
         for path in reversed(placed):
+            mirrors.remove(path)
             path.unlink(missing_ok=True)
         if isinstance(error, OSError):
             raise DataError(f"cannot write {folder}: {error.strerror}.", "Nothing was imported.") from error

@@ -9,7 +9,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING
 
-from croftbench import claims, leases
+from croftbench import claims, leases, mirrors
 from croftbench.errors import CroftbenchError, DataError
 from croftbench.files import sweep
 from croftbench.runs import failures, per_image, posthoc, results
@@ -45,6 +45,8 @@ def run_all(
     places = itertools.count(1)
 
     def settled(job: Job) -> bool:
+        if not force:  # on another machine it may be finished by now
+            _fetched(job, folder)
         (replaced, before), (result, failure) = old[job.spec.run_id], _stamps(job, folder)
         if result is None or (force and result == replaced):
             if failure in (None, before):
@@ -95,13 +97,18 @@ def run_one(bench: Workbench, job: Job, folder: Path, force: bool = False) -> Ru
     sweep(path, per_image.path_of(folder, job.spec), failures.path_of(folder, job.spec))
     if force:
         _remove(path)  # first: without a JSON it is not finished
-    elif claims.there(path):  # we were asleep, and another process took over
+    elif claims.there(path) or _fetched(job, folder):  # we were asleep, and another process took over
         return results.read(path)
     _remove(posthoc.path_of(folder, job.spec))  # scores of what is replaced
     per_image.write(folder, job.spec, images)
     results.write(folder, result)  # last: a run with a JSON is finished
     failures.remove(folder, job.spec)
     return result
+
+
+def _fetched(job: Job, folder: Path) -> bool:
+    """Whether a run is finished, if need be by another machine: both of its files are here then."""
+    return mirrors.fetch(per_image.path_of(folder, job.spec), results.path_of(folder, job.spec))
 
 
 def stamps(jobs: Sequence[Job], folder: Path) -> dict[str, Stamps]:
@@ -135,6 +142,7 @@ def _remove(old: Path) -> None:
     """Remove what a forced run replaces, if it is there."""
     if not old.is_file():
         return
+    mirrors.remove(old)
     try:
         old.unlink()
     except OSError as error:

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
+from croftbench import mirrors
 from croftbench.errors import CroftbenchError, DataError
 from croftbench.files import write_atomically
 from croftbench.runs import results
@@ -60,7 +61,9 @@ def reason(folder: Path, spec: RunSpec) -> str:
 def remove(folder: Path, spec: RunSpec, stage: Stage = "run") -> None:
     """It succeeded."""
     path = path_of(folder, spec, stage)
-    with suppress(OSError):  # where there is another reason beside it, its folder stays
+    with suppress(OSError, DataError):  # where there is another reason beside it, its folder stays
+        if path.is_file():
+            mirrors.remove(path)
         path.unlink()
         for empty in (path.parent, path.parent.parent, path.parent.parent.parent):
             empty.rmdir()

@@ -1,13 +1,15 @@
-"""What a plan would do: which runs are finished, how many images are to be encoded, about how long it takes."""
+"""What a plan would do: which runs are finished, what is to be encoded, how long it takes, how much it holds."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import fmean
 
-from croftbench.runs import failures, results, space
+from croftbench.encoders import rates
+from croftbench.encoders.rates import Rate
+from croftbench.runs import failures, space
+from croftbench.runs.costs import Cost, Known
 from croftbench.runs.execute import Workbench
 from croftbench.runs.pending import unfinished
 from croftbench.runs.planning import Job
@@ -16,12 +18,20 @@ from croftbench.runs.space import Space
 
 @dataclass(frozen=True)
 class Foreseen:
-    """One run: its id, whether it is finished, and why it failed the last time, "" where it did not."""
+    """One run.
+
+    Attributes:
+        job, run_id: which.
+        finished: whether there is nothing to do.
+        failed: why it failed the last time, "" where it did not.
+        cost: what it will take; no seconds where it is finished.
+    """
 
     job: Job
     run_id: str
     finished: bool
     failed: str
+    cost: Cost
 
 
 @dataclass(frozen=True)
@@ -30,36 +40,42 @@ class Forecast:
 
     Attributes:
         runs: all of them.
-        space: images to encode, and what the unfinished runs write.
-        seconds: for the runs, by finished ones of the same method and suite; None where some method has none.
+        space: images to encode, what the unfinished runs write, and what they hold in memory.
+        rate: how fast the encoder encoded here the last time; None where it never did.
     """
 
     runs: tuple[Foreseen, ...]
     space: Space
-    seconds: float | None
+    rate: Rate | None
 
     @property
     def images(self) -> int:
         """Times that an image is encoded, each view counted; what is in the cache is not."""
         return self.space.images
 
+    @property
+    def seconds(self) -> float | None:
+        """For fitting and scoring all runs; None where of some nothing is known."""
+        known = [run.cost.seconds for run in self.runs if not run.finished]
+        return None if None in known else sum(one for one in known if one is not None)
+
+    @property
+    def encoding(self) -> float | None:
+        """Seconds for encoding images; None where no rate is known. Texts are not counted."""
+        if not self.images:
+            return 0.0
+        return None if self.rate is None else self.images * self.rate.seconds / self.rate.images
+
 
 def of(bench: Workbench, jobs: Sequence[Job], folder: Path) -> Forecast:
     """Look at the results and the cache; nothing is written."""
-    runs = tuple(
-        Foreseen(job, job.spec.run_id, job.finished(folder), failures.reason(folder, job.spec)) for job in jobs
-    )
     todo = unfinished(jobs, folder)
-    return Forecast(runs, space.of(bench, todo), _seconds(todo, folder, bench.suite.name))
-
-
-def _seconds(jobs: Sequence[Job], folder: Path, suite: str) -> float | None:
-    """By the mean of what runs of each method took."""
-    if not jobs:
-        return 0.0
-    took: dict[str, list[float]] = {}
-    for run in results.read_all(folder, suite):
-        took.setdefault(run.spec.method, []).append(sum(run.timings.values()))
-    if any(job.spec.method not in took for job in jobs):
-        return None
-    return sum(fmean(took[job.spec.method]) for job in jobs)
+    ids, known = {job.spec.run_id for job in todo}, Known(bench, folder) if todo else None
+    runs = tuple(
+        Foreseen(
+            job, job.spec.run_id, job.spec.run_id not in ids, failures.reason(folder, job.spec),
+            known.cost(job) if known and job.spec.run_id in ids else Cost(0.0, "it is finished"),
+        )
+        for job in jobs
+    )  # fmt: skip
+    return Forecast(runs, space.of(bench, todo), rates.read(bench.cache, bench.identity))

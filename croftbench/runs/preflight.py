@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from croftbench import mirrors
 from croftbench.errors import CroftbenchError
 from croftbench.files import check_writable
 from croftbench.runs.planning import Job
@@ -26,6 +27,8 @@ def folders(results: Path, cache: Path) -> None:
     check_writable(results, "--results", ROOM)
     if not (cache / "features").is_dir():
         check_writable(cache, "--cache", ROOM)
+    for folder in (results, cache):
+        mirrors.check(folder)
 
 
 def ready(

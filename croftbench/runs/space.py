@@ -1,4 +1,4 @@
-"""What a plan writes: images to encode, bytes of features, outputs and tables; and whether there is the room."""
+"""What a plan takes: images to encode, bytes of features, outputs and tables, memory; and whether there is the room."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from croftbench import mirrors
 from croftbench.data.pool import Pool
 from croftbench.draw.build import subset
 from croftbench.encoders.features import kind_of
-from croftbench.encoders.store import PLACES, UNPROJECTED, FeatureStore
+from croftbench.encoders.store import BLOCK, PLACES, UNPROJECTED, FeatureStore
 from croftbench.errors import DataError
 from croftbench.runs.planning import Job
 
@@ -30,20 +31,47 @@ STRIDE = 32
 
 
 @dataclass(frozen=True)
+class Memory:
+    """What a plan holds at a time, in bytes, at most. What a method makes of it while it trains, and torch, are beside
+    this and not known.
+
+    Attributes:
+        features: of all test pools, N x D x 4, and of the largest draw's views, V x N x D x 4. Those of places stay on
+            the disk.
+        block: pixels, and features of places, of the images that are encoded at once; 0 where none are.
+        weights: of the encoder, as large as their file.
+    """
+
+    features: int
+    block: int
+    weights: int
+
+    @property
+    def told(self) -> str:
+        """One line."""
+        block = f", {_size(self.block)} of images being encoded" if self.block else ""
+        whole = _size(self.features + self.block + self.weights)
+        parts = f"{_size(self.features)} of features (images x dimensions x 4 bytes), {_size(self.weights)} of weights"
+        return f"up to {whole}: {parts} (their file){block}; what a method makes while it trains is not counted"
+
+
+@dataclass(frozen=True)
 class Space:
-    """What a plan writes.
+    """What a plan writes, and holds.
 
     Attributes:
         images: times that an image is encoded, each view counted; what is in the cache is not.
         features: bytes of features in the cache, at most, while blocks are put together.
         outputs: bytes of kept outputs there.
         tables: bytes of per-image tables in the results folder, before they are compressed.
+        memory: what is held.
     """
 
     images: int
     features: int
     outputs: int
     tables: int
+    memory: Memory
 
     @property
     def told(self) -> str:
@@ -55,7 +83,8 @@ class Space:
 def of(bench: Workbench, jobs: Sequence[Job]) -> Space:
     """What is left to do of jobs whose images are there; the cache is looked at, nothing is written."""
     counted, protocol = _Counted(bench.features.store), bench.suite.protocol
-    outputs = tables = 0
+    outputs = tables = views_held = 0
+    held: dict[tuple[str, str], int] = {}
     for job in jobs:
         fold = bench.fold_of(job.spec, job.info)
         tested = sum(len(split) for _, split in fold.tests)
@@ -72,12 +101,16 @@ def of(bench: Workbench, jobs: Sequence[Job]) -> Space:
             if job.info.train:
                 tests += [] if fold.val is None else [fold.val.pool]
                 trained.append((fold.train, job.spec.views))
+            wide = FLOAT * bench.identity.dim * (WIDER if kind == UNPROJECTED else 1) if kind != PLACES else 0
             for pool in tests:
+                held[pool.digest, kind] = len(pool.paths) * wide
                 counted._test(pool, kind, _silent)
             for split, views in trained:
+                views_held = max(views_held, views * len(split) * wide)
                 for entry in counted._views(subset(split), protocol, views, kind):
                     entry.fill()
-    return Space(counted.images, counted.bytes + counted.largest, outputs, tables)
+    memory = Memory(sum(held.values()) + views_held, counted.block, bench.identity.size if jobs else 0)
+    return Space(counted.images, counted.bytes + counted.largest, outputs, tables, memory)
 
 
 def check(space: Space, results: Path, cache: Path) -> str:
@@ -123,18 +156,25 @@ class _Counted(FeatureStore):
     images: int = 0
     bytes: int = 0
     largest: int = 0
+    block: int = 0
     seen: set[Path] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         vars(self).update(vars(self.store))
 
+    def _found(self, path: Path) -> bool:
+        return mirrors.there(path)  # nothing is fetched
+
     def _fill(self, pool: Pool, paths: Sequence[Path], of: Any, kind: str, advance: Callable[[int], object]) -> None:
-        lacking = {path for path in paths if path not in self.seen and not path.exists()}
+        lacking = {path for path in paths if path not in self.seen and not self._found(path)}
         self.seen |= lacking
         images, identity = len(lacking) * len(pool.paths), self.store.identity
         each = FLOAT * (WIDER if kind == UNPROJECTED else 1)
         if kind == PLACES:
             each = HALF * _places(identity.id, identity.image_size)
+        height, width = identity.image_size
+        pixels = FLOAT * 3 * height * width + (each * identity.dim if kind == PLACES else 0)
+        self.block = max(self.block, min(images, BLOCK) * pixels)
         self.images += images
         self.bytes += images * identity.dim * each
         self.largest = max(self.largest, images * identity.dim * each)  # blocks stay until they are joined

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from croftbench import mirrors
 from croftbench.errors import DataError, UsageError
 from croftbench.runs.failures import FOLDER as FAILED
 
@@ -51,6 +52,7 @@ def move(results: Path, files: Sequence[Path]) -> Path:
     folder = results / TRASH / datetime.now(UTC).strftime("%Y%m%d-%H%M%S-%f")
     for path in sorted(files, key=lambda path: path.suffix != ".json"):  # a run without its JSON is not finished
         target = folder / path.relative_to(results)
+        mirrors.move(path, target)
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
             path.rename(target)

@@ -48,7 +48,7 @@ def test_a_plan_says_what_it_takes_and_that_is_what_it_writes(croftbench, suite_
     code, out, err = croftbench("run", "-m", "tip-adapter", "-s", suite_file, "--cache", cache, "--dry-run")
     assert code == 0, err
     assert f"{forecast.images:,} images to encode" in out
-    assert "food: up to " in out and "of features" in out
+    assert "food: disk up to " in out and "food: memory up to " in out
     assert croftbench("run", "-m", "tip-adapter", "-s", suite_file, "--cache", cache, "--results", results)[0] == 0
 
     def size(folder, pattern="*"):
@@ -56,6 +56,7 @@ def test_a_plan_says_what_it_takes_and_that_is_what_it_writes(croftbench, suite_
 
     space = forecast.space
     assert size(cache / "features") * 0.9 < space.features < size(cache / "features") * 2 + 1e5
+    assert space.memory.features == pytest.approx(size(cache / "features"), rel=0.1)  # all are read at once
     assert space.outputs == pytest.approx(size(cache / "outputs"), rel=0.05)
     assert size(results, "*.parquet") < space.tables
     again = package.forecast("tip-adapter", suite_file, cache=cache, results=results)
