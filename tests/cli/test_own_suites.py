@@ -3,6 +3,7 @@
 import json
 import re
 import shlex
+import shutil
 import sys
 import types
 from importlib.metadata import EntryPoint
@@ -109,6 +110,26 @@ def test_a_suites_file_with_its_own_data_works_in_every_command(croftbench, here
     assert next(one for one in splits if one["name"] == "birds")["licence"] == "private"
     status = json.loads(croftbench("data", "status", "--json", "--manifests", "mine.toml", "--data-root", "data")[1])
     assert next(one for one in status["suites"] if one["suite"] == "mine")["lacks"] == []
+
+
+def test_test_images_alone_make_a_suite_for_methods_that_learn_nothing(croftbench, here):
+    shutil.rmtree(here / "data/birds/train")
+    assert croftbench("data", "new", "data/birds")[0] == 0
+    code, out, err = croftbench("run", "--method", "zero-shot,tip-adapter", "--suite", "birds.toml")
+    assert code == 0, err
+    assert "zero-shot" in out
+    assert "tip-adapter" not in out
+    assert "birds has no training images, left out: tip-adapter." in err
+    code, out, err = croftbench("run", "--method", "tip-adapter", "--suite", "birds.toml")
+    assert (code, out) == (2, "")
+    assert "error: tip-adapter cannot run: birds has no training images." in err
+    code, out, err = croftbench("run", "--method", "zero-shot", "--suite", "birds.toml", "--scorers", "margin,knn")
+    assert code == 0, err
+    assert "Not applicable: there is no training image to compare with" in out
+    for command in (["leaderboard", "birds"], ["report", "birds"], ["data", "describe", "birds.toml"],
+                    ["plot", "energy", "-s", "birds"]):  # fmt: skip
+        code, _, err = croftbench(*command)
+        assert code == 0, f"{command}: {err}"
 
 
 def test_runs_whose_suite_is_gone_are_named(croftbench, here):
