@@ -90,15 +90,17 @@ def read(folder: Path, suite: Suite, cache: Path | None = None) -> SuiteRuns:
     if not folder.is_dir():
         make = f"Has it moved? --results names another; `croftbench run --method croft --suite {suite.name}` makes one."
         raise DataError(f"there is no results folder {folder}.", make)
-    with _no_garbage():
+    with no_garbage():
         every = list(results.read_all(folder, suite.name))
     current = tuple(run for run in every if run.spec.suite_digest == suite.digest)
     return SuiteRuns(folder, suite, current, len(every) - len(current), naming.usual(suite, cache))
 
 
 @contextmanager
-def _no_garbage() -> Iterator[None]:
-    """While only things are made that stay, looking for garbage among them again and again is a fifth of the time."""
+def no_garbage() -> Iterator[None]:
+    """While only things are made that stay, looking for garbage among them again and again is a fifth of the time.
+    While a page's pictures are drawn it is an eighth, and looks at all runs each time.
+    """
     collecting = gc.isenabled()
     gc.disable()
     try:
