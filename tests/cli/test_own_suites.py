@@ -132,6 +132,48 @@ def test_test_images_alone_make_a_suite_for_methods_that_learn_nothing(croftbenc
         assert code == 0, f"{command}: {err}"
 
 
+def test_a_score_that_tables_lack_is_made_from_kept_outputs_or_it_is_said_how(croftbench, here):
+    (here / "mine.toml").write_text(MINE)
+    run = ["run", "--suite", "mine.toml", "--method", "zero-shot,tip-adapter,gl-mcm", "--scorers", "margin,knn:k=3"]
+    code, _, err = croftbench(*run)
+    assert code == 0, err
+    code, out, err = croftbench("compare", "tip-adapter", "zero-shot", "-s", "mine", "--scorer", "margin", "--json")
+    assert code == 0, err
+    numbers = {}
+    for name in ("tip-adapter", "zero-shot"):
+        (path,) = (here / "results/posthoc/mine" / name).glob("*.json")
+        (one,) = [one for one in json.loads(path.read_text())["scorers"] if one["label"] == "margin"]
+        numbers[name] = {score["metric"]: score["value"] for score in one["scores"]}
+    for test in json.loads(out)["tests"]:
+        if test["scorer"]:
+            assert test["scorer"] == "margin"
+            effect = numbers["tip-adapter"][test["metric"]] - numbers["zero-shot"][test["metric"]]
+            assert test["effect"] == pytest.approx(effect, abs=1e-6)
+    for kind in ("energy", "roc", "calibration", "pareto"):
+        code, _, err = croftbench("plot", kind, "-s", "mine", "--scorer", "knn:k=3", "-o", f"{kind}.svg")
+        assert code == 0, err
+    assert f"{numbers['zero-shot']['auroc']:.3f}" not in (here / "roc.svg").read_text()
+    code, _, err = croftbench("plot", "roc", "-s", "mine", "--scorer", "gl_mcm")  # gl-mcm's own
+    assert code == 0, err
+    assert "Left out, for want of per-image tables: " in err
+    code, _, err = croftbench("compare", "gl-mcm", "zero-shot", "-s", "mine", "--scorer", "gl_mcm")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "unknown scorer of these runs 'gl_mcm'" in err
+    code, _, err = croftbench("compare", "tip-adapter", "zero-shot", "-s", "mine", "--scorer", "margn")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "Did you mean 'margin'?" in err
+    shutil.rmtree(next(here.rglob("outputs")))
+    assert croftbench("plot", "pareto", "-s", "mine", "--scorer", "margin")[0] == 0, "numbers are in the results"
+    for line in (["compare", "tip-adapter", "zero-shot"], ["plot", "roc", "-m", "tip-adapter"]):
+        code, _, err = croftbench(*line, "-s", "mine", "--scorer", "margin")
+        assert (code, err.count("\n")) == (1, 1)
+        assert "there is no margin of each image of run" in err
+        (again,) = re.findall("`croftbench (run .* --force)` makes the run again, and its outputs are kept", err)
+        assert croftbench(*shlex.split(again))[0] == 0
+    code, _, err = croftbench("plot", "roc", "-s", "mine", "-m", "tip-adapter", "--scorer", "margin")
+    assert code == 0, err
+
+
 def test_runs_whose_suite_is_gone_are_named(croftbench, here):
     croftbench("run", "-m", "zero-shot", "-s", "mine.toml", "--data-root", "data")
     (here / "results/suites/mine.toml").unlink()
