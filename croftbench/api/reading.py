@@ -177,6 +177,7 @@ def plot(
     columns: int = 0,
     scorer: str | None = None,
     results: Folder = None,
+    data_root: Folder = None,
     manifests: Folder = None,
 ) -> Picture:
     """A picture of a suite's runs: "energy", "roc", "pareto", "shots" or "calibration".
@@ -194,7 +195,7 @@ def plot(
     from croftbench.api.image_scores import ImageScores
     from croftbench.report import board_rows, headed, plots, rows, style, subset, tables, typed
 
-    folders = Folders.of(results, manifests=manifests)
+    folders = Folders.of(results, data_root=data_root, manifests=manifests)
     path = None if output is None else Path(output)
     if path is not None and path.suffix.lower() not in (".pdf", ".png", ".svg"):
         raise UsageError(f"a picture cannot be written as '{path.name}'.", "End its name in .pdf, .png or .svg.")

@@ -9,7 +9,7 @@ import typer
 
 from croftbench.api import reading
 from croftbench.cli.console import note, put
-from croftbench.cli.options import Manifests, MethodFilter, OneSuite, Results, Scorer, methods_of
+from croftbench.cli.options import DataRoot, Manifests, MethodFilter, OneSuite, Results, Scorer, methods_of
 
 EXAMPLES = """
 croftbench plot pareto
@@ -35,19 +35,14 @@ def plot(
     ] = 0,
     output: Output = None,
     results: Results = None,
+    data_root: DataRoot = None,
     manifests: Manifests = None,
 ) -> None:
     """Draw a picture of a suite's runs: score densities, ROC, accuracy against detection, shots, calibration."""
     path = output or Path(f"{Path(suite).stem if suite.endswith('.toml') else suite}-{kind}.svg")
     picture = reading.plot(
-        kind,
-        suite,
-        methods_of(method),
-        output=path,
-        columns=columns,
-        scorer=scorer,
-        results=results,
-        manifests=manifests,
-    )
+        kind, suite, methods_of(method), output=path, columns=columns, scorer=scorer, results=results,
+        data_root=data_root, manifests=manifests,
+    )  # fmt: skip
     put(path)
     note(picture.caption)
