@@ -194,8 +194,7 @@ def _suite(name: str, folders: Folders) -> str:
             raise _located(error, path, table, method) from error
     for scorer in suite.protocol.scorers:
         try:
-            asked = scorers.parse(scorer)
-            if "train" in asked.spec.uses and not suite.trains:
+            if "train" in scorers.parse(scorer).spec.uses and not suite.trains:
                 raise UsageError(f"{scorer} compares with training images, and there are none.", "Leave it out.")
         except UsageError as error:
             raise _located(error, path, "protocol", "scorers") from error

@@ -43,7 +43,7 @@ def _section(asked: Asked) -> dict[str, Any]:
     results_dir, suite, cache, roots, number = asked
     elsewhere = [row for row in published.read_all(results_dir) if not row.head.weights_digest]  # ours stand above
     with rows.no_garbage():
-        return section.section(tables.leaderboard(results_dir, suite, cache=cache), elsewhere, number, roots)
+        return section.section(tables.leaderboard(results_dir, suite, cache=cache), elsewhere, number, roots, cache)
 
 
 def _elsewhere(asked: Asked) -> dict[str, Any]:

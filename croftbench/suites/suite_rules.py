@@ -196,12 +196,12 @@ def _same(one: tuple[Family, str], other: tuple[Family, str]) -> bool:
 
 def _sharing(suite: Suite, i: int, spec: FoldSpec, families: Families, folder: Where) -> Faults:
     """The classes of a fold, and that its splits have some of them."""
-    family, members = classes_in(spec, families)
+    family, positions = classes_in(spec, families)
     if suite.classes.list:
         for key in lists.ids(suite.classes.list, folder):
             if key not in family.ids:
                 yield f"{suite.classes.list} names '{key}', which is no class of {family.name}", ("classes", "list")
-    total = len(members)
+    total = len(positions)
     if suite.classes.count(total) > total:
         yield f"{suite.classes.count(total)} of {total} classes of {family.name} shall be known", ("classes", "known")
     known = set(known_in(suite, spec, families, folder)[0])
