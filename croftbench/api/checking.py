@@ -194,7 +194,8 @@ def _suite(name: str, folders: Folders) -> str:
             raise _located(error, path, table, method) from error
     for scorer in suite.protocol.scorers:
         try:
-            scorers.parse(scorer)
+            if "train" in scorers.parse(scorer).spec.uses and not suite.trains:
+                raise UsageError(f"{scorer} compares with training images, and there are none.", "Leave it out.")
         except UsageError as error:
             raise _located(error, path, "protocol", "scorers") from error
     _check_shares(suite, path, folders)
@@ -218,7 +219,7 @@ def namesakes(suite: Suite, folders: Folders) -> list[str]:
 def _check_shares(suite: Suite, path: Path, folders: Folders) -> None:
     """A suite that ships the positions that its recipe gives must ship the right ones."""
     if suite.shares and suite.shares.list:
-        family, _ = registry.split(suite.folds[0].train[0], folders.manifests)
+        family, _ = registry.split(suite.folds[0].class_splits[0], folders.manifests)
         shipped = registry.lines_of(registry.shipped_list(suite.shares.list, folders.manifests))
         if shipped != shares.written(family, suite.shares):
             raise toml.fault(path, f"{suite.shares.list} is not what the recipe gives", "shares", "list")

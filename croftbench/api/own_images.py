@@ -23,15 +23,22 @@ class NewSuite:
         path: its file.
         said: what was seen and decided, a line each.
         text: the file.
+        next: the command that runs it.
     """
 
     path: Path
     said: tuple[str, ...]
     text: str
+    next: str
 
 
 def describe_folder(
-    folder: str | Path, *, name: str = "", unknown: Sequence[str] = (), shifts: Mapping[str, str | Path] | None = None
+    folder: str | Path,
+    *,
+    name: str = "",
+    unknown: Sequence[str] = (),
+    shifts: Mapping[str, str | Path] | None = None,
+    train: bool | None = None,
 ) -> Cast:
     """What a folder of images holds, and which role each part of it would play; nothing is written.
 
@@ -41,6 +48,8 @@ def describe_folder(
         name: of the suite; the folder's own where empty.
         unknown: classes that training shall not see, or folders of unknown images.
         shifts: name -> folder of known classes in a new manner.
+        train: False for a suite without training images, on which only methods that learn nothing run; True to share
+            images out even where their folder says that they test; None for what the folders say.
 
     Raises:
         UsageError: a name of `unknown` or `shifts` is nothing that is there.
@@ -57,7 +66,7 @@ def describe_folder(
         called, root = where.stem if where.is_file() else where.name, ""
     called = re.sub(r"[^\w+-]+", "-", name or called).strip("-") or "images"
     found = looking.look(where)
-    return casting.cast(found, called, root or str(found.root), list(unknown), shifts or {})
+    return casting.cast(found, called, root or str(found.root), list(unknown), shifts or {}, train)
 
 
 def new_suite(
@@ -66,12 +75,13 @@ def new_suite(
     *,
     unknown: Sequence[str] = (),
     shifts: Mapping[str, str | Path] | None = None,
+    train: bool | None = None,
     force: bool = False,
 ) -> NewSuite:
     """Write a suite over a folder, ready for `run(..., suite=path)`.
 
     Args:
-        folder, unknown, shifts: as for `describe_folder`.
+        folder, unknown, shifts, train: as for `describe_folder`.
         path: the new file, "NAME.toml"; called after the folder, in the current one, where None.
         force: replace a file that is there.
 
@@ -82,7 +92,7 @@ def new_suite(
 
     if path is not None and Path(path).suffix != ".toml":
         raise UsageError(f"{path} does not end in .toml.", "A suite's file is called NAME.toml.")
-    made = describe_folder(folder, name=Path(path).stem if path else "", unknown=unknown, shifts=shifts)
+    made = describe_folder(folder, name=Path(path).stem if path else "", unknown=unknown, shifts=shifts, train=train)
     target = Path(path) if path else Path(f"{made.name}.toml")
     if path and target.stem != made.name:
         raise UsageError(f"'{target.stem}' is no name of letters, digits, '_' and '-'.", "Call the file otherwise.")
@@ -90,4 +100,4 @@ def new_suite(
         raise UsageError(f"{target} is there already.", "Name another file with --output, or replace it with --force.")
     text = to_toml(made)
     write_atomically(target, text, "--output")
-    return NewSuite(target, made.said, text)
+    return NewSuite(target, made.said, text, f"{made.next} {target}")

@@ -69,6 +69,7 @@ def plan(
     infos = [plugins.describe(method, folders.cache) for method in _each(methods)]
     if not infos:
         raise UsageError("no method was given.", "`croftbench list methods` shows what there is.")
+    infos = _trained(infos, chosen, progress)
     identity = identity_of(encoder, folders.cache, progress, preprocess)
     infos = _able(infos, _named(methods), identity, progress)
     overrides = planning.overrides(as_settings(settings), infos)
@@ -95,6 +96,18 @@ def _named(methods: MethodLike | Iterable[MethodLike]) -> set[str]:
     """Methods that were asked for by their own names, not by "all"."""
     given = [one for one in _listed(methods) if isinstance(one, str)]
     return {name.strip() for one in given for name in one.split(",")}
+
+
+def _trained(infos: list[MethodInfo], suite: Suite, progress: Progress) -> list[MethodInfo]:
+    """Without those that learn from images, where a suite has none to learn from; each is told. All of them, if there
+    are no others: that is an error of its own.
+    """
+    able = [info for info in infos if not planning.lacking(suite, info)]
+    if not able or len(able) == len(infos):
+        return infos
+    gone = ", ".join(info.name for info in infos if info not in able)
+    progress.note(f"{planning.lacking(suite, next(i for i in infos if i not in able))}, left out: {gone}.")
+    return able
 
 
 def _able(infos: list[MethodInfo], named: set[str], identity: Identity, progress: Progress) -> list[MethodInfo]:

@@ -152,17 +152,20 @@ def compare(
     Args:
         a, b: a name as tables print it, 'method name=value', or the identifier of one of its runs.
         suites: all with runs where empty.
-        scorer: of the detection tests; each suite's headline where None.
+        scorer: of the detection tests; each suite's headline where None. One that the per-image tables lack is made
+            from the outputs that the runs left in the cache.
         results, data_root, manifests: folders, see `croftbench.api`.
 
     Raises:
         UsageError: a name that fits nothing or several configurations; no suite that has both.
-        DataError: a per-image table is missing, damaged, or of other images.
+        DataError: a per-image table is missing, damaged, or of other images, or the score's outputs are not kept.
     """
+    from croftbench.api.image_scores import ImageScores
     from croftbench.report import compare as comparing
 
     folders = Folders.of(results, data_root=data_root, manifests=manifests)
-    return comparing.compare(folders.results, suites_of(suites, folders), a, b, scorer, folders.roots, folders.cache)
+    chosen, more = suites_of(suites, folders), ImageScores(scorer, folders) if scorer else None
+    return comparing.compare(folders.results, chosen, a, b, scorer, folders.roots, folders.cache, more)
 
 
 def plot(
@@ -172,7 +175,9 @@ def plot(
     *,
     output: str | Path | None = None,
     columns: int = 0,
+    scorer: str | None = None,
     results: Folder = None,
+    data_root: Folder = None,
     manifests: Folder = None,
 ) -> Picture:
     """A picture of a suite's runs: "energy", "roc", "pareto", "shots" or "calibration".
@@ -181,14 +186,16 @@ def plot(
         methods: names as tables print them; all with runs where empty.
         output: a file to write it to, ending in .pdf, .png or .svg.
         columns: of a paper in two columns that it is drawn for, 1 or 2, without its caption; 0 for a screen.
+        scorer: as in `compare`, in the place of the suite's headline.
 
     Raises:
-        UsageError: a kind or a method that is not there, another ending.
+        UsageError: a kind, a method or a score that is not there, another ending.
         DataError: no runs, or none with what the picture needs.
     """
-    from croftbench.report import board_rows, plots, style, subset, typed
+    from croftbench.api.image_scores import ImageScores
+    from croftbench.report import board_rows, headed, plots, rows, style, subset, tables, typed
 
-    folders = Folders.of(results, manifests=manifests)
+    folders = Folders.of(results, data_root=data_root, manifests=manifests)
     path = None if output is None else Path(output)
     if path is not None and path.suffix.lower() not in (".pdf", ".png", ".svg"):
         raise UsageError(f"a picture cannot be written as '{path.name}'.", "End its name in .pdf, .png or .svg.")
@@ -196,7 +203,10 @@ def plot(
         raise UsageError(f"a picture cannot be {columns} columns wide.", "1 or 2, as in a paper; left out, a screen.")
     if kind not in plots.KINDS:
         raise unknown("kind of plot", kind, plots.KINDS)
-    board = _board(suite, folders)
+    source = rows.read(folders.results, suite_of(suite, folders), folders.cache)
+    if scorer:
+        source = headed.headed(source, scorer, ImageScores(scorer, folders))
+    board = tables.board(source)
     board = subset.only(board, typed.choose(board.rows, methods)) if methods else board
     picture = plots.draw(kind, board, board_rows.collect(board), style.PAPERS.get(columns, style.SCREEN))
     if path is not None:

@@ -124,7 +124,7 @@ def command_of(run: RunResult, *, results: Folder = None, cache: Folder = None, 
     from croftbench.studies import repeat
 
     folders = Folders.of(results, cache, manifests=manifests)
-    return repeat.command(run, suite_of(run.spec.suite, folders), _method_of(run, folders))
+    return repeat.command(run, suite_of(run.spec.suite, folders), method_of(run, folders))
 
 
 def reproduce_run(
@@ -156,7 +156,7 @@ def reproduce_run(
     folders = Folders.of(results, cache, data_root, manifests)
     run = load_run(run_id, results=results)
     spec, suite = run.spec, suite_of(run.spec.suite, folders)
-    info = _method_of(run, folders)
+    info = method_of(run, folders)
     if info is None:
         raise UsageError(
             f"run {spec.run_id} is of {spec.method}, whose file is not at {repeat.target(run)}.",
@@ -175,7 +175,7 @@ def reproduce_run(
     return Repeated(run, again, 5 * len(run.scores), tuple(found))
 
 
-def _method_of(run: RunResult, folders: Folders) -> MethodInfo | None:
+def method_of(run: RunResult, folders: Folders) -> MethodInfo | None:
     """What is known of a run's method; None where it is not at hand."""
     from croftbench.studies import repeat
 

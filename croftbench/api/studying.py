@@ -15,7 +15,7 @@ from croftbench.api.plans import identity_of
 from croftbench.api.running import shown
 from croftbench.api.suite_choice import SuiteLike, suite_of
 from croftbench.encoders.identity import EMBEDDED
-from croftbench.errors import CroftbenchError
+from croftbench.errors import CroftbenchError, UsageError
 from croftbench.files import check_seal, digest, sealed, write_atomically
 from croftbench.locations import Folder, Folders
 from croftbench.plugins.parameters import Value
@@ -184,6 +184,8 @@ def diagnose(
     start = time.perf_counter()
     folders = Folders.of(results, cache, data_root, manifests)
     chosen, info = suite_of(suite, folders), plugins.describe(method, folders.cache)
+    if not info.train:
+        raise UsageError(f"{info.name} learns nothing that could be diagnosed.", "Name a method that trains: croft.")
     if recipe is not None:
         info.named_recipe(recipe)
     fixed = planning.overrides(plans.as_settings(settings), [info])[info.name]

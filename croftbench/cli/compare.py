@@ -12,7 +12,7 @@ from rich.text import Text
 
 from croftbench.api import reading
 from croftbench.cli.console import note, out, put_json
-from croftbench.cli.options import DataRoot, Json, Manifests, Results, SuiteFilter, names_of
+from croftbench.cli.options import DataRoot, Json, Manifests, Results, Scorer, SuiteFilter, names_of
 
 if TYPE_CHECKING:
     from croftbench.report.compare import Comparison
@@ -28,9 +28,7 @@ def compare(
     a: Annotated[str, typer.Argument(help="A method, 'method name=value', or one of its runs' identifiers.")],
     b: Annotated[str, typer.Argument(help="What to compare it with.")],
     suite: SuiteFilter = None,
-    scorer: Annotated[
-        str | None, typer.Option("--scorer", help="Detection score.", show_default="the suite's headline")
-    ] = None,
+    scorer: Scorer = None,
     as_json: Json = False,
     data_root: DataRoot = None,
     results: Results = None,

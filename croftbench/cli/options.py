@@ -123,6 +123,10 @@ Scores = Annotated[
         show_default=False,
     ),
 ]
+Scorer = Annotated[
+    str | None,
+    typer.Option("--scorer", help="Detection score, post-hoc ones too.", show_default="the suite's headline"),
+]
 AllowIncomplete = Annotated[
     bool, typer.Option("--allow-incomplete", help="Take splits that lack images; runs record it.")
 ]

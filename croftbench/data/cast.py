@@ -58,7 +58,7 @@ class Cast:
     Attributes:
         name: of the suite.
         data: its data sets.
-        folds: roles.
+        folds: roles; none trains where only methods that learn nothing shall run.
         unknown: name of a set of unknown classes -> split id.
         shots: training images a class.
         share: of the images that train, where one group trains and tests; 0 elsewhere.
@@ -76,6 +76,16 @@ class Cast:
     validates: bool
     templates: tuple[str, ...]
     said: tuple[str, ...]
+
+    @property
+    def trains(self) -> bool:
+        """Whether there are training images."""
+        return any(fold.train for fold in self.folds)
+
+    @property
+    def next(self) -> str:
+        """What to type to run it, but for the file."""
+        return f"croftbench run --method {'zero-shot,tip-adapter' if self.trains else 'zero-shot'} --suite"
 
 
 def slug(name: str) -> str:

@@ -17,7 +17,14 @@ SHARE, DOMAIN_SHARE = 0.6, 0.8
 """Share of the images that train where no folder says which do; of each domain, as DomainBed and Setup-II have it."""
 
 
-def cast(found: Found, name: str, root: str, unknowns: Sequence[str], shifts: Mapping[str, str | Path]) -> Cast:
+def cast(
+    found: Found,
+    name: str,
+    root: str,
+    unknowns: Sequence[str],
+    shifts: Mapping[str, str | Path],
+    train: bool | None = None,
+) -> Cast:
     """Give every group a role.
 
     Args:
@@ -26,6 +33,7 @@ def cast(found: Found, name: str, root: str, unknowns: Sequence[str], shifts: Ma
         root: what the manifest calls `found.root`: a path, or a hub's address.
         unknowns: classes, or folders of images, that no training shows.
         shifts: name -> folder of known classes in a new manner.
+        train: whether some images shall train; None: unless all that have a role test.
 
     Raises:
         UsageError: a name of `unknowns` or `shifts` is nothing that is there.
@@ -43,7 +51,7 @@ def cast(found: Found, name: str, root: str, unknowns: Sequence[str], shifts: Ma
     every = {key for group in found.groups for key in group.classes}
     for key in sorted(apart - every):
         raise unknown(f"class, or folder, of {found.root}", key, every)
-    return _Casting(found, name, root, groups, roles, frozenset(apart), outside).cast()
+    return _Casting(found, name, root, groups, roles, frozenset(apart), outside, train).cast()
 
 
 def _placed(shown: str, folder: str, found: Found, name: str, outside: list[Data], role: str) -> dict[str, str]:
@@ -76,6 +84,7 @@ class _Casting:
     roles: Mapping[str, str]
     apart: frozenset[str]
     outside: Sequence[Data]
+    train: bool | None
 
     def cast(self) -> Cast:
         free = {name: group for name, group in self.groups.items() if name not in self.roles}
@@ -84,13 +93,14 @@ class _Casting:
         self.said = [f"{self.found.root} holds {self.found.what}: {self._seen()}."]
         if "train" not in splits and "test" not in splits and "val" not in splits:
             same = [group for group in others if group.classes and self._alike(group, others)]
-            trains = same or [group for group in others if group.classes]
-            others = [group for group in others if group not in trains]
+            known = same or [group for group in others if group.classes]
+            others = [group for group in others if group not in known]
         else:
-            trains = [splits[role] for role in ("train", "val", "test") if role in splits][:1]
-        if not trains or not any(group.classes for group in trains):
+            order = ("train", "val", "test") if self._trains(splits) else ("test", "val", "train")
+            known = [splits[role] for role in order if role in splits][:1]
+        if not any(group.classes for group in known):
             raise DataError(f"nothing in {self.found.root} says what its images show.", "Use class folders, or a list.")
-        self.known = tuple(key for key in _union(trains) if key not in self.apart)
+        self.known = tuple(key for key in _union(known) if key not in self.apart)
         if len(self.known) < 2:
             raise DataError(f"{len(self.known)} known class in {self.found.root}.", "A suite needs two; see --unknown.")
         self.parts: list[Part] = []
@@ -99,7 +109,10 @@ class _Casting:
         self.unknown: dict[str, str] = {}
         if self.apart:
             self.said.append(f"Unknown by your word: {', '.join(sorted(self.apart))}.")
-        folds, share = self._domains(trains) if len(trains) > 1 else self._splits(trains[0], splits)
+        if not self._trains(splits):
+            folds, share = self._untrained(known, splits), 0.0
+        else:
+            folds, share = self._domains(known) if len(known) > 1 else self._splits(known[0], splits)
         for group in others:
             self._other(group, "")
         for name, role in self.roles.items():
@@ -108,7 +121,7 @@ class _Casting:
             self._elsewhere(data)
         folds = [replace(fold, covariate={**fold.covariate, **self.shifted}) for fold in folds]
         main = Data(self.name, self.root, tuple(self.parts), {key: readable(key) for key in self._classes()})
-        shots, validates = self._shots(folds, share)
+        shots, validates = self._shots(folds, share) if self._trains(splits) else (1, False)
         beside = (*self.flat, *self.outside)
         renamed = [replace(one, parts=tuple(replace(p, name="images") for p in one.parts)) for one in beside]
         return Cast(
@@ -117,6 +130,21 @@ class _Casting:
         )  # fmt: skip
 
     # ------------------------------------------------------------------------- roles
+
+    def _trains(self, splits: Mapping[str, Group]) -> bool:
+        """As it was told, and else unless images test and none train."""
+        return "train" in splits or "test" not in splits if self.train is None else self.train
+
+    def _untrained(self, groups: Sequence[Group], splits: Mapping[str, Group]) -> list[Fold]:
+        """All images of the known classes test."""
+        every = tuple(self._part(slug(group.split or group.name), group) for group in groups)
+        for group in groups:
+            self._new_classes(group)
+        shared = "" if self.train is False else "; --training shares them out"
+        self.said.append(f"No image trains, and so only methods that learn nothing run, such as zero-shot{shared}.")
+        left = [group for group in splits.values() if group not in groups]
+        self.said += [f"'{group.name}' is left out: {group.images} images." for group in left]
+        return [Fold("all", (), every)]
 
     def _splits(self, train: Group, splits: Mapping[str, Group]) -> tuple[list[Fold], float]:
         """Training and testing groups, or one group that is shared out."""
@@ -163,13 +191,13 @@ class _Casting:
         if role != "unknown" and both:
             self.shifted[shown] = self._part(shown, group)
             left = sum(group.classes[key] for key in fresh)
-            more = f"; {left} images of {len(fresh)} classes that training lacks are left out" if fresh else ""
+            more = f"; {left} images of {len(fresh)} other classes are left out" if fresh else ""
             self.said.append(f"'{group.name}' shows {len(both)} known classes: a covariate shift{more}.")
         elif role == "shift":
             raise DataError(f"'{group.name}' has none of the known classes.", "A shift shows known classes.")
         elif fresh:
             self.unknown[shown] = self._part(shown, group, fresh)
-            why = "by your word" if role else "as training has none of them"
+            why = "by your word" if role else "as none of them is known"
             self.said.append(f"'{group.name}' shows {len(fresh)} unknown classes, {why}: a semantic shift.")
         elif group.classes:
             raise DataError(f"all classes of '{group.name}' are known.", "Unknown images show other classes.")
@@ -191,7 +219,7 @@ class _Casting:
         )
 
     def _new_classes(self, tested: Group) -> None:
-        """Classes of a tested group that training lacks, or that are to be unknown."""
+        """Classes of a tested group that are not known."""
         fresh = [key for key in tested.classes if key not in self.known]
         if fresh:
             name = f"unknown-{slug(tested.name)}" if len(self.groups) > 1 and tested.split == "" else "unknown"
@@ -215,7 +243,8 @@ class _Casting:
         )
         if least < 1:
             raise DataError(
-                f"a class of {self.found.root} has no image to train on.", "Add images, or name the class: --unknown."
+                f"a class of {self.found.root} has no image to train on.",
+                "Add images, name the class with --unknown, or train nothing: --no-training.",
             )
         shots = next((one for one in SHOTS if 2 * one <= least), 1)
         own = any(fold.val for fold in folds)

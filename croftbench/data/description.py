@@ -27,7 +27,8 @@ class SuiteDescription:
     def roles(self) -> Iterable[tuple[str, str, tuple[str, ...], str]]:
         """(fold, role, split ids, what it is where it is no whole split) of every fold; the last of all folds."""
         for fold in self.suite.folds:
-            yield fold.name, "train", fold.train, ""
+            if fold.train:
+                yield fold.name, "train", fold.train, ""
             if fold.val:
                 yield fold.name, "val", fold.val, ""
             yield fold.name, "id", fold.id, ""

@@ -17,7 +17,7 @@ def to_toml(cast: Cast) -> str:
     """The suite's file."""
     lines = [
         *_comments(cast.said),
-        "# Change what you like, then: croftbench run --method zero-shot,tip-adapter --suite " + f"{cast.name}.toml",
+        f"# Change what you like, then: {cast.next} {cast.name}.toml",
         "# On another machine without these folders: add --data-root FOLDER.",
         f"name = {_text(cast.name)}",
         "version = 1  # raise it when you change what is evaluated",
@@ -37,21 +37,25 @@ def to_toml(cast: Cast) -> str:
             "",
             "[[folds]]",
             f"name = {_text(fold.name)}",
-            f"train = {_list(fold.train)}",
+            f"train = {_list(fold.train)}" + ("" if fold.train else "  # so methods that train are left out"),
             f"id = {_list(fold.id)}",
         ]
         lines += [f"val = {_list(fold.val)}"] if fold.val else []
         if fold.covariate:
             lines.append(f"covariate = {_table(fold.covariate)}")
     for name, split in cast.unknown.items():
-        lines += ["", "[[semantic]]  # classes that training never shows", f"name = {_text(name)}"]
+        lines += ["", "[[semantic]]  # unknown classes", f"name = {_text(name)}"]
         lines += ['source = "splits"', f"splits = {_list([split])}"]
     lines += [
-        "", "[protocol]", f"shots = {cast.shots}", "seeds = [1, 2, 3]", "views = 8", "crop_scale = [0.6, 1.0]",
+        "", "[protocol]", f"shots = {cast.shots}", *_drawn(cast), "crop_scale = [0.6, 1.0]",
         "flip = true  # false where left and right differ, as in text",
         'scorers = ["energy", "msp", "mcm", "max_logit"]', 'headline = "energy"',
     ]  # fmt: skip
     return "\n".join(lines) + "\n"
+
+
+def _drawn(cast: Cast) -> list[str]:
+    return ["seeds = [1, 2, 3]", "views = 8"] if cast.trains else ["seeds = [1]  # nothing is drawn", "views = 1"]
 
 
 def _comments(said: Iterable[str]) -> list[str]:

@@ -49,7 +49,8 @@ def folds(
         DataError: a split is not there, or a class has no image in a role that needs one.
     """
     gatherer = Gatherer(roots or Roots(), allow_incomplete)
-    return [_Builder(suite, spec, seed, count or suite.protocol.shots, gatherer).fold() for spec in suite.folds]
+    shots = count or suite.protocol.shots
+    return [_Builder(suite, spec, seed, shots, gatherer, bool(spec.train)).fold() for spec in suite.folds]
 
 
 def fold(
@@ -65,7 +66,7 @@ def fold(
     """One fold of `folds`; without training images, which then need not be on the disk, where `train` is False."""
     spec = next(spec for spec in suite.folds if spec.name == name)
     gatherer = Gatherer(roots or Roots(), allow_incomplete)
-    return _Builder(suite, spec, seed, count or suite.protocol.shots, gatherer, train).fold()
+    return _Builder(suite, spec, seed, count or suite.protocol.shots, gatherer, train and bool(spec.train)).fold()
 
 
 def subset(split: Split) -> Pool:

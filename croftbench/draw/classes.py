@@ -98,7 +98,7 @@ def choose(
 
 
 def of_family(draw: ClassDraw, family: Family, parts: Sequence[str], listed: Sequence[str], seed: int) -> Classes:
-    """The classes of a fold that trains on these parts of a family."""
+    """The classes of a fold, which are those of some parts of a family (see `FoldSpec.class_splits`)."""
     members = sorted({member for part in parts for member in family.part(part).members})
     keys = [family.ids[i] for i in members]
     names = dict(zip(family.ids, family.classnames, strict=True))

@@ -67,4 +67,4 @@ class Draws:
     def has_training_images(self, name: str) -> bool:
         """Whether a fold's training images are on this disk."""
         parts = next(fold.train for fold in self.suite.folds if fold.name == name)
-        return all(self.roots.locate(part) is not None for part in parts)
+        return bool(parts) and all(self.roots.locate(part) is not None for part in parts)

@@ -45,8 +45,8 @@ class Labels:
 
     @cached_property
     def family(self) -> Family:
-        """What the fold trains on, and so names its classes."""
-        return self.resolve(self.spec.train[0])[0]
+        """What names the fold's classes."""
+        return self.resolve(self.spec.class_splits[0])[0]
 
     @cached_property
     def training(self) -> list[str]:
@@ -64,7 +64,8 @@ class Labels:
         draw, dealt = self.suite.classes, self.suite.shares
         if draw.by == "class":
             listed = lists.ids(draw.list, self.gatherer.roots.manifests) if draw.list else ()
-            return of_family(draw, self.family, self.training, listed, self.seed), {}
+            parts = [self.resolve(split)[1] for split in self.spec.class_splits]
+            return of_family(draw, self.family, parts, listed, self.seed), {}
         stream = np.random.RandomState(self.seed)
         table = self.gatherer.images(self.family, ()).table
         classes, objects = of_table(draw, table, self.suite.name, stream)

@@ -38,11 +38,12 @@ def sections(
 
 
 def _section(asked: Asked) -> dict[str, Any]:
-    from croftbench.report import published, section, tables
+    from croftbench.report import published, rows, section, tables
 
     results_dir, suite, cache, roots, number = asked
     elsewhere = [row for row in published.read_all(results_dir) if not row.head.weights_digest]  # ours stand above
-    return section.section(tables.leaderboard(results_dir, suite, cache=cache), elsewhere, number, roots)
+    with rows.no_garbage():
+        return section.section(tables.leaderboard(results_dir, suite, cache=cache), elsewhere, number, roots, cache)
 
 
 def _elsewhere(asked: Asked) -> dict[str, Any]:

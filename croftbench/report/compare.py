@@ -20,7 +20,7 @@ from croftbench.data.roots import Roots
 from croftbench.errors import CroftbenchError, UsageError, unknown
 from croftbench.report import pairs, rows, typed
 from croftbench.report.pairs import PairedSplit
-from croftbench.report.rows import Row, SeedFold
+from croftbench.report.rows import More, Row, SeedFold
 from croftbench.stats import paired
 from croftbench.stats.paired import Answers, Difference, Ranking
 from croftbench.suites.language import Suite
@@ -96,6 +96,7 @@ def compare(
     scorer: str | None = None,
     roots: Roots | None = None,
     cache: Path | None = None,
+    more: More | None = None,
 ) -> Comparison:
     """Compare A and B on every suite where both have runs.
 
@@ -107,6 +108,7 @@ def compare(
         scorer: of the detection tests; each suite's headline where None.
         roots: where the suites' images are; what ships when None.
         cache: as in `rows.read`.
+        more: adds `scorer` to tables that lack it.
 
     Raises:
         UsageError: a name that fits nothing or several configurations; no suite that has both; an unknown scorer.
@@ -129,7 +131,7 @@ def compare(
             notes.append(f"{suite.name} left out: {error.message}")
             continue
         chosen = chosen or (one, two)
-        splits = pairs.paired(folder, suite, one, two, roots)
+        splits = pairs.paired(folder, suite, one, two, roots, more)
         notes.append(f"{suite.name}: {_coverage(splits, one, two)}")
         tests += _tests(suite, splits, scorer or suite.protocol.headline)
     if chosen is None:

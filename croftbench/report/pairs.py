@@ -14,7 +14,7 @@ from croftbench.data.roots import Roots
 from croftbench.draw.splits import Fold, Split
 from croftbench.errors import DataError, UsageError
 from croftbench.report import typed
-from croftbench.report.rows import Row, SeedFold
+from croftbench.report.rows import More, Row, SeedFold
 from croftbench.runs import per_image, results
 from croftbench.runs.per_image import SplitTable
 from croftbench.runs.results import RunResult
@@ -60,10 +60,12 @@ def choose(contenders: Sequence[Row], a: str, b: str) -> tuple[Row, Row]:
     )
 
 
-def paired(folder: Path, suite: Suite, a: Row, b: Row, roots: Roots | None = None) -> dict[SeedFold, list[PairedSplit]]:
+def paired(
+    folder: Path, suite: Suite, a: Row, b: Row, roots: Roots | None = None, more: More | None = None
+) -> dict[SeedFold, list[PairedSplit]]:
     """Both contenders' per-image tables, for every seed and fold that both have, in order.
 
-    `roots` is where the suite's images are; what ships when None.
+    `roots` is where the suite's images are; what ships when None. `more` adds a score to the tables.
 
     Raises:
         UsageError: they have no seed and fold in common.
@@ -81,7 +83,10 @@ def paired(folder: Path, suite: Suite, a: Row, b: Row, roots: Roots | None = Non
     for seed, fold_name in keys:
         spec = a.by_seed_and_fold[seed, fold_name].spec
         fold = draw.fold(suite, fold_name, seed, spec.shots, roots=roots, train=False, allow_incomplete=True)
-        sides = [_read(folder, one.by_seed_and_fold[seed, fold_name], fold) for one in (a, b)]
+        runs = [one.by_seed_and_fold[seed, fold_name] for one in (a, b)]
+        sides = [_read(folder, run, fold) for run in runs]
+        if more:
+            sides = [[*more(run, tuple(tables))] for run, tables in zip(runs, sides, strict=True)]
         units = [_units(split, numbers, roots) for split in _splits(fold)]
         splits[seed, fold_name] = [PairedSplit(*pair) for pair in zip(*sides, units, strict=True)]
     return splits

@@ -253,6 +253,8 @@ def _with_images(board: Board, rows: Sequence[BoardRow], also: str = "") -> tupl
     wanted = {board.suite.protocol.headline, also} - {""}
     shown = [row for row in rows if row.tables and wanted <= set(row.tables[0][0].scores)]
     absent = [row.name for row in rows if row not in shown]
+    if not shown and board.source and board.source.refused:
+        raise board.source.refused[0]
     if not shown:
         raise DataError(
             f"no run of {board.suite.name} has a per-image table with the scores {', '.join(sorted(wanted))}.",

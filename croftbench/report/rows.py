@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from croftbench.errors import DataError
+from croftbench.errors import CroftbenchError, DataError
 from croftbench.files import canonical
 from croftbench.report import naming, populations
 from croftbench.report.naming import Usual
@@ -29,6 +29,8 @@ CONFIGURATION = (
 
 OWN = "suite"
 """What tables call the recipe of a row that used the suite's own."""
+More = Callable[[RunResult, tuple[SplitTable, ...]], tuple[SplitTable, ...]]
+"""A run and its per-image tables -> these with one more score; an error where it cannot be had."""
 SeedFold = tuple[int, str]
 """What tells the runs of one configuration apart."""
 
@@ -46,6 +48,8 @@ class SuiteRuns:
         runs: on this digest of the suite, in the order of their paths.
         stale: how many are on another digest.
         usual: what their names are told apart from, see `naming.usual`.
+        more: adds a score to per-image tables; those that it cannot be added to stay as they are.
+        refused: why it could not.
     """
 
     folder: Path
@@ -53,6 +57,8 @@ class SuiteRuns:
     runs: tuple[RunResult, ...]
     stale: int
     usual: Usual | None = field(default=None, repr=False, compare=False)
+    more: More | None = field(default=None, repr=False, compare=False)
+    refused: list[CroftbenchError] = field(default_factory=list, repr=False, compare=False)
     _posthoc: dict[str, Posthoc] = field(default_factory=dict, repr=False, compare=False)
     _per_image: dict[str, tuple[SplitTable, ...]] = field(default_factory=dict, repr=False, compare=False)
 
@@ -77,8 +83,15 @@ class SuiteRuns:
                 path = per_image.path_of(self.folder, run.spec)
                 if not path.is_file():
                     return ()
-                self._per_image[run.spec.run_id] = tuple(per_image.read(path, run.table))
+                self._per_image[run.spec.run_id] = self._completed(run, tuple(per_image.read(path, run.table)))
         return tuple(self._per_image[run.spec.run_id] for run in row.runs)
+
+    def _completed(self, run: RunResult, tables: tuple[SplitTable, ...]) -> tuple[SplitTable, ...]:
+        try:
+            return self.more(run, tables) if self.more else tables
+        except CroftbenchError as error:
+            self.refused.append(error)
+            return tables
 
 
 def read(folder: Path, suite: Suite, cache: Path | None = None) -> SuiteRuns:
@@ -90,15 +103,17 @@ def read(folder: Path, suite: Suite, cache: Path | None = None) -> SuiteRuns:
     if not folder.is_dir():
         make = f"Has it moved? --results names another; `croftbench run --method croft --suite {suite.name}` makes one."
         raise DataError(f"there is no results folder {folder}.", make)
-    with _no_garbage():
+    with no_garbage():
         every = list(results.read_all(folder, suite.name))
     current = tuple(run for run in every if run.spec.suite_digest == suite.digest)
     return SuiteRuns(folder, suite, current, len(every) - len(current), naming.usual(suite, cache))
 
 
 @contextmanager
-def _no_garbage() -> Iterator[None]:
-    """While only things are made that stay, looking for garbage among them again and again is a fifth of the time."""
+def no_garbage() -> Iterator[None]:
+    """While only things are made that stay, looking for garbage among them again and again is a fifth of the time.
+    While a page's pictures are drawn it is an eighth, and looks at all runs each time.
+    """
     collecting = gc.isenabled()
     gc.disable()
     try:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from croftbench.data.roots import Roots
 from croftbench.errors import CroftbenchError
-from croftbench.report import agreement, board_rows, cards, cells, gallery, plots, style
+from croftbench.report import agreement, board_rows, cards, cells, drawn, gallery, plots, style
 from croftbench.report.board_rows import BoardRow, pooled
 from croftbench.report.cells import Cell, Line
 from croftbench.report.columns import LOWER, MEAN, Column, H
@@ -65,9 +66,15 @@ class Figure:
     svg: str
 
 
-def section(board: Board, elsewhere: list[PublishedRow], number: int, roots: Roots | None = None) -> dict[str, Any]:
-    """What the page's template shows of a suite; texts, cells and pictures that another process can hand over."""
+def section(
+    board: Board, elsewhere: list[PublishedRow], number: int, roots: Roots | None = None, cache: Path | None = None
+) -> dict[str, Any]:
+    """What the page's template shows of a suite; texts, cells and pictures that another process can hand over.
+
+    Pictures are kept in the cache, where there is one.
+    """
     suite, measured = board.suite, board_rows.collect(board)
+    kept = drawn.folder(cache, board, measured)
     board = replace(board, reported=agreement.matching(elsewhere, board))
     lines = cells.lines(board)
     rows = [_row(board, lines[i], row, f"card-{number}-{i}") for i, row in enumerate(measured)]
@@ -98,7 +105,7 @@ def section(board: Board, elsewhere: list[PublishedRow], number: int, roots: Roo
             )
             if body
         ],
-        "figures": [_figure(board, measured, kind, f"s{number}") for kind in plots.KINDS],
+        "figures": [_figure(board, measured, kind, f"s{number}", kept) for kind in plots.KINDS],
         "rates": [f"{100 * rate:.0f}%" for rate in RATES],
         "accepted": [(row.name, _accepted(row, suite)) for row in measured if row.tables and suite.semantic],
         "gallery": gallery.of(suite, measured, roots),
@@ -119,14 +126,18 @@ def _row(board: Board, line: Line, row: BoardRow, card: str) -> TableRow:
     return TableRow(line, tuple(zip(own, keys, strict=True)), card)
 
 
-def _figure(board: Board, rows: Sequence[BoardRow], kind: str, prefix: str) -> Figure:
+def _figure(board: Board, rows: Sequence[BoardRow], kind: str, prefix: str, kept: Path | None) -> Figure:
     from markupsafe import Markup
 
+    if (there := drawn.read(kept, f"{prefix}-{kind}")) is not None:
+        return Figure(kind, there["title"], there["caption"], Markup(there["svg"]))
     try:
         picture = plots.draw(kind, board, rows)
     except CroftbenchError as error:
         return Figure(kind, kind, f"No picture: {error}", "")
-    return Figure(kind, picture.title, picture.caption, Markup(style.inline(picture, f"{prefix}-{kind}-")))
+    svg = style.inline(picture, f"{prefix}-{kind}-")
+    drawn.write(kept, f"{prefix}-{kind}", {"title": picture.title, "caption": picture.caption, "svg": svg})
+    return Figure(kind, picture.title, picture.caption, Markup(svg))
 
 
 def _accepted(row: BoardRow, suite: Suite) -> list[Cell]:

@@ -126,7 +126,7 @@ def inline(picture: Picture, prefix: str) -> str:
 
     def shorter(tag: re.Match[str]) -> str:
         own = re.sub(r'( id="|url\(#|href="#)', rf"\1{prefix}", tag[0])
-        return re.sub(r"(\.\d)\d+", r"\1", own) if own.startswith("<path d=") else own  # tenths of a point are enough
+        return re.sub(r"(?<=\.\d)\d+", "", own) if own.startswith("<path d=") else own  # tenths of a point are enough
 
     return f"{start}>{re.sub('<[^>]*>', shorter, rest)}"
 

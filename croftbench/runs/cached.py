@@ -1,4 +1,4 @@
-"""What the cache holds: features, outputs of runs, descriptions of methods and encoders. All can be made again."""
+"""What the cache holds: features, outputs, pictures, descriptions of methods and encoders. All can be made again."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 
 from croftbench.errors import DataError
 
-KINDS = ("features", "methods", "encoders", "outputs")
+KINDS = ("features", "methods", "encoders", "outputs", "pictures")
 UNFINISHED = "unfinished"
 WRITTEN = 1
 """Days after which nobody is taken to be writing what is unfinished."""

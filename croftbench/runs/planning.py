@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 LARGEST_SEED = 2**32 - 10_000
 """NumPy's streams take 32 bits, and each role of images has its own, some thousands from the seed."""
+UNTRAINED = "Methods that learn nothing run there: `croftbench list methods` says 'no training' of them."
 MOST = 100_000
 """Shots or views of an image beyond any use: each view is encoded and kept."""
 
@@ -55,9 +56,11 @@ def plan(
 
     Raises:
         UsageError: a recipe or an override that the method does not have, or a value of the wrong type; seeds, shots or
-            views that cannot be; an encoder that lacks what the method needs.
+            views that cannot be; an encoder or a suite that lacks what the method needs.
     """
     _possible(seeds or (), shots, views)
+    if reason := lacking(suite, info):
+        raise UsageError(f"{info.name} cannot run: {reason}.", UNTRAINED)
     if reason := identity.lacking(info.image, info.text):
         hint = f"It needs {requirement(info)}: name an encoder that has it, such as -e ViT-B-16/openai."
         raise UsageError(f"{info.name} cannot run with {identity.id}: {reason}.", hint)
@@ -76,6 +79,11 @@ def plan(
         for seed in seeds or suite.protocol.seeds
         for fold in suite.folds
     ]  # fmt: skip
+
+
+def lacking(suite: Suite, info: MethodInfo) -> str:
+    """Why a suite has not what a method needs; "" where it has."""
+    return f"{suite.name} has no training images" if info.train and not suite.trains else ""
 
 
 def _transform(identity: Identity, data: str) -> str:

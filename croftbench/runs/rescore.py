@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from croftbench.errors import CroftbenchError, DamagedError, DataError, MethodEr
 from croftbench.files import discard, sweep
 from croftbench.runs import environment, failures, outputs, posthoc, predict, results
 from croftbench.runs.isolation import one_run
+from croftbench.runs.per_image import SplitTable
 from croftbench.runs.planning import Job
 from croftbench.runs.posthoc import Scored
 from croftbench.runs.results import RunResult
@@ -101,23 +103,38 @@ def score(
     def note(one: Asked, error: MethodError) -> None:
         broken[one.label] = one, error  # of the last time that outputs were scored
 
-    source, rescored = "kept", _from_kept(bench, result, job, asked, note)
-    if rescored is None or not rescored[1]:
+    source, rescored = "kept", from_kept(bench, result, job, asked, note)
+    if rescored is None or not rescored.agrees:
         bench.run(job.spec, job.info, bank=True)
         broken.clear()
-        source, rescored = "fitted again", _from_kept(bench, result, job, asked, note)
+        source, rescored = "fitted again", from_kept(bench, result, job, asked, note)
     if rescored is None:
         raise DataError(f"cannot keep outputs in {bench.cache}.", "Free some space, or choose another --cache.")
-    scored, agrees = rescored
     for one, error in broken.values():
         failed(one, error)
-    return scored, environment.describe(bench.device) | {"created": created, "outputs": source, "agrees": agrees}
+    world = environment.describe(bench.device) | {"created": created, "outputs": source, "agrees": rescored.agrees}
+    return rescored.scored, world
 
 
-def _from_kept(
-    bench: Workbench, result: RunResult, job: Job, asked: Sequence[Asked], failed: Failed
-) -> tuple[list[Scored], bool] | None:
-    """Scores from kept outputs, and whether these give the run's accuracies; None where there are none."""
+@dataclass(frozen=True)
+class Rescored:
+    """Scores of kept outputs.
+
+    Attributes:
+        scored: their numbers, the method's own scores among them.
+        tables: their value for each image.
+        agrees: whether the outputs give the run's accuracies.
+    """
+
+    scored: list[Scored]
+    tables: list[SplitTable]
+    agrees: bool
+
+
+def from_kept(
+    bench: Workbench, result: RunResult, job: Job, asked: Sequence[Asked], failed: Failed | None
+) -> Rescored | None:
+    """Scores from the outputs that a run left in the cache; None where there are none."""
     fold, kept = bench.fold_of(job.spec, job.info, bank=True), outputs.find(bench.cache, job.spec.run_id)
     parts = [(outputs.TRAIN, fold.score_bank), *((str(i), split) for i, (_, split) in enumerate(fold.tests))]
     if kept is None or any(kept.images(part) != len(split) for part, split in parts):
@@ -131,4 +148,4 @@ def _from_kept(
         return None
     before = {(s.split, s.shift): s.value for s in result.scores if s.metric == "accuracy" and s.shift != "named"}
     again = {(t.name, t.shift): float(t.correct.mean()) for t in tables if t.shift != "semantic"}
-    return scored, before == again
+    return Rescored(scored, tables, before == again)

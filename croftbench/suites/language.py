@@ -25,7 +25,7 @@ FORBID = {"extra": "forbid", "allow_inf_nan": False}
 class ClassDraw:
     """Which classes a fold has, and which of them a seed makes known.
 
-    The classes are those of the family that the fold trains on, in the order of its class list.
+    The classes are those of the family that `FoldSpec.class_splits` are of, in the order of its class list.
 
     Attributes:
         by: "class", or the column of a shipped image table that names the class.
@@ -150,7 +150,8 @@ class FoldSpec:
 
     Attributes:
         name: the fold's name.
-        train: split ids of the training (and validation) images, all of one family: the training domains.
+        train: split ids of the training (and validation) images, all of one family: the training domains. None, in
+            every fold of a suite, leaves only methods that learn nothing.
         id: split ids of the ID test images.
         covariate: name in tables -> split id, or its long form.
         val: split ids of the validation images, where they have their own.
@@ -169,6 +170,11 @@ class FoldSpec:
     def shifted(self) -> dict[str, Shifted]:
         """The covariate splits, each in its long form."""
         return {k: Shifted((v,)) if isinstance(v, str) else v for k, v in self.covariate.items()}
+
+    @property
+    def class_splits(self) -> tuple[str, ...]:
+        """Split ids whose classes are the fold's: of the training images, or, where none are, of the ID test images."""
+        return self.train or self.id
 
     @property
     def tested(self) -> tuple[str, ...]:
@@ -302,6 +308,11 @@ class Suite:
         if not self.classes.members:
             del content["classes"]["members"]
         return digest(content)
+
+    @property
+    def trains(self) -> bool:
+        """Whether it has training images."""
+        return any(fold.train for fold in self.folds)
 
     @property
     def official(self) -> bool:

@@ -32,7 +32,7 @@ def rules(suite: Suite, families: Families, folder: Where = None) -> list[Faults
 
 def alone(suite: Suite, folder: Where = None) -> list[Faults]:
     """What it must keep to whatever its data sets are."""
-    return [_texts(suite), _protocol(suite), _shares(suite, folder)]
+    return [_texts(suite), _protocol(suite), _shares(suite, folder), _training(suite)]
 
 
 def split_ids(suite: Suite) -> Iterator[tuple[Keys, str]]:
@@ -46,10 +46,15 @@ def split_ids(suite: Suite) -> Iterator[tuple[Keys, str]]:
         yield from ((("semantic", i, "splits"), split) for split in semantic.splits)
 
 
+def classes_in(spec: FoldSpec, families: Families) -> tuple[Family, list[int]]:
+    """The family whose classes are a fold's, and the positions there of those that the fold has, in order."""
+    family = families[spec.class_splits[0]][0]
+    return family, sorted({i for split in spec.class_splits for i in family.part(families[split][1]).members})
+
+
 def known_in(suite: Suite, spec: FoldSpec, families: Families, folder: Where = None) -> tuple[list[str], bool]:
     """Ids of the classes that some seed of a fold makes known, and whether any class is left unknown."""
-    family = families[spec.train[0]][0]
-    members = sorted({member for split in spec.train for member in family.part(families[split][1]).members})
+    family, members = classes_in(spec, families)
     keys, draw = [family.ids[i] for i in members], suite.classes
     if draw.draw == "list":
         listed = set(lists.ids(draw.list, folder))
@@ -99,7 +104,7 @@ def _classes(suite: Suite, families: Families, folder: Where) -> Faults:
         yield "draw = 'list' and a list go together", ("classes", "list" if draw.list else "draw")
     if draw.list and not registry.shipped_list(draw.list, folder).is_file():
         yield f"there is no list {draw.list}", ("classes", "list")
-    for family in {family.name: family for family, _ in (families[spec.train[0]] for spec in suite.folds)}.values():
+    for family in {family.name: family for family, _ in (classes_in(spec, families) for spec in suite.folds)}.values():
         if draw.by == "class" and not family.ids:
             yield f"{family.name} has no classes", ("classes",)
         if draw.by != "class" and not (family.shipped and draw.by in ("name", "group", "subgroup")):
@@ -124,6 +129,20 @@ def _shares(suite: Suite, folder: Where) -> Faults:
         yield "objects are shared out in tables that ship, images elsewhere", ("shares", "unit")
     if shares.list and not registry.shipped_list(shares.list, folder).is_file():
         yield f"there is no list {shares.list}", ("shares", "list")
+
+
+def _training(suite: Suite) -> Faults:
+    """Every fold trains, or none does; then nothing may be dealt out to training or validation."""
+    for i, spec in enumerate(suite.folds):
+        if not spec.id:
+            yield f"fold '{spec.name}' has no split for 'id'", ("folds", i, "id")
+        if suite.trains and not spec.train:
+            yield f"fold '{spec.name}' has no split for 'train', and others have", ("folds", i, "train")
+    if suite.folds and not suite.trains:
+        dealt = {("shares",): suite.shares, ("val",): suite.val, ("protocol", "bank"): suite.protocol.bank}
+        for keys, said in dealt.items():
+            if said:
+                yield f"'{keys[-1]}' says nothing in a suite without training images", keys
 
 
 def _val(suite: Suite, families: Families) -> Faults:
@@ -159,7 +178,7 @@ def _fold(suite: Suite, i: int, spec: FoldSpec, families: Families, folder: Wher
     roles: list[tuple[Keys, Sequence[str]]] = [(("train",), spec.train), (("id",), spec.id)]
     roles += [(("covariate", name), one.splits) for name, one in spec.shifted().items()]
     for keys, splits in (*roles, (("val",), spec.val)):
-        if not splits and keys != ("val",):
+        if not splits and keys[0] == "covariate":
             yield f"fold '{spec.name}' has no split for '{keys[-1]}'", ("folds", i, *keys)
         if len({families[split][0].name for split in splits}) > 1:
             yield f"the splits for '{keys[-1]}' are of several datasets", ("folds", i, *keys)
@@ -182,12 +201,12 @@ def _same(one: tuple[Family, str], other: tuple[Family, str]) -> bool:
 
 def _sharing(suite: Suite, i: int, spec: FoldSpec, families: Families, folder: Where) -> Faults:
     """The classes of a fold, and that its splits have some of them."""
-    family = families[spec.train[0]][0]
+    family, positions = classes_in(spec, families)
     if suite.classes.list:
         for key in lists.ids(suite.classes.list, folder):
             if key not in family.ids:
                 yield f"{suite.classes.list} names '{key}', which is no class of {family.name}", ("classes", "list")
-    total = len({member for split in spec.train for member in family.part(families[split][1]).members})
+    total = len(positions)
     if suite.classes.count(total) > total:
         yield f"{suite.classes.count(total)} of {total} classes of {family.name} shall be known", ("classes", "known")
     known = set(known_in(suite, spec, families, folder)[0])
@@ -225,7 +244,7 @@ def _semantic(suite: Suite, i: int, spec: SemanticSpec, families: Families, fold
             yield f"'{spec.name}' shares groups with the known classes: {sorted(overlap)}", (*table, "groups")
         return
     if spec.source == "unknown-classes":
-        known_as = {key for fold in suite.folds for key in families[fold.train[0]][0].ids}
+        known_as = {key for fold in suite.folds for key in classes_in(fold, families)[0].ids}
         for key in spec.exclude if suite.classes.by == "class" else ():
             if key not in known_as:
                 yield f"'{key}' is no class of the fold's", (*table, "exclude", key)
@@ -254,7 +273,7 @@ def _overlap(suite: Suite, i: int, spec: SemanticSpec, fold: FoldSpec, families:
     """A class of a semantic split that some seed knows."""
     if suite.classes.by != "class":
         return
-    home = families[fold.train[0]][0]
+    home, _ = classes_in(fold, families)
     known = set(known_in(suite, fold, families, folder)[0])
     names = {comparable(name) for key, name in zip(home.ids, home.classnames, strict=True) if key in known}
     for split in spec.splits:

@@ -56,6 +56,12 @@ def test_a_sweep_that_is_not_one_is_refused_in_a_line(croftbench, suite_file):
     assert len([line for line in err.splitlines() if line.startswith("error:")]) == 1
 
 
+def test_a_method_that_learns_nothing_is_refused_in_a_line(croftbench, suite_file):
+    code, out, err = croftbench("diagnose", "zero-shot", "--suite", suite_file)
+    assert (code, out) == (2, "")
+    assert err == "error: zero-shot learns nothing that could be diagnosed. Name a method that trains: croft.\n"
+
+
 def test_another_recipe_than_the_suites_own(croftbench, suite_file, tmp_path):
     arguments = ["diagnose", "clip-adapter", "--suite", suite_file, "--set", "epochs=1", "--seeds", "1"]
     code, _, err = croftbench(*arguments, "--recipe", "authors")

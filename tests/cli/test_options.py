@@ -27,7 +27,7 @@ TAKES = {
     "show": {"results", "manifests"},
     "leaderboard": {"results", "manifests"},
     "compare": {"results", "data_root", "manifests"},
-    "plot": {"results", "manifests"},
+    "plot": {"results", "data_root", "manifests"},
     "report": {"results", "manifests"},
     "evaluate": set(),
     "rm": {"results"},

@@ -3,6 +3,7 @@
 import json
 import re
 import shlex
+import shutil
 import sys
 import types
 from importlib.metadata import EntryPoint
@@ -109,6 +110,69 @@ def test_a_suites_file_with_its_own_data_works_in_every_command(croftbench, here
     assert next(one for one in splits if one["name"] == "birds")["licence"] == "private"
     status = json.loads(croftbench("data", "status", "--json", "--manifests", "mine.toml", "--data-root", "data")[1])
     assert next(one for one in status["suites"] if one["suite"] == "mine")["lacks"] == []
+
+
+def test_test_images_alone_make_a_suite_for_methods_that_learn_nothing(croftbench, here):
+    shutil.rmtree(here / "data/birds/train")
+    assert croftbench("data", "new", "data/birds")[0] == 0
+    code, out, err = croftbench("run", "--method", "zero-shot,tip-adapter", "--suite", "birds.toml")
+    assert code == 0, err
+    assert "zero-shot" in out
+    assert "tip-adapter" not in out
+    assert "birds has no training images, left out: tip-adapter." in err
+    code, out, err = croftbench("run", "--method", "tip-adapter", "--suite", "birds.toml")
+    assert (code, out) == (2, "")
+    assert "error: tip-adapter cannot run: birds has no training images." in err
+    code, out, err = croftbench("run", "--method", "zero-shot", "--suite", "birds.toml", "--scorers", "margin,knn")
+    assert code == 0, err
+    assert "Not applicable: there is no training image to compare with" in out
+    for command in (["leaderboard", "birds"], ["report", "birds"], ["data", "describe", "birds.toml"],
+                    ["plot", "energy", "-s", "birds"]):  # fmt: skip
+        code, _, err = croftbench(*command)
+        assert code == 0, f"{command}: {err}"
+
+
+def test_a_score_that_tables_lack_is_made_from_kept_outputs_or_it_is_said_how(croftbench, here, cache, monkeypatch):
+    monkeypatch.setenv("CROFTBENCH_DATA", "data")
+    run = ["run", "--suite", "mine.toml", "--method", "zero-shot,tip-adapter,gl-mcm", "--scorers", "margin,knn:k=3"]
+    code, _, err = croftbench(*run)
+    assert code == 0, err
+    code, out, err = croftbench("compare", "tip-adapter", "zero-shot", "-s", "mine", "--scorer", "margin", "--json")
+    assert code == 0, err
+    numbers = {}
+    for name in ("tip-adapter", "zero-shot"):
+        (path,) = (here / "results/posthoc/mine" / name).glob("*.json")
+        (one,) = [one for one in json.loads(path.read_text())["scorers"] if one["label"] == "margin"]
+        numbers[name] = {score["metric"]: score["value"] for score in one["scores"]}
+    for test in json.loads(out)["tests"]:
+        if test["scorer"]:
+            assert test["scorer"] == "margin"
+            effect = numbers["tip-adapter"][test["metric"]] - numbers["zero-shot"][test["metric"]]
+            assert test["effect"] == pytest.approx(effect, abs=1e-6)
+    for kind in ("energy", "roc", "pareto"):
+        code, _, err = croftbench("plot", kind, "-s", "mine", "--scorer", "knn:k=3", "-o", f"{kind}.svg")
+        assert code == 0, err
+    assert f"{numbers['zero-shot']['auroc']:.3f}" not in (here / "roc.svg").read_text()
+    code, _, err = croftbench("plot", "roc", "-s", "mine", "--scorer", "gl_mcm")  # gl-mcm's own
+    assert code == 0, err
+    assert "Left out, for want of per-image tables: " in err
+    code, _, err = croftbench("compare", "gl-mcm", "zero-shot", "-s", "mine", "--scorer", "gl_mcm")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "unknown scorer of these runs 'gl_mcm'" in err
+    code, _, err = croftbench("compare", "tip-adapter", "zero-shot", "-s", "mine", "--scorer", "margn")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "Did you mean 'margin'?" in err
+    for path in here.glob("results/runs/mine/*/*.json"):
+        shutil.rmtree(cache / "outputs" / path.stem)
+    assert croftbench("plot", "pareto", "-s", "mine", "--scorer", "margin")[0] == 0, "numbers are in the results"
+    for line in (["compare", "tip-adapter", "zero-shot"], ["plot", "roc", "-m", "zero-shot"]):
+        code, _, err = croftbench(*line, "-s", "mine", "--scorer", "margin")
+        assert (code, err.count("\n")) == (1, 1)
+        assert "there is no margin of each image of run" in err
+        (again,) = re.findall("`croftbench (run .* --force)` makes the run again, and its outputs are kept", err)
+        assert croftbench(*shlex.split(again))[0] == 0
+    code, _, err = croftbench("plot", "roc", "-s", "mine", "-m", "zero-shot", "--scorer", "margin")
+    assert code == 0, err
 
 
 def test_runs_whose_suite_is_gone_are_named(croftbench, here):

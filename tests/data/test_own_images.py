@@ -2,6 +2,7 @@
 
 import io
 import json
+import shutil
 import tarfile
 
 import pyarrow as pa
@@ -89,6 +90,39 @@ def test_folders_elsewhere_are_taken_for_what_they_are_said_to_be(here):
     assert "There is no test folder: 'val' tests" in said
     with pytest.raises(DataError, match="none of the known classes"):
         croftbench.describe_folder(here / "birds", shifts={"art": here / "textures/a"})
+
+
+def test_a_folder_of_test_images_makes_a_suite_that_trains_nothing(here):
+    fill(here / "birds/test", BIRDS, 3)
+    fill(here / "birds/val", BIRDS, 2)
+    fill(here / "birds/night", BIRDS[:2], 2)
+    fill(here / "birds/new", OTHERS, 2)
+    suite, (fold,), said = drawn(here / "birds")
+    assert (suite.trains, fold.domains, fold.val) == (False, (), None)
+    assert fold.classnames == ("barn owl", "robin", "wren")
+    assert sizes(fold) == {"train": 0, "id": 9, "night": 4, "new": 4}
+    assert "No image trains" in said
+    assert "'val' is left out: 6 images" in said
+    shutil.rmtree(here / "birds/val")
+    suite, (fold,), said = drawn(here / "birds", train=True)
+    assert sizes(fold) == {"train": 3, "id": 3, "night": 4, "new": 4}
+    assert "60% of each class train" in said
+
+
+def test_images_of_any_layout_can_be_kept_from_training(here):
+    fill(here / "birds", BIRDS, 1)
+    _, (fold,), _ = drawn(here / "birds", train=False, unknown=["wren"])
+    assert fold.classnames == ("barn owl", "robin")
+    assert sizes(fold) == {"train": 0, "id": 2, "unknown": 1}
+    fill(here / "parted/train", BIRDS, 4)
+    fill(here / "parted/test", BIRDS, 3)
+    _, (fold,), said = drawn(here / "parted", train=False)
+    assert sizes(fold) == {"train": 0, "id": 9}
+    assert "'train' is left out: 12 images" in said
+    for i, domain in enumerate(("art", "photo", "sketch")):
+        fill(here / "things" / domain, BIRDS, 2, i)
+    _, (fold,), _ = drawn(here / "things", train=False, shifts={"drawn": "sketch"})
+    assert sizes(fold) == {"train": 0, "id": 12, "drawn": 6}
 
 
 def test_domains_are_left_out_one_by_one_or_one_is_named(here):

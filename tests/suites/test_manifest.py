@@ -120,6 +120,43 @@ def test_protocols_keep_to_the_rules(folder, suite, old, new, says):
     assert message.startswith(f"{suite}.toml:")
 
 
+def untrained(folder, *changes):
+    """What is said of a suite without training images, after changes: "" where it is a suite."""
+    path = folder / "suites/imagenet-robust.toml"
+    text = re.sub(r"\[val\](\n.+)+", "", (manifest.root() / "suites/imagenet-robust.toml").read_text())
+    for old, new in (('train = ["imagenet/train"]', "train = []"), *changes):
+        assert old in text
+        text = text.replace(old, new, 1)
+    path.write_text(text)
+    manifest.suite.cache_clear()
+    try:
+        return "" if not manifest.suite("imagenet-robust", folder).trains else "trains"
+    except ManifestError as error:
+        return error.message
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ('id = ["imagenet/val"]', "id = []", "has no split for 'id'"),
+        ("[protocol]", '[val]\nsource = "train"\n[protocol]', "'val' says nothing in a suite without training images"),
+        ("[protocol]", "[protocol]\nbank = 5", "'bank' says nothing in a suite without training images"),
+        ("[protocol]", '[shares]\nunit = "image"\ntrain = 0.5\nval = 0\ntest = 0.5\n[protocol]', "'shares' says not"),
+        ("[protocol]", '[[folds]]\nname = "b"\ntrain = ["imagenet/train"]\nid = ["imagenet/val"]\n[protocol]',
+         "has no split for 'train', and others have"),
+    ],
+)  # fmt: skip
+def test_a_suite_without_training_images_says_so_and_deals_none_out(folder, old, new, says):
+    assert untrained(folder, (old, new)).find(says) >= 0
+
+
+def test_scores_that_compare_with_training_images_are_for_suites_that_have_some(folder):
+    assert untrained(folder) == ""
+    untrained(folder, ("scorers = [", 'scorers = ["knn", '))
+    (fault,) = [one for one in checking.check(manifests=folder) if one.error and one.name == "imagenet-robust"]
+    assert "knn compares with training images, and there are none" in fault.error.message
+
+
 def test_a_misspelt_suite_gets_a_suggestion():
     with pytest.raises(UsageError, match="Did you mean 'emoji-open'"):
         manifest.suite("emoji-opne")

@@ -17,11 +17,19 @@ def new(
     folder: Annotated[str, typer.Argument(help="A folder, a list of path and label, or hf://datasets/OWNER/NAME.")],
     unknown: Annotated[
         list[str] | None,
-        typer.Option("--unknown", help="Classes, or a folder, that training never shows.", show_default=False),
+        typer.Option("--unknown", help="Classes, or a folder, that are not known.", show_default=False),
     ] = None,
     shift: Annotated[
         list[str] | None,
         typer.Option("--shift", help="NAME=FOLDER: known classes in a new manner.", show_default=False),
+    ] = None,
+    training: Annotated[
+        bool | None,
+        typer.Option(
+            "--training/--no-training",
+            help="Whether some images train; without, only methods that learn nothing run.",
+            show_default="unless they are in a folder of test images",
+        ),
     ] = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="The new file.", show_default="NAME.toml")
@@ -30,10 +38,11 @@ def new(
 ) -> None:
     """Look at a folder of images and write a suite over it, ready to run."""
     shifts = dict(_pair(one) for one in shift or ())
-    made = own_images.new_suite(folder, output, unknown=names_of(unknown), shifts=shifts, force=force)
+    unknowns = names_of(unknown)
+    made = own_images.new_suite(folder, output, unknown=unknowns, shifts=shifts, train=training, force=force)
     for line in made.said:
         out.print(line, markup=False)
-    note(f"{made.path} is written. Next: croftbench run --method zero-shot,tip-adapter --suite {made.path}")
+    note(f"{made.path} is written. Next: {made.next}")
 
 
 def _pair(text: str) -> tuple[str, str]:

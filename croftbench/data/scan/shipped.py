@@ -53,6 +53,7 @@ def package(place: Place, part: Part) -> Listing:
     return Listing(part.name, "", paths, np.full(len(rows), -1, dtype=np.int32), (), attributes)
 
 
+@cache
 def reader(file: str, sha256: str) -> Callable[[str], bytes]:
     """A function from a picture's path to its encoded bytes."""
     if file == DIGITS:
