@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import shlex
 from contextlib import nullcontext
 from dataclasses import replace
@@ -201,16 +202,13 @@ def _show(leaderboard: Leaderboard, folders: Folders, rest: str, quiet: bool) ->
 
 def _flags(folders: Folders, seeds: list[int] | None) -> str:
     """What `croftbench leaderboard` must be told to find the runs that this command made."""
-    elsewhere = [
-        (flag, shown)
-        for flag, folder, usual, shown in (
-            ("--results", folders.results, Folders.of().results, mirrors.named(folders.results)),
-            ("--manifests", folders.manifests, Folders.of().manifests, str(folders.manifests)),
-        )
-        if folder != usual and folder is not None
-    ]
-    words = [f"--seeds {','.join(map(str, seeds))}"] if seeds else []
-    return " ".join([*words, *(f"{flag} {shlex.quote(shown)}" for flag, shown in elsewhere)])
+    usual, own, said = Folders.of(), folders.manifests.own, []
+    if folders.results != usual.results:
+        said += ["--results", mirrors.named(folders.results)]
+    if own and own != usual.manifests.own:
+        said += ["--manifests", os.pathsep.join(map(str, own))]
+    words = ["--seeds", ",".join(map(str, seeds))] if seeds else []
+    return shlex.join([*words, *said])
 
 
 def _runnable(folders: Folders) -> list[Suite]:

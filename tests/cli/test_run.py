@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -94,6 +96,18 @@ def test_a_run_is_reproduced_to_the_bit(croftbench, suite_file, tmp_path):
         (run,) = results.read_all(folder)
         values.append([s.value for s in run.scores])
     assert values[0] == values[1]
+
+
+def test_the_hint_to_the_other_rows_works_as_typed(croftbench, suite_file, tmp_path):
+    folder = tmp_path / "else where"
+    for method in ("zero-shot", "linear-probe"):
+        code, out, err = croftbench("run", "--suite", suite_file, "--method", method, "--results", folder)
+        assert code == 0, err
+    typed = re.search(r"And 1 other: `croftbench (.*?)`", " ".join(out.split()))[1]
+    assert shlex.split(typed)[-2:] == ["--results", str(folder)]
+    code, out, err = croftbench(*shlex.split(typed))
+    assert code == 0, err
+    assert "zero-shot" in out and "linear-probe" in out
 
 
 def test_settings_make_another_run_and_are_recorded(croftbench, suite_file, tmp_path):
