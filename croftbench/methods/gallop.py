@@ -142,7 +142,7 @@ class GalLoP:
         def loss(batch: Batch) -> Tensor:
             z, q = unit(batch.features[:, 0]), unit(batch.features[:, 1:] @ A.T)
             kept = self.kept(len(z), rng).to(z.device)
-            cosines = (z @ texts(own, v).flatten(0, 1).T).unflatten(1, (len(v), -1))
+            cosines = (z @ texts(own, v).mT).transpose(0, 1)
             c = top_places(q, texts(own, w), self.k)
             return image_loss(cosines, batch.labels, s, kept) + place_loss(c, batch.labels, s)  # (1)
 
