@@ -49,7 +49,11 @@ class ImageScores:
         if kept is None:
             raise self._lacking(run, f"its outputs are not in {self.folders.cache}")
         asked = [] if self.name in own else [scorers.asked(self.name)]
-        return self._made(run, tables, asked)
+        bank = kept.images(outputs.TRAIN) > 0
+        if not bank and asked and "train" in asked[0].spec.uses and suite_of(run.spec.suite, self.folders).trains:
+            record = posthoc.path_of(self.folders.results, run.spec)
+            raise self._lacking(run, "its outputs lack the training images", f"rm {record} && ", asked[0].label)
+        return self._made(run, tables, asked, bank)
 
     def _recorded(self, run: RunResult) -> list[str]:
         """Names of the run's own scores, by its post-hoc record."""
@@ -57,14 +61,14 @@ class ImageScores:
         return [one.label for one in record.scorers if one.scorer == "own"]
 
     def _made(
-        self, run: RunResult, tables: tuple[SplitTable, ...], asked: list[scorers.Asked]
+        self, run: RunResult, tables: tuple[SplitTable, ...], asked: list[scorers.Asked], bank: bool
     ) -> tuple[SplitTable, ...]:
         from croftbench.runs import rescore
 
         info = reproducing.method_of(run, self.folders)
         if info is None:
             raise self._lacking(run, "its method is not at hand")
-        done = rescore.from_kept(self._bench(run), run, Job(run.spec, info), asked, None)
+        done = rescore.from_kept(self._bench(run), run, Job(run.spec, info), asked, None, bank)
         if done is None or not done.agrees:
             raise self._lacking(run, "the outputs in the cache are not those of its numbers")
         label = asked[0].label if asked else self.name
@@ -85,7 +89,7 @@ class ImageScores:
             self._benches[asked] = running.workbench(suite, run.spec.encoder, self.folders, "auto", Silent())
         return self._benches[asked]
 
-    def _lacking(self, run: RunResult, why: str) -> DataError:
+    def _lacking(self, run: RunResult, why: str, first: str = "", score: str = "") -> DataError:
         from croftbench.studies import repeat
 
         what = f"there is no {self.name} of each image of run {run.spec.run_id} ({run.spec.method}): {why}."
@@ -94,4 +98,5 @@ class ImageScores:
             again = repeat.command(run, suite, reproducing.method_of(run, self.folders))
         except CroftbenchError:
             return DataError(what, f"`croftbench show {run.spec.run_id}` says what it was.")
-        return DataError(what, f"`{again} --force` makes the run again, and its outputs are kept.")
+        how = f"--scorers {score}" if score else "--force"
+        return DataError(what, f"`{first}{again} {how}` makes the run again, and its outputs are kept.")

@@ -132,10 +132,12 @@ class Rescored:
 
 
 def from_kept(
-    bench: Workbench, result: RunResult, job: Job, asked: Sequence[Asked], failed: Failed | None
+    bench: Workbench, result: RunResult, job: Job, asked: Sequence[Asked], failed: Failed | None, bank: bool = True
 ) -> Rescored | None:
-    """Scores from the outputs that a run left in the cache; None where there are none."""
-    fold, kept = bench.fold_of(job.spec, job.info, bank=True), outputs.find(bench.cache, job.spec.run_id)
+    """Scores from the outputs that a run left in the cache; None where there are none, or, with `bank`, none of the
+    training images that are on this disk.
+    """
+    fold, kept = bench.fold_of(job.spec, job.info, bank=bank), outputs.find(bench.cache, job.spec.run_id)
     parts = [(outputs.TRAIN, fold.score_bank), *((str(i), split) for i, (_, split) in enumerate(fold.tests))]
     if kept is None or any(kept.images(part) != len(split) for part, split in parts):
         return None

@@ -243,3 +243,20 @@ def test_a_folder_in_the_way_is_one_clear_error(filled):
     (folder / "site").write_text("in the way")
     with pytest.raises(DataError, match="cannot write"):
         page.write(folder, [suite], folder / "site")
+
+
+def test_pictures_that_were_drawn_before_are_the_same_and_new_runs_are_drawn_anew(measure, tiny, tmp_path, monkeypatch):
+    suite, kept = tiny(), tmp_path / "cache"
+    for seed in (1, 2, 3):
+        measure(suite, seed, 1.5)
+    bare = page.render(tmp_path, [suite])
+    assert page.render(tmp_path, [suite], kept) == bare
+    drawn = set(kept.glob("pictures/*/*.json"))
+    assert drawn
+    with monkeypatch.context() as context:
+        context.delattr("croftbench.report.style.inline")  # nothing is drawn
+        assert page.render(tmp_path, [suite], kept) == bare
+    for seed in (1, 2, 3):
+        measure(suite, seed, 0.5, method="zero-shot", params={})
+    assert page.render(tmp_path, [suite], kept) == page.render(tmp_path, [suite])
+    assert len(set(kept.glob("pictures/*/*.json"))) > len(drawn)
