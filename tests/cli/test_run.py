@@ -100,14 +100,14 @@ def test_a_run_is_reproduced_to_the_bit(croftbench, suite_file, tmp_path):
 
 def test_the_hint_to_the_other_rows_works_as_typed(croftbench, suite_file, tmp_path):
     folder = tmp_path / "else where"
-    for method in ("zero-shot", "linear-probe"):
+    for method in ("linear-probe", "tip-adapter"):
         code, out, err = croftbench("run", "--suite", suite_file, "--method", method, "--results", folder)
         assert code == 0, err
     typed = re.search(r"And 1 other: `croftbench (.*?)`", " ".join(out.split()))[1]
     assert shlex.split(typed)[-2:] == ["--results", str(folder)]
     code, out, err = croftbench(*shlex.split(typed))
     assert code == 0, err
-    assert "zero-shot" in out and "linear-probe" in out
+    assert "linear-probe" in out and "tip-adapter" in out
 
 
 def test_settings_make_another_run_and_are_recorded(croftbench, suite_file, tmp_path):
