@@ -87,7 +87,10 @@ def encoders() -> list[Row]:
     from croftbench.encoders import EMBEDDED, available
 
     published = dict.fromkeys(available(), "open_clip's published weights")
-    own = {EMBEDDED: "ships with croftbench: 64 px, trained on open icons"}
+    own = {
+        EMBEDDED: "ships with croftbench: 64 px, trained on open icons",
+        "emoji-clip/croftbench-2": "ships with croftbench: 104 px, ImageNet's EfficientNet-Lite0 taught open icons",
+    }
     return [{"name": name, "what": what} for name, what in {**published, **own}.items()]
 
 

@@ -18,12 +18,18 @@ LEAST = 3
 """Known classes of which a quarter is one at least."""
 
 
-def tuning_folds(fold: Fold, seed: int) -> list[Fold]:
+def tuning_folds(fold: Fold, seed: int, val_by_domain: bool = False) -> list[Fold]:
     """Folds to choose hyper-parameters on, made of training and validation images alone.
 
-    Each training domain is left out once as the covariate shift; where there is one domain only, validation images
-    take its place, in one fold. A quarter of the known classes is left out as the near semantic shift. So both of a
-    suite's questions are asked without an image of any test role.
+    Each training domain is left out once as the covariate shift, and what is tested then are its validation images or,
+    where it has none, its training images; where there is one domain only, validation images take its place, in one
+    fold. A quarter of the known classes is left out as the near semantic shift. So both of a suite's questions are
+    asked without an image of any test role.
+
+    Args:
+        fold: of a suite.
+        seed: decides which classes are left out.
+        val_by_domain: the validation images' domains are the training domains, as where they are a share of these.
 
     Raises:
         DataError: fewer known classes than `LEAST`; one training domain and no validation images.
@@ -46,12 +52,15 @@ def tuning_folds(fold: Fold, seed: int) -> list[Fold]:
     folds = []
     for left_out, domain in enumerate(fold.domains):
         inside = [i for i in _of(train, labels) if train.domains[i] != left_out]
-        outside = [i for i, d in enumerate(train.domains) if d == left_out]
-        every = {label: label for label in train.labels}
-        folds.append(
-            _held_out(fold, known, train.keep(inside, labels, "train"), train.keep(outside, every, domain), domain)
-        )
+        tested = [fold.val, train] if val_by_domain and fold.val else [train]
+        outside = next(filter(len, (_in_domain(one, left_out, domain) for one in tested)))
+        folds.append(_held_out(fold, known, train.keep(inside, labels, "train"), outside, domain))
     return folds
+
+
+def _in_domain(split: Split, domain: int, name: str) -> Split:
+    every = {label: label for label in split.labels}
+    return split.keep([i for i, one in enumerate(split.domains) if one == domain], every, name)
 
 
 def _held_out(fold: Fold, known: list[int], train: Split, outside: Split, name: str) -> Fold:

@@ -1,9 +1,10 @@
 """Frozen CLIP encoders: the only package that imports open_clip or torchvision, and only when one is loaded.
 
-Ids: `emoji-clip/croftbench` (ships with croftbench), `arch/tag` (any of open_clip's published weights, for example
-`ViT-B-16/openai`), `arch@path/to/weights` (a state dict, .safetensors or .pt, or the file of OpenAI's `clip.load`),
-`hf-hub:owner/name` and `local-dir:path` (open_clip's configuration and weights on the hub, or in a folder). OpenAI's
-weights and their descendants use another activation: saved as a state dict, their arch is `ViT-B-16-quickgelu`.
+Ids: `emoji-clip/croftbench` and `emoji-clip/croftbench-2` (ship with croftbench), `arch/tag` (any of open_clip's
+published weights, for example `ViT-B-16/openai`), `arch@path/to/weights` (a state dict, .safetensors or .pt, or the
+file of OpenAI's `clip.load`), `hf-hub:owner/name` and `local-dir:path` (open_clip's configuration and weights on the
+hub, or in a folder). OpenAI's weights and their descendants use another activation: saved as a state dict, their arch
+is `ViT-B-16-quickgelu`.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ def load(
 
 
 def available() -> list[str]:
-    """Every id that needs no path: the embedded encoder, then open_clip's `arch/tag` (imports open_clip)."""
+    """Every id that needs no path: the encoders that ship, then open_clip's `arch/tag` (imports open_clip)."""
     from croftbench.encoders import clip
 
     return clip.available()

@@ -18,14 +18,18 @@ from typing import Any
 from croftbench.files import digest, file_digest, recall, remember
 
 __all__ = [
-    "EMBEDDED", "FOLDER", "HUB", "Identity",
+    "EMBEDDED", "FOLDER", "HUB", "SHIPPED", "Identity",
     "config_digest", "identity", "open_clip_version", "settings_digest", "write",
 ]  # fmt: skip
 
 EMBEDDED = "emoji-clip/croftbench"
-"""The encoder that ships with the package."""
+"""The encoder that runs where none is named."""
 
-EMBEDDED_FOLDER = Path(__file__).parents[1] / "embedded" / "clip"
+SHIPPED = {
+    EMBEDDED: Path(__file__).parents[1] / "embedded" / "clip",
+    "emoji-clip/croftbench-2": Path(__file__).parents[1] / "embedded" / "clip-2",
+}
+"""Encoders that ship with the package, and their folders."""
 
 HUB, FOLDER = "hf-hub:", "local-dir:"
 """How open_clip's ids of the hub's repositories and of folders begin."""
@@ -39,8 +43,8 @@ VOCABULARY = (
 )  # fmt: skip
 """Files in a folder of open_clip's that say how texts become tokens."""
 
-SHIPPED = "2b0411710db1"
-"""`Identity.model` of the embedded encoder as it has always shipped: it stays out of run ids, which are older."""
+FIRST = "2b0411710db1"
+"""`Identity.model` of the first embedded encoder: it stays out of run ids, which are older."""
 
 
 @dataclass(frozen=True)
@@ -102,12 +106,12 @@ class Identity:
         ships. A record that says something else than the weights is another encoder, never the same run.
         """
         found = digest([self.config_digest, self.logit_scale])[:12]
-        return "" if found == SHIPPED else found
+        return "" if found == FIRST else found
 
     @property
     def told(self) -> str:
         """One line on what was chosen and what is in doubt; "" where the id alone says it."""
-        published = self.id == EMBEDDED or not ("@" in self.id or self.id.startswith((HUB, FOLDER)))
+        published = self.id in SHIPPED or not ("@" in self.id or self.id.startswith((HUB, FOLDER)))
         if published and not self.preprocess:
             return ""
         chosen = f"{self.id}: preprocessing {self.pixels} resize={self.resize_mode}, that of {self.origin}."
@@ -166,7 +170,7 @@ def write(identity: Identity, cache: Path) -> None:
 
 def config_digest(config: Mapping[str, Any], folder: Path | None = None) -> str:
     """sha256 of an architecture's description and of the vocabulary in its folder, if it has any."""
-    if folder == EMBEDDED_FOLDER:
+    if folder is not None and folder in SHIPPED.values():
         digests = [file_digest(folder / name) for name in ("open_clip_config.json", "bpe.txt.gz")]
         return hashlib.sha256(" ".join(digests).encode()).hexdigest()
     described = hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()
@@ -195,9 +199,9 @@ def open_clip_version() -> str:
 
 def _is_current(recorded: Identity) -> bool:
     """Whether the id still means the file in the record."""
-    if recorded.id == EMBEDDED:
-        weights = EMBEDDED_FOLDER / "open_clip_model.safetensors"
-        return recorded.weights == str(weights) and recorded.config_digest == config_digest({}, EMBEDDED_FOLDER)
+    if folder := SHIPPED.get(recorded.id):
+        weights = folder / "open_clip_model.safetensors"
+        return recorded.weights == str(weights) and recorded.config_digest == config_digest({}, folder)
     if recorded.id.startswith((HUB, FOLDER)):
         folder = Path(recorded.id.removeprefix(FOLDER)).expanduser().resolve()
         return recorded.id.startswith(HUB) or Path(recorded.weights).parent == folder

@@ -42,11 +42,13 @@ def encode(model: Any, pixels: Tensor, encoder_id: str = "this encoder") -> Tens
             f"{encoder_id} has no local features: {reason}.", "Use a CLIP with OpenAI's ResNet or ViT image tower."
         )
     visual = model.visual
-    last, local = {
-        "ModifiedResNet": lambda: (visual.attnpool, _of_resnet),
-        "VisionTransformer": lambda: (visual.transformer.resblocks[-1], _of_transformer),
-        "TimmModel": lambda: (visual.trunk.global_pool, _of_timm),
-    }[type(visual).__name__]()
+    kind = type(visual).__name__
+    if kind == "ModifiedResNet":
+        last, local = visual.attnpool, _of_resnet
+    elif kind == "TimmModel":
+        last, local = visual.trunk.global_pool, _of_timm
+    else:
+        last, local = visual.transformer.resblocks[-1], _of_transformer
     seen: list[Tensor] = []
     hook = last.register_forward_pre_hook(lambda module, arguments: seen.append(arguments[0]))
     try:

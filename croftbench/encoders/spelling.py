@@ -26,10 +26,10 @@ def no_such_encoder(name: str) -> UsageError:
         few = ", ".join(f"{name}/{tag}" for tag in tags[:3])
         return UsageError(message, f"Say which weights: {few}{', ...' if len(tags) > 3 else ''}")
     ids = [f"{arch}/{tag}" for arch, tag in open_clip.list_pretrained()]
-    from croftbench.encoders.identity import EMBEDDED
+    from croftbench.encoders.identity import SHIPPED
 
-    if difflib.get_close_matches(name, [EMBEDDED, *ids], n=1):
-        return unknown("encoder", name, [EMBEDDED, *ids])
+    if difflib.get_close_matches(name, [*SHIPPED, *ids], n=1):
+        return unknown("encoder", name, [*SHIPPED, *ids])
     if re.fullmatch(r"[\w.-]+/[\w.-]+", name):
         return UsageError(
             message, f"If it is a model of the hub: 'hf-hub:{name}'. Else see `croftbench list encoders`."

@@ -1,6 +1,7 @@
 """A tiny random CLIP with an image transformer, as a folder of open_clip's: what methods that need one are checked on.
 
-The encoder that ships has a ResNet. Its weights are drawn from a fixed seed; what it sees means nothing.
+The encoders that ship have convolutional image towers. Its weights are drawn from a fixed seed: what it sees means
+nothing.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from pathlib import Path
 import torch
 
 from croftbench.encoders.hub import CONFIG, WEIGHTS
-from croftbench.encoders.identity import EMBEDDED_FOLDER, FOLDER
+from croftbench.encoders.identity import EMBEDDED, FOLDER, SHIPPED
 
 __all__ = ["stand_in"]
 
@@ -30,15 +31,15 @@ def stand_in(cache: Path) -> str:
 
     from croftbench.files import write_atomically
 
-    folder = cache / "encoders" / "stand-in-1"
+    folder, shipped = cache / "encoders" / "stand-in-1", SHIPPED[EMBEDDED]
     if not (folder / CONFIG).is_file():
         folder.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(EMBEDDED_FOLDER / "bpe.txt.gz", folder / "bpe.txt.gz")
+        shutil.copyfile(shipped / "bpe.txt.gz", folder / "bpe.txt.gz")
         with torch.random.fork_rng(devices=()):
             torch.manual_seed(0)
             state = open_clip.CLIP(**MODEL).state_dict()
         write_atomically(folder / WEIGHTS[0], save({k: v.contiguous() for k, v in state.items()}), "--cache")
-        pixels = json.loads((EMBEDDED_FOLDER / CONFIG).read_bytes())["preprocess_cfg"]
+        pixels = json.loads((shipped / CONFIG).read_bytes())["preprocess_cfg"]
         about = json.dumps({"model_cfg": MODEL, "preprocess_cfg": pixels})
         write_atomically(folder / CONFIG, about.encode(), "--cache")
     return f"{FOLDER}{folder.resolve()}"

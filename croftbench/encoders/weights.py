@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from croftbench.encoders import hub, preprocess, spelling
-from croftbench.encoders.identity import EMBEDDED, EMBEDDED_FOLDER, FOLDER, HUB
+from croftbench.encoders.identity import FOLDER, HUB, SHIPPED
 from croftbench.encoders.preprocess import Choice
 from croftbench.errors import DataError
 
@@ -56,10 +56,10 @@ class Source:
 
 
 def available() -> list[str]:
-    """The embedded id, then every `arch/tag` of open_clip."""
+    """The ids that ship, then every `arch/tag` of open_clip."""
     import open_clip
 
-    return [EMBEDDED, *sorted(f"{arch}/{tag}" for arch, tag in open_clip.list_pretrained())]
+    return [*SHIPPED, *sorted(f"{arch}/{tag}" for arch, tag in open_clip.list_pretrained())]
 
 
 def locate(encoder_id: str, asked: str = "") -> Source:
@@ -72,10 +72,8 @@ def locate(encoder_id: str, asked: str = "") -> Source:
     given = (preprocess.asked(asked),) if asked else ()
     if encoder_id.startswith(HUB):
         return _from_hub(encoder_id.removeprefix(HUB), given)
-    if encoder_id == EMBEDDED or encoder_id.startswith(FOLDER):
-        own = (
-            EMBEDDED_FOLDER if encoder_id == EMBEDDED else Path(encoder_id.removeprefix(FOLDER)).expanduser().resolve()
-        )
+    if encoder_id in SHIPPED or encoder_id.startswith(FOLDER):
+        own = SHIPPED.get(encoder_id) or Path(encoder_id.removeprefix(FOLDER)).expanduser().resolve()
         return _from_folder(own, own / hub.CONFIG, _weights_in(own, encoder_id), f"{FOLDER}{own}", given)
     arch, at, path = encoder_id.partition("@")
     weights = Path(path).expanduser().resolve()
@@ -145,7 +143,7 @@ def _weights_in(folder: Path, encoder_id: str) -> Path:
     ]
     if len(found) == 1:
         return found[0]
-    if encoder_id == EMBEDDED:
-        raise DataError(f"the embedded encoder has no weights: {folder / hub.WEIGHTS[0]}.", "Reinstall croftbench.")
+    if encoder_id in SHIPPED:
+        raise DataError(f"{encoder_id} has no weights: {folder / hub.WEIGHTS[0]}.", "Reinstall croftbench.")
     what = f"several files of weights ({found[0].name}, {found[1].name})" if found else "no weights"
     raise DataError(f"{folder} holds {what}.", f"It should hold {hub.CONFIG} and {hub.WEIGHTS[0]}.")

@@ -124,7 +124,8 @@ def held_out_scores(bench: Workbench, spec: RunSpec, info: MethodInfo) -> tuple[
     fold = bench.fold(spec)
     fold = replace(fold, train=own_pool(fold.train))  # whole training sets need not be encoded
     accuracies, aurocs = [], []
-    for held_out in draw.tuning_folds(fold, spec.seed):
+    own_val = next(one.val for one in bench.suite.folds if one.name == spec.fold)
+    for held_out in draw.tuning_folds(fold, spec.seed, val_by_domain=not own_val):
         scores = bench.run_on(held_out, spec, info, within=fold.train)[0].scores
         accuracies += [s.value for s in scores if s.metric == "accuracy" and s.shift == "id"]
         headline = bench.suite.protocol.headline, held_out.id.name
@@ -152,7 +153,8 @@ def record(
         "method_version": info.version,
         "recipe": recipe or bench.suite.recipe,
         "seeds": list(seeds),
-        "objective": "mean of accuracy and AUROC on held-out domains or validation images, 1/4 of the classes unknown",
+        "objective": "mean of accuracy and AUROC on validation images of held-out domains, or else on their training "
+        "images; 1/4 of the classes unknown",
         "choice": dict(best.params),
         "grid": [asdict(cell) | {"objective": cell.objective} for cell in cells],
         "runs": sum(cell.runs for cell in cells),

@@ -148,6 +148,18 @@ def test_tuning_folds_use_training_images_only_and_ask_both_questions():
         ]
 
 
+def test_tuning_folds_test_on_new_objects_of_the_style_that_is_left_out():
+    table = Roots().rows("emoji")
+    for fold in draw.folds(manifest.suite("emoji-kinds"), 1):
+        for held_out in draw.tuning_folds(fold, 1, val_by_domain=True):
+            tested = [row for split in (held_out.id, *held_out.semantic) for row in split.rows]
+            style = held_out.name.rpartition(" ")[2]
+            assert {table[row].style for row in tested} == {style}
+            assert style not in {table[row].style for row in held_out.train.rows}
+            assert not {table[row].name for row in tested} & {table[row].name for row in fold.train.rows}
+            assert not images(held_out.id, *held_out.semantic) & images(fold.id, *fold.covariate, *fold.semantic)
+
+
 def test_a_training_pool_keeps_the_splits_order():
     (fold,) = draw.folds(manifest.suite("emoji-open"), 3)
     pool = subset(fold.train)
