@@ -49,8 +49,12 @@ def note(cache: Path, identity: Identity, images: int, seconds: float, device: t
 
 def read(cache: Path, identity: Identity) -> Rate | None:
     """The rate of this encoder that was measured last; None where there is none."""
-    found = recall(_path(cache, identity))
-    return Rate(**found) if found else None
+    found = recall(_path(cache, identity)) or {}
+    try:
+        rate = Rate(**found)
+        return rate if rate.images > 0 and rate.seconds > 0 else None
+    except TypeError:  # damaged, or of another version: a rate is a help, no more
+        return None
 
 
 def _path(cache: Path, identity: Identity) -> Path:

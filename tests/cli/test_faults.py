@@ -14,6 +14,7 @@ import pytest
 import croftbench as library
 from croftbench import encoders, plugins
 from croftbench.api import checking
+from croftbench.encoders import rates
 from croftbench.errors import DataError
 from croftbench.runs import cached, engine, outputs
 from tests.conftest import FOOD
@@ -155,14 +156,16 @@ def test_helpers_of_the_cache_are_never_required_to_be_right(warm, tmp_path, con
     for kind in ("methods", "encoders", "outputs"):
         shutil.copytree(warm / "cache" / kind, tmp_path / kind)
     described = plugins.describe("zero-shot", tmp_path)
-    helpers = [*tmp_path.glob("methods/*"), *tmp_path.glob("encoders/*"), *tmp_path.glob("outputs/*/meta.json")]
+    (rate,), identity = tmp_path.glob("encoders/rate-*"), encoders.identity(encoders.EMBEDDED, tmp_path)
+    helpers = [*tmp_path.glob("methods/*"), *tmp_path.glob("encoders/emoji*"), *tmp_path.glob("outputs/*/meta.json")]
     assert len(helpers) == 5
-    for path in helpers:
+    for path in (*helpers, rate):
         path.write_bytes(content)
     assert plugins.describe("zero-shot", tmp_path) == described
     assert encoders.identity(encoders.EMBEDDED, tmp_path) is None
     assert [outputs.find(tmp_path, path.parent.name) for path in helpers[3:]] == [None, None]
-    assert len(caplog.messages) == 4
+    assert rates.read(tmp_path, identity) is None
+    assert len(caplog.messages) == 5
     assert all("is damaged and is made again" in said and "\n" not in said for said in caplog.messages)
     assert [path.exists() for path in helpers[2:]] == [False] * 3
 

@@ -39,7 +39,7 @@ def test_what_no_run_can_have_is_one_line(croftbench, suite_file, line):
 @pytest.mark.parametrize(
     ("old", "new", "where"),
     [
-        ('train = ["emoji/noto", "emoji/emojione"]', "train = []", "food.toml:"),
+        ('id = ["emoji/twemoji"]', "id = []", "food.toml:"),
         ("known = 0.3", "known = 1e999", "known"),
         ("known = 0.3", "known = nan", "known"),
         ("shots = 2", "shots = " + "[" * 5000, "food.toml"),
