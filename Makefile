@@ -15,8 +15,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 FLOORS ?= .venv-floors
-FLOOR_TESTS ?= tests/cli tests/data tests/encoders tests/report tests/runs tests/scorers tests/methods/test_croft.py \
-  tests/test_mirrors.py
+FLOOR_TESTS ?= tests/cli tests/data tests/encoders tests/report tests/runs tests/scorers tests/methods/test_croft.py
 
 .PHONY: run test check docs bench bench-once flips kills fuzz kills-cluster floors wheel setup clean
 

@@ -108,7 +108,10 @@ def main() -> None:
         step, seen, before = kept["step"], kept["seen"], kept["seconds"]
         rng.manual_seed(step)
     start = saved = time.time()
-    clock = lambda: (before + time.time() - start) / (60 * args.minutes)  # noqa: E731
+
+    def clock() -> float:
+        return (before + time.time() - start) / (60 * args.minutes)
+
     ahead = Ahead(lambda: batch(sampler, imagenet, photos, rng, clock()))
     while (done := clock()) < 1:
         rate(optimizer, done)

@@ -17,7 +17,7 @@ import torch
 from moto.server import ThreadedMotoServer
 
 import croftbench as package
-from croftbench import cli, mirrors
+from croftbench import mirrors
 from croftbench.errors import DataError, UsageError
 from croftbench.files import write_atomically
 from croftbench.runs import engine, per_image, results
@@ -117,22 +117,6 @@ def elsewhere(monkeypatch, tmp_path):
     return lambda name: monkeypatch.setenv(mirrors.MIRRORS, str(tmp_path / name))
 
 
-@pytest.fixture
-def croftbench_at(monkeypatch, capsys, cache):
-    """Run a command: (exit code, stdout, stderr), with features cached for the session."""
-
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["croftbench", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stop:
-            cli.main()
-        captured = capsys.readouterr()
-        return stop.value.code, captured.out, captured.err
-
-    monkeypatch.setenv("CROFTBENCH_CACHE", str(cache))
-    monkeypatch.setenv("COLUMNS", "200")
-    return call
-
-
 def store():
     return s3fs.S3FileSystem(use_listings_cache=False)
 
@@ -220,7 +204,8 @@ def test_a_process_that_is_killed_before_it_put_a_file_up_is_made_up_for(wire, e
     code = f"""
 import os, signal
 from croftbench import files, mirrors
-mirrors._put = lambda *file: os.kill(os.getpid(), signal.SIGKILL)
+from croftbench.mirrors import up
+up._put = lambda *file: os.kill(os.getpid(), signal.SIGKILL)
 files.write_atomically(mirrors.mirror({RESULTS!r}, "results") / "tuning/food/croft.json", "whole")
 """
     assert subprocess.run([sys.executable, "-c", code], env=os.environ).returncode == -9
@@ -229,11 +214,11 @@ files.write_atomically(mirrors.mirror({RESULTS!r}, "results") / "tuning/food/cro
     assert objects() == {"tuning/food/croft.json": b"whole"} == files(local())
 
 
-def test_what_is_removed_or_replaced_on_one_machine_is_so_on_all(wire, elsewhere, croftbench_at, made):
+def test_what_is_removed_or_replaced_on_one_machine_is_so_on_all(wire, elsewhere, croftbench, made):
     run, other = made(local(), "croft", 1), made(local(), "mine", 1)
     elsewhere("there")
     assert len(package.load_runs(results=RESULTS)) == 2
-    code, _, err = croftbench_at("rm", "mine", "--yes", "--results", RESULTS)
+    code, _, err = croftbench("rm", "mine", "--yes", "--results", RESULTS)
     assert code == 0 and "to s3://bucket/my/results/trash/" in err
     path = results.path_of(local(), run.spec)
     text = path.read_bytes()
@@ -307,16 +292,16 @@ def feature_store(fail=False):
     return FeatureStore(local(CACHE, mirrors.CACHE), encoder.identity, load)
 
 
-def test_a_store_that_is_gone_in_the_middle_of_a_plan_costs_no_run(wire, croftbench_at, suite_file, elsewhere):
+def test_a_store_that_is_gone_in_the_middle_of_a_plan_costs_no_run(wire, croftbench, suite_file, elsewhere):
     """Every upload of a run fails: it is done, it is here, and the same command puts it up."""
     line = ("run", "-m", "zero-shot", "-s", suite_file, "--seeds", "1", "--limit", "20", "--results", RESULTS)
     wire.cut, wire.after = b"PUT /bucket/my/results/smoke/runs/", 0
-    code, _, err = croftbench_at(*line)
+    code, _, err = croftbench(*line)
     told = [line for line in err.splitlines() if line.startswith("error")]
     assert code == 1 and len(told) == 1 and "are kept in" in told[0], err
     assert not any("runs/" in name for name in objects())
     wire.cut = b""
-    code, _, err = croftbench_at(*line)
+    code, _, err = croftbench(*line)
     assert code == 0 and "1 of 1 runs are finished already, in s3://bucket/my/results/smoke." in err
     assert files(local()) == objects()
     assert f"Runs are in {RESULTS}/smoke/runs/food" in err
