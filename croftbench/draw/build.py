@@ -111,6 +111,7 @@ class _Builder:
             self._reference(val, covariate),
             tuple(self._named(spec) for spec in self.suite.semantic if spec.named),
             self._bank() if self.train and self.suite.protocol.bank else None,
+            self._candidates() if self.train else None,
             self._sources(),
             namesakes.among(self.suite, self.classes, self._chosen),
         )
@@ -148,6 +149,16 @@ class _Builder:
         else:
             chosen = shots.per_class(labels, self.count, stream)
         return self._kept(images, images.split("train", rows[chosen], labels[chosen], domains[chosen]))
+
+    def _candidates(self) -> Split | None:
+        """All images of a shipped table that a seed may draw for any fold; other sets may be too large to encode."""
+        images, _ = self._home(self.spec.train)
+        if not images.family.shipped:
+            return None
+        parts = self._parts([*dict.fromkeys(split for spec in self.suite.folds for split in spec.train)])
+        some = UNKNOWN if self.suite.classes.draw == "random" else 0  # classes that another seed makes known
+        rows = np.flatnonzero((images.domains(parts) >= 0) & (self.labels.of(images) >= some))
+        return images.split("train", rows, np.full(len(rows), UNKNOWN))
 
     def _even(self, rows: Ints, labels: Ints, domains: Ints, count: int) -> tuple[Ints, Ints, Ints]:
         """Labels, domains and rows of the shots."""

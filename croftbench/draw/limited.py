@@ -26,6 +26,7 @@ def limited(fold: Fold, images: int) -> Fold:
         reference=None if fold.reference is None else cut(fold.reference),
         named=tuple(replace(one, split=cut(one.split)) for one in fold.named),
         bank=None if fold.bank is None else cut(fold.bank),
+        candidates=None,
     )
 
 

@@ -86,6 +86,8 @@ class Fold:
         reference: positives of detection, where they are not `id`; they may be images of other roles.
         named: images of `semantic` with their own classes.
         bank: training images for scores that look at neighbours, where they are not `train`.
+        candidates: of a shipped table, all images that any seed and fold of the suite may train on: their views are
+            encoded once for all, in place of `train`'s own for each. Labels say nothing.
         sources: split id -> what it is on this disk (layout, digest, images, state, bytes), for a run's record.
         namesakes: how many images of `semantic` have a known class's name (see `namesakes.Counts`).
     """
@@ -102,8 +104,14 @@ class Fold:
     reference: Split | None = None
     named: tuple[NamedSplit, ...] = ()
     bank: Split | None = None
+    candidates: Split | None = None
     sources: Mapping[str, Mapping[str, str | int]] = field(default_factory=dict)
     namesakes: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+
+    @property
+    def viewed(self) -> Split:
+        """The images whose views are encoded together, those of `train` among them."""
+        return self.candidates or self.train
 
     @property
     def score_bank(self) -> Split:

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from croftbench.encoders import checkpoint, hub, image_tower, on_disk, patches, unprojected, weights
+from croftbench.encoders import checkpoint, folding, hub, image_tower, on_disk, patches, unprojected, weights
 from croftbench.encoders.checkpoint import first_line, misfit
 from croftbench.encoders.identity import (
     FOLDER,
@@ -223,8 +223,10 @@ def _model(source: Source, path: Path, device: torch.device) -> Any:
             force_image_size=_other_size(source),
             force_preprocess_cfg={key: value for key, value in source.stated.items() if key != "size"},
         )
+        model = model.float().eval().requires_grad_(False)
+        folding.fold(model.visual)
         # Channels last: convolutions are a third faster for it on a CPU, and transformers do not mind.
-        return model.float().to(device, memory_format=torch.channels_last).eval().requires_grad_(False)
+        return model.to(device, memory_format=torch.channels_last)
 
 
 @contextmanager

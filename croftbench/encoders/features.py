@@ -17,9 +17,10 @@ from croftbench.data.roots import Roots
 from croftbench.draw.build import subset
 from croftbench.draw.gather import own_pool
 from croftbench.draw.splits import Split
+from croftbench.encoders.batches import UNPROJECTED
 from croftbench.encoders.lazy import ImageFeatures, PlaceReader, View
 from croftbench.encoders.pixels import PixelReader
-from croftbench.encoders.store import UNPROJECTED, FeatureStore
+from croftbench.encoders.store import FeatureStore
 from croftbench.progress import Progress, Silent
 from croftbench.prompting import class_text, raw_text
 from croftbench.suites.language import Protocol

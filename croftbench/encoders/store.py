@@ -26,7 +26,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -37,6 +37,7 @@ from croftbench.data import decoding, images
 from croftbench.data.pool import Pool
 from croftbench.data.roots import Roots
 from croftbench.encoders import entry, filling, rates, transforms
+from croftbench.encoders.batches import BLOCK, PLACES, encoded
 from croftbench.encoders.entry import Entry, Rows
 from croftbench.encoders.identity import Identity
 from croftbench.encoders.lazy import View
@@ -54,16 +55,6 @@ Advance = Callable[[int], None]
 
 TEXTS = 2048
 """Prompts between two words of progress; a multiple of what the encoder takes at once."""
-
-BLOCK = 256
-"""Views decoded together and written together: the bound on memory, whatever the number of views."""
-
-PLACES, UNPROJECTED = "places", "unprojected"
-"""Kinds of entries: features of places (N, P, D), and those before the projection (N, W); others: "image", "text"."""
-
-CPU_PIXELS = 64 * 64 * 64
-"""Pixels encoded together on a CPU, where larger batches fall out of its caches: 64 images of 64 px (half as fast again
-as 256), 24 of 104 px (362 images/s in batches of 16, 209 in batches of 128)."""
 
 
 class FeatureStore:
@@ -193,12 +184,13 @@ class FeatureStore:
         with filling.Blocks(paths, len(pool.paths), size, advance) as shared:
             while todo := shared.missing():
                 encoder, mine = self._encoder(), shared.claimed(todo)
-                began, encoded = time.monotonic(), 0
-                for start, pixels in images.blocks(pool, mine, size, of, read, lambda remark: remarks.update([remark])):
-                    entry.save(shared.block(start), [_encode(encoder, pixels, kind)])
+                began, count = time.monotonic(), 0
+                decoded = images.blocks(pool, mine, size, of, read, lambda remark: remarks.update([remark]))
+                for start, features in encoded(encoder, decoded, kind):
+                    entry.save(shared.block(start), [features])
                     shared.finished(start)
-                    encoded += pixels.shape[0] * pixels.shape[1]
-                rates.note(self.folder.parent, self.identity, encoded, time.monotonic() - began, encoder.device)
+                    count += features.shape[0] * features.shape[1]
+                rates.note(self.folder.parent, self.identity, count, time.monotonic() - began, encoder.device)
         self._say(pool, remarks)
         claims.once(shared.joined, shared.lease, lambda: self._join(paths, shared), "--cache")
 
@@ -257,30 +249,3 @@ def _seed(pool: Pool, path: str, data: bytes, view: int) -> int:
     """Of an image's view: shipped pixels have a name of their own, a file has its bytes."""
     name = [pool.content, path] if pool.content else [hashlib.sha256(data).hexdigest()]
     return int(digest([*name, view])[:12], 16)
-
-
-def _encode(encoder: Encoder, pixels: torch.Tensor, kind: str) -> npt.NDArray[Any]:
-    """(V, B, D) features of one block's views, (V, B, 3, H, W); or (V, B, P, D) of their places.
-
-    Batches are padded to one size: kernels chosen by batch size round differently, and a feature must not depend on
-    what it was encoded beside.
-    """
-    views, count = pixels.shape[:2]
-    size = max(8, CPU_PIXELS // (pixels.shape[-2] * pixels.shape[-1])) if encoder.device.type == "cpu" else BLOCK
-    flat = pixels.flatten(0, 1)
-    if short := -len(flat) % size:
-        flat = torch.cat([flat, flat[:1].expand(short, *flat.shape[1:])])
-    features = torch.cat([_features(encoder, part, kind).cpu() for part in torch.split(flat, size)])
-    array: npt.NDArray[Any] = features[: views * count].reshape(views, count, *features.shape[1:]).numpy()
-    return array
-
-
-def _features(encoder: Encoder, pixels: torch.Tensor, kind: str) -> torch.Tensor:
-    if kind == UNPROJECTED:
-        return encoder.encode_unprojected(pixels)
-    if kind != PLACES:
-        return encoder.encode_images(pixels)
-    places = encoder.encode_patches(pixels)[:, 1:].half()
-    if not bool(places.isfinite().all()):
-        raise DataError(f"local features of {encoder.id} are too large for half precision.", "Use another encoder.")
-    return places

@@ -98,7 +98,8 @@ class Workbench:
     def task(self, fold: Fold, spec: RunSpec, info: MethodInfo, within: Split | None = None) -> Task:
         """What the method may learn from, with the needs that it declared.
 
-        `within` is a split that holds all of the fold's training images, and whose views are encoded in their place.
+        `within` is a split that holds all of the fold's training images, and whose views are encoded in their place
+        where the fold has no `candidates`.
 
         Raises:
             UsageError: it declared needs that this version cannot provide.
@@ -106,6 +107,7 @@ class Workbench:
         given.check(info)
         text = self.features.text(fold.classnames, fold.templates)
         none = torch.empty(0, dtype=torch.int64, device=self.device)
+        within = fold.candidates or within
         return Task(
             classnames=fold.classnames,
             domains=fold.domains,

@@ -48,8 +48,8 @@ def training(
 ) -> Examples:
     """A split's training views, taken from those of `within`, a split that holds them all."""
     whole = within or split
-    position = {row: i for i, row in enumerate(whole.rows)}
-    chosen = np.array([position[row] for row in split.rows], dtype=np.int64)
+    position = {image: i for i, image in enumerate(whole.images)}
+    chosen = np.array([position[image] for image in split.images], dtype=np.int64)
     device = features.device
     seen = features.views(whole, protocol, views, kind_of(image))[:, torch.from_numpy(chosen).to(device)]
     read: list[ImageFeatures] = []

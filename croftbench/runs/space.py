@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 from croftbench import mirrors
 from croftbench.data.pool import Pool
 from croftbench.draw.build import subset
+from croftbench.encoders.batches import BLOCK, PLACES, UNPROJECTED
 from croftbench.encoders.features import kind_of
-from croftbench.encoders.store import BLOCK, PLACES, UNPROJECTED, FeatureStore
+from croftbench.encoders.store import FeatureStore
 from croftbench.errors import DataError
 from croftbench.runs.planning import Job
 
@@ -100,7 +101,7 @@ def of(bench: Workbench, jobs: Sequence[Job]) -> Space:
                 tests, trained = [], []
             if job.info.train:
                 tests += [] if fold.val is None else [fold.val.pool]
-                trained.append((fold.train, job.spec.views))
+                trained.append((fold.viewed, job.spec.views))
             wide = FLOAT * bench.identity.dim * (WIDER if kind == UNPROJECTED else 1) if kind != PLACES else 0
             for pool in tests:
                 held[pool.digest, kind] = len(pool.paths) * wide

@@ -8,6 +8,7 @@ import pytest
 from croftbench import draw
 from croftbench.data.roots import Roots
 from croftbench.draw.build import subset
+from croftbench.draw.limited import limited
 from croftbench.draw.splits import UNKNOWN
 from croftbench.errors import DataError
 from croftbench.files import digest
@@ -48,6 +49,18 @@ def test_no_class_is_empty_and_labels_fit(suite, seed, fold):
     for split in fold.semantic:
         assert set(split.labels) == {UNKNOWN}
     assert max(Counter(fold.train.labels).values()) <= suite.protocol.shots
+
+
+@pytest.mark.parametrize(("suite", "seed", "fold"), FOLDS)
+def test_candidates_hold_what_any_seed_and_fold_trains_on(suite, seed, fold):
+    first = FOLDS[[param.values[0].name for param in FOLDS].index(suite.name)].values[2]
+    assert fold.candidates.images == first.candidates.images, "one pool for all"
+    assert set(fold.train.images) <= set(fold.candidates.images)
+    tested = (fold.id, *fold.covariate, *fold.semantic) if suite.shares is None else ()
+    assert not any(images(fold.candidates) & images(split) for split in tested), (
+        "more is encoded than may be trained on"
+    )
+    assert limited(fold, 5).candidates is None
 
 
 def test_emoji_open_trains_on_one_drawing_from_each_of_three_studios():

@@ -56,6 +56,15 @@ def test_row_zero_is_the_feature_itself(bench, fold):
         assert torch.equal(places[:][:, 0], bench.features.test(split))
 
 
+def test_views_out_of_those_of_all_candidates_are_the_images_own(bench, fold, cache):
+    info = plugins.describe("locoop", cache)
+    rows = (20, *reversed(range(12)))
+    candidates = Split("train", fold.train.pool, rows, (-1,) * len(rows), (0,) * len(rows))
+    own, among = (bench.task(one, spec(info), info).train for one in (fold, replace(fold, candidates=candidates)))
+    assert torch.equal(own.views, among.views)
+    assert torch.equal(own.read(1, torch.arange(9)), among.read(1, torch.arange(9)))
+
+
 def test_a_task_with_places(bench, fold, cache):
     info = plugins.describe("locoop", cache)
     task = bench.task(fold, spec(info), info)
