@@ -1,4 +1,7 @@
-"""Reading features that were encoded before, against encoding them: the ratio is what the cache is worth."""
+"""Reading features that were encoded before, encoding them, and the encoder alone on pixels that are in memory.
+
+The first ratio is what the cache is worth, the second what decoding and writing add.
+"""
 
 import numpy as np
 import pytest
@@ -7,6 +10,7 @@ import torch
 from croftbench import encoders
 from croftbench.data.pool import Pool
 from croftbench.data.roots import Roots
+from croftbench.encoders import batches
 from croftbench.encoders.store import FeatureStore
 from croftbench.suites import registry
 
@@ -18,19 +22,19 @@ def encoder():
 
 @pytest.fixture(scope="module")
 def pool():
-    paths = tuple(row.path for row in Roots().rows("emoji")[:256])
-    return Pool("256 glyphs", "emoji", paths, registry.family("emoji").content)
+    paths = tuple(row.path for row in Roots().rows("emoji")[:512])
+    return Pool("512 glyphs", "emoji", paths, registry.family("emoji").content)
 
 
-@pytest.mark.benchmark(group="features of 256 images")
+@pytest.mark.benchmark(group="features of 512 images")
 def test_warm_read(benchmark, tmp_path, encoder, pool):
     store = FeatureStore(tmp_path, encoder.identity, lambda: encoder)
     store.test(pool)
     features = benchmark(lambda: torch.from_numpy(np.array(store.test(pool))))
-    assert features.shape == (256, 256)
+    assert features.shape == (512, 256)
 
 
-@pytest.mark.benchmark(group="features of 256 images")
+@pytest.mark.benchmark(group="features of 512 images")
 def test_encoding(benchmark, tmp_path, encoder, pool):
     turns = iter(range(1000))
 
@@ -38,4 +42,13 @@ def test_encoding(benchmark, tmp_path, encoder, pool):
         return FeatureStore(tmp_path / str(next(turns)), encoder.identity, lambda: encoder).test(pool)
 
     features = benchmark.pedantic(encode, rounds=5, warmup_rounds=1)
-    assert features.shape == (256, 256)
+    assert features.shape == (512, 256)
+
+
+@pytest.mark.benchmark(group="features of 512 images")
+def test_the_encoder_alone(benchmark, encoder):
+    height, width = encoder.identity.image_size
+    pixels = torch.rand(1, batches.BLOCK, 3, height, width)
+    blocks = [(0, pixels), (batches.BLOCK, pixels)]
+    features = benchmark.pedantic(lambda: [*batches.encoded(encoder, blocks, "image")], rounds=5, warmup_rounds=1)
+    assert sum(block.shape[1] for _, block in features) == 512

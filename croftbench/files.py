@@ -9,12 +9,14 @@ from __future__ import annotations
 import contextlib
 import errno
 import glob
+import gzip
 import hashlib
 import json
 import logging
 import os
 import secrets
 import shutil
+import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -79,6 +81,31 @@ def check_seal(content: bytes) -> None:
         raise ValueError("it does not end in its digest")
     if tail.rstrip() != hashlib.sha256(head).hexdigest().encode() + b'"\n}':
         raise ValueError("it is not what was written: its digest is another")
+
+
+UNPACKED = 2**26
+"""Bytes that a packed record may have at most; one of all scores on a large suite has a twentieth of that."""
+
+
+def packed(text: str) -> bytes:
+    """A text as gzip packs it, the same bytes whenever it is packed."""
+    return gzip.compress(text.encode(), mtime=0)
+
+
+def unpacked(content: bytes) -> bytes:
+    """What `packed` packed, in bounded memory.
+
+    Raises:
+        ValueError: it is damaged or cut, has more behind it, or unfolds into more than `UNPACKED` bytes.
+    """
+    stream = zlib.decompressobj(31)  # gzip's header
+    try:
+        data = stream.decompress(content, UNPACKED)
+    except zlib.error as error:
+        raise ValueError(f"it does not unpack: {error}") from error
+    if stream.unused_data or not stream.eof:
+        raise ValueError("it does not unpack: it was cut, has more behind it, or is larger than any record")
+    return data
 
 
 def recall(path: Path) -> dict[str, Any] | None:

@@ -47,7 +47,7 @@ class Campaign:
             "kept outputs": ("cache/outputs/*/*", self.scored_again),
             "run": ("results/runs/*/*/*.json", self.read),
             "per-image table": ("results/runs/*/*/*.parquet", self.read),
-            "post-hoc scores": ("results/posthoc/*/*/*.json", self.read),
+            "post-hoc scores": ("results/posthoc/*/*/*.json.gz", self.read),
             "record of tuning": ("results/tuning/*/*.json", self.read),
             "bundle": ("runs.zip", self.imported),
         }

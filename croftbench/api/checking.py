@@ -240,8 +240,8 @@ def _results(folders: Folders) -> Iterator[Checked]:
         if run_files.run_of(path) not in runs:
             lost = DataError(f"{path} has no run beside it.", "Restore its JSON, or delete it.")
             yield Checked("table", _name(path, root / "runs"), "", lost)
-    for path in sorted((root / "posthoc").glob("*/*/*.json")):
-        yield _checked("posthoc", _name(path, root / "posthoc"), _posthoc, folders)
+    for path in sorted((root / "posthoc").glob(f"*/*/*.json{posthoc.PACKED}")):
+        yield _checked("posthoc", _name(path.with_suffix(""), root / "posthoc"), _posthoc, folders)
     for kind in ("tuning", "diagnosis"):
         for path in sorted((root / kind).glob("*/*.json")):
             yield _checked(kind, _name(path, root / kind), partial(_sealed, kind), folders)
@@ -271,7 +271,7 @@ def _run(name: str, folders: Folders) -> str:
 
 
 def _posthoc(name: str, folders: Folders) -> str:
-    record = posthoc.load(folders.results / "posthoc" / f"{name}.json")
+    record = posthoc.load(folders.results / "posthoc" / f"{name}.json{posthoc.PACKED}")
     return f"{sum(len(one.scores) for one in record.scorers)} numbers as they were written"
 
 

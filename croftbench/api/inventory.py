@@ -84,12 +84,13 @@ def scorers() -> list[Row]:
 
 def encoders() -> list[Row]:
     """Every encoder that needs no path; imports open_clip."""
-    from croftbench.encoders import EMBEDDED, available
+    from croftbench.encoders import available
+    from croftbench.encoders.identity import EARLIER, EMBEDDED
 
     published = dict.fromkeys(available(), "open_clip's published weights")
     own = {
-        EMBEDDED: "ships with croftbench: 64 px, trained on open icons",
-        "emoji-clip/croftbench-2": "ships with croftbench: 104 px, ImageNet's EfficientNet-Lite0 taught open icons",
+        EMBEDDED: "ships with croftbench: 104 px, ImageNet's EfficientNet-Lite0 taught open icons",
+        EARLIER: "ships with croftbench: 64 px, trained on open icons alone; four times as fast",
     }
     return [{"name": name, "what": what} for name, what in {**published, **own}.items()]
 

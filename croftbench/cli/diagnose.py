@@ -31,7 +31,7 @@ from croftbench.progress import Bars
 
 EXAMPLES = """
 croftbench diagnose croft --sweep lambda2=0,0.1,1
-croftbench diagnose clip-adapter -s emoji-styles --seeds 1
+croftbench diagnose clip-adapter -s emoji-kinds --seeds 1
 """
 
 

@@ -31,7 +31,7 @@ from croftbench.progress import Bars
 
 EXAMPLES = """
 croftbench tune croft --grid lambda2=0,0.1,0.3 --grid epochs=10
-croftbench tune mine.py:Mine -s emoji-styles --grid alpha=1,3 --seeds 1
+croftbench tune mine.py:Mine -s emoji-kinds --grid alpha=1,3 --seeds 1
 """
 
 

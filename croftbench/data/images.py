@@ -16,7 +16,7 @@ from croftbench.data.decoding import decode, quiet
 from croftbench.data.pool import Pool
 
 Transform = Callable[[Image.Image], Tensor]
-"""An image -> (3, H, W) float32."""
+"""An image -> (3, H, W) uint8."""
 
 
 def blocks(
@@ -38,7 +38,7 @@ def blocks(
         remark: told, image by image, of what other loaders may do differently (see `decoding`).
 
     Yields:
-        (start, (V, B, 3, H, W) float32).
+        (start, (V, B, 3, H, W) as the transforms give them).
 
     Raises:
         DataError: an image cannot be read.

@@ -20,7 +20,7 @@ from croftbench.errors import DataError
 if TYPE_CHECKING:
     from croftbench.encoders.clip import Encoder
 
-__all__ = ["BLOCK", "PLACES", "UNPROJECTED", "encoded"]
+__all__ = ["AHEAD", "BLOCK", "PLACES", "UNPROJECTED", "encoded", "streams_on"]
 
 Array = npt.NDArray[Any]
 
@@ -36,8 +36,11 @@ CPU_PIXELS = 64 * 64 * 64
 as 256), 24 of 104 px (362 images/s in batches of 16, 209 in batches of 128)."""
 
 STREAMS = 8
-"""Blocks encoded at once on a CPU, at most: each holds 154 MB of pixels at 224 px, and a large tower's weights pass the
+"""Blocks encoded at once on a CPU, at most: each holds 39 MB of pixels at 224 px, and a large tower's weights pass the
 memory bus once for each stream."""
+
+AHEAD = 3
+"""Blocks that are decoded, or done, beside those that are being encoded."""
 
 
 def encoded(encoder: Encoder, blocks: Iterable[tuple[int, torch.Tensor]], kind: str) -> Iterator[tuple[int, Array]]:
@@ -45,7 +48,7 @@ def encoded(encoder: Encoder, blocks: Iterable[tuple[int, torch.Tensor]], kind: 
 
     Args:
         encoder: the encoder.
-        blocks: (start, (V, B, 3, H, W) transformed images) each.
+        blocks: (start, (V, B, 3, H, W) uint8 transformed images) each.
         kind: of features.
 
     Yields:
@@ -54,8 +57,7 @@ def encoded(encoder: Encoder, blocks: Iterable[tuple[int, torch.Tensor]], kind: 
     Raises:
         DataError: a feature of a place does not fit half precision.
     """
-    threads = torch.get_num_threads()
-    streams = min(threads, STREAMS) if encoder.device.type == "cpu" else 1
+    streams, threads = streams_on(encoder.device), torch.get_num_threads()
     if streams == 1:
         yield from ((start, _encode(encoder, pixels, kind)) for start, pixels in blocks)
         return
@@ -71,6 +73,11 @@ def encoded(encoder: Encoder, blocks: Iterable[tuple[int, torch.Tensor]], kind: 
         yield from ((start, future.result()) for start, future in ahead)
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def streams_on(device: torch.device) -> int:
+    """Blocks that are encoded at once."""
+    return min(torch.get_num_threads(), STREAMS) if device.type == "cpu" else 1
 
 
 def _encode(encoder: Encoder, pixels: torch.Tensor, kind: str) -> Array:

@@ -17,7 +17,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from croftbench.encoders import checkpoint, folding, hub, image_tower, on_disk, patches, unprojected, weights
+from croftbench.encoders import (
+    checkpoint,
+    folding,
+    hub,
+    image_tower,
+    on_disk,
+    patches,
+    transforms,
+    unprojected,
+    weights,
+)
 from croftbench.encoders.checkpoint import first_line, misfit
 from croftbench.encoders.identity import (
     FOLDER,
@@ -79,9 +89,8 @@ class Encoder:
 
     @torch.no_grad()
     def encode_images(self, pixels: Tensor) -> Tensor:
-        """(B, 3, H, W) transformed images -> (B, D) raw features on the encoder's device."""
-        ready = pixels.to(self.device, torch.float32).contiguous(memory_format=torch.channels_last)
-        features: Tensor = self.model.encode_image(ready)
+        """(B, 3, H, W) transformed images, uint8 or normalised floats -> (B, D) raw features, on its device."""
+        features: Tensor = self.model.encode_image(self._ready(pixels))
         return features.float()
 
     @torch.no_grad()
@@ -91,8 +100,7 @@ class Encoder:
         Raises:
             CroftbenchError: the image tower has no local features.
         """
-        ready = pixels.to(self.device, torch.float32).contiguous(memory_format=torch.channels_last)
-        return patches.encode(self.model, ready, self.id).float()
+        return patches.encode(self.model, self._ready(pixels), self.id).float()
 
     @torch.no_grad()
     def encode_unprojected(self, pixels: Tensor) -> Tensor:
@@ -101,8 +109,7 @@ class Encoder:
         Raises:
             CroftbenchError: the image tower has none.
         """
-        ready = pixels.to(self.device, torch.float32).contiguous(memory_format=torch.channels_last)
-        return unprojected.encode(self.model, ready, self.id).float()
+        return unprojected.encode(self.model, self._ready(pixels), self.id).float()
 
     @torch.no_grad()
     def encode_texts(self, texts: Sequence[str]) -> Tensor:
@@ -133,6 +140,11 @@ class Encoder:
             CroftbenchError: it has none.
         """
         return unprojected.projection(self.model, self.id)
+
+    def _ready(self, pixels: Tensor) -> Tensor:
+        there = pixels.to(self.device)
+        floats = transforms.normalised(there, self.identity) if pixels.dtype == torch.uint8 else there.float()
+        return floats.contiguous(memory_format=torch.channels_last)
 
     def _encode(self, texts: list[str]) -> Tensor:
         if refusal(self.model):

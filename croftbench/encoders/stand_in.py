@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 
 from croftbench.encoders.hub import CONFIG, WEIGHTS
-from croftbench.encoders.identity import EMBEDDED, FOLDER, SHIPPED
+from croftbench.encoders.identity import EARLIER, FOLDER, SHIPPED
 
 __all__ = ["stand_in"]
 
@@ -31,7 +31,7 @@ def stand_in(cache: Path) -> str:
 
     from croftbench.files import write_atomically
 
-    folder, shipped = cache / "encoders" / "stand-in-1", SHIPPED[EMBEDDED]
+    folder, shipped = cache / "encoders" / "stand-in-1", SHIPPED[EARLIER]
     if not (folder / CONFIG).is_file():
         folder.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(shipped / "bpe.txt.gz", folder / "bpe.txt.gz")

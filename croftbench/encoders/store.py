@@ -114,7 +114,7 @@ class FeatureStore:
         def transform(path: str, data: bytes) -> images.Transform:
             return (lambda image: augment(image, _seed(pool, path, data, view))) if augment else usual
 
-        return PixelReader(pool, rows, transform, self.roots.reader(pool.table), self.identity.image_size, device)
+        return PixelReader(pool, rows, transform, self.roots.reader(pool.table), self.identity, device)
 
     def text(self, prompts: Sequence[str], advance: Advance = lambda n: None) -> Array:
         """(P, D) raw text embeddings, memory-mapped; `advance` is told of prompts as they are encoded."""

@@ -1,7 +1,8 @@
-"""Image transforms: a PIL image -> (3, H, W) float32, normalised for an encoder.
+"""Image transforms: a PIL image -> (3, H, W) uint8 pixels -> float32, normalised for an encoder.
 
-`test` is open_clip's evaluation transform. `train` is the random resized crop and mirror of CLIP's few-shot
-literature, with every draw taken from the seed that it is given. Images should be RGB.
+Images leave the threads that decode them as bytes, a quarter of the memory, and are normalised by the batch, on the
+encoder's device. `test` is open_clip's evaluation transform. `train` is the random resized crop and mirror of CLIP's
+few-shot literature, with every draw taken from the seed that it is given. Images should be RGB.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from torch import Tensor
 
 from croftbench.encoders.identity import Identity
 
-__all__ = ["Augmentation", "Evaluation", "test", "train"]
+__all__ = ["Augmentation", "Evaluation", "normalised", "test", "train"]
 
 RATIO = (3 / 4, 4 / 3)
 ATTEMPTS = 10
@@ -25,12 +26,12 @@ ATTEMPTS = 10
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Resize as the encoder's `resize_mode` says, crop the centre, normalise."""
+    """Resize as the encoder's `resize_mode` says, crop the centre."""
 
     identity: Identity
 
     def __call__(self, image: Image.Image) -> Tensor:
-        """(3, H, W)."""
+        """(3, H, W) uint8."""
         return _evaluation(self.identity)(image)
 
     def fingerprint(self) -> str:
@@ -40,7 +41,7 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Random resized crop, mirror, normalise.
+    """Random resized crop, mirror.
 
     Attributes:
         identity: the encoder's.
@@ -53,14 +54,14 @@ class Augmentation:
     flip: bool = True
 
     def __call__(self, image: Image.Image, seed: int | torch.Generator) -> Tensor:
-        """(3, H, W), the same for the same seed; a generator is advanced."""
+        """(3, H, W) uint8, the same for the same seed; a generator is advanced."""
         from torchvision.transforms import functional as F
 
         rng = seed if isinstance(seed, torch.Generator) else torch.Generator().manual_seed(seed)
         box = _crop(image.width, image.height, self.scale, rng)
         mirrored = bool(torch.rand((), generator=rng) < 0.5)  # drawn in any case: `flip` leaves the crops alone
         cropped = F.resized_crop(image, *box, list(self.identity.image_size), _interpolation(self.identity))
-        return _normalise(F.hflip(cropped) if mirrored and self.flip else cropped, self.identity)
+        return _pixels(F.hflip(cropped) if mirrored and self.flip else cropped)
 
     def fingerprint(self) -> str:
         """Everything that changes the pixels, besides the seed."""
@@ -76,6 +77,12 @@ def test(identity: Identity) -> Evaluation:
 def train(identity: Identity, scale: tuple[float, float], flip: bool = True) -> Augmentation:
     """The transform of training views; `scale` is the suite's protocol."""
     return Augmentation(identity, scale, flip)
+
+
+def normalised(pixels: Tensor, identity: Identity) -> Tensor:
+    """(..., 3, H, W) uint8 -> float32 on the same device, bit for bit as torchvision's ToTensor and Normalize."""
+    mean, std = (torch.tensor(values, device=pixels.device)[:, None, None] for values in (identity.mean, identity.std))
+    return pixels.float().div_(255).sub_(mean).div_(std)
 
 
 def _crop(width: int, height: int, scale: tuple[float, float], rng: torch.Generator) -> tuple[int, int, int, int]:
@@ -101,10 +108,10 @@ def _evaluation(identity: Identity) -> Callable[[Image.Image], Tensor]:
     mode = _interpolation(identity)
 
     def shortest(image: Image.Image) -> Tensor:
-        return _normalise(F.center_crop(F.resize(image, [height], mode), size), identity)
+        return _pixels(F.center_crop(F.resize(image, [height], mode), size))
 
     def squash(image: Image.Image) -> Tensor:
-        return _normalise(F.resize(image, size, mode), identity)
+        return _pixels(F.resize(image, size, mode))
 
     if identity.resize_mode == "squash":
         return squash
@@ -115,7 +122,7 @@ def _of_open_clip(identity: Identity) -> Callable[[Image.Image], Tensor]:
     """For the rare encoders that pad, or that are not square; the others do without importing open_clip."""
     from open_clip.transform import PreprocessCfg, image_transform_v2
 
-    transform: Callable[[Image.Image], Tensor] = image_transform_v2(
+    whole: Any = image_transform_v2(
         PreprocessCfg(
             size=identity.image_size,
             mean=identity.mean,
@@ -125,6 +132,13 @@ def _of_open_clip(identity: Identity) -> Callable[[Image.Image], Tensor]:
         ),
         is_train=False,
     )
+    *on_image, _, _ = whole.transforms  # without making a tensor of it, and normalising that
+
+    def transform(image: Image.Image) -> Tensor:
+        for step in on_image:
+            image = step(image)
+        return _pixels(image)
+
     return transform
 
 
@@ -134,8 +148,8 @@ def _interpolation(identity: Identity) -> Any:
     return InterpolationMode.BILINEAR if identity.interpolation == "bilinear" else InterpolationMode.BICUBIC
 
 
-def _normalise(image: Image.Image, identity: Identity) -> Tensor:
+def _pixels(image: Image.Image) -> Tensor:
     from torchvision.transforms import functional as F
 
-    normalised: Tensor = F.normalize(F.to_tensor(image.convert("RGB")), list(identity.mean), list(identity.std))
-    return normalised
+    pixels: Tensor = F.pil_to_tensor(image.convert("RGB"))
+    return pixels

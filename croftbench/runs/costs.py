@@ -19,7 +19,7 @@ from croftbench.runs.results import RunResult
 from croftbench.runs.spec import RunSpec
 from croftbench.suites import manifest
 
-SHIPPED = ("emoji-open", "emoji-styles")
+SHIPPED = ("emoji-open", "emoji-kinds")
 """Suites that everybody can run: what a method took there is scaled where it has not yet run on a plan's suite."""
 
 

@@ -1,23 +1,26 @@
 """Post-hoc scores on disk: detection scores beyond a suite's own, computed from a finished run's outputs.
 
-One JSON a run, `posthoc/<suite>/<method>/<run id>.json`, beside the runs and never in them: a run is written once,
-this file grows as more scores are asked for, each time by one atomic replacement. No torch.
+One JSON a run, `posthoc/<suite>/<method>/<run id>.json.gz`, beside the runs and never in them: a run is written once,
+this file grows as more scores are asked for, each time by one atomic replacement. It is packed, to a sixth: with all
+scores it has thousands of rows that differ in little but digits. No torch.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from croftbench.errors import DataError
-from croftbench.files import sealed, write_atomically
+from croftbench.files import packed, sealed, write_atomically
 from croftbench.runs import results
 from croftbench.runs.results import Score
 from croftbench.runs.spec import RunSpec
 from croftbench.scorers import Asked
+
+PACKED = ".gz"
+"""How packed records end."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +89,7 @@ class Posthoc:
 
 def path_of(folder: Path, spec: RunSpec) -> Path:
     """Where the post-hoc scores of the run of `spec` are, or will be."""
-    return folder / "posthoc" / results.file_of(spec)
+    return folder / "posthoc" / f"{results.file_of(spec)}{PACKED}"
 
 
 def read(folder: Path, spec: RunSpec) -> Posthoc:
@@ -109,7 +112,7 @@ def load(path: Path) -> Posthoc:
     there = results.record(path, Posthoc, hint)
     if not all(0 <= one.environment < len(there.environments) for one in there.scorers):
         raise DataError(f"{path} is not readable: a score names an environment that is not there.", hint)
-    if there.spec.run_id != path.stem:
+    if f"{there.spec.run_id}.json{PACKED}" != path.name:
         raise DataError(f"{path} is of run {there.spec.run_id}.", hint)
     return there
 
@@ -121,14 +124,7 @@ def write(folder: Path, record: Posthoc) -> Path:
         DataError: it cannot be written; the old one is untouched.
     """
     path, data = path_of(folder, record.spec), asdict(record)
-    fields = [f' "{name}": {_json(data[name])}' for name in ("schema", "spec")]
-    fields += [
-        f' "{name}": [' + ",".join(f"\n  {_json(one)}" for one in data[name]) + "\n ]"
-        for name in ("environments", "scorers")
-    ]  # a line each, or the rows of many scores would fill thousands
-    write_atomically(path, sealed("{\n" + ",\n".join(fields) + "\n}"), "--results")
+    fields = {name: data[name] for name in ("schema", "spec", "environments", "scorers")}
+    text = sealed(results.laid_out(fields, ["environments", "scorers"]))
+    write_atomically(path, packed(text), "--results")
     return path
-
-
-def _json(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False, allow_nan=False)

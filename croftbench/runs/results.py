@@ -7,7 +7,7 @@ from bytes that have changed since. What fails is an error that names the file: 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cache
 from pathlib import Path
@@ -18,7 +18,7 @@ from pydantic_core import from_json
 
 from croftbench.draw.splits import Shift
 from croftbench.errors import DataError
-from croftbench.files import check_seal, file_digest, sealed, write_atomically
+from croftbench.files import check_seal, file_digest, sealed, unpacked, write_atomically
 from croftbench.runs.spec import RunSpec
 
 SCHEMA = 3
@@ -131,9 +131,22 @@ def write(results: Path, result: RunResult) -> Path:
     if not path.exists():
         table = file_digest(table_of(path)) if table_of(path).is_file() else ""
         whole = replace(result, table=table)
-        text = json.dumps(asdict(whole), indent=1, ensure_ascii=False, allow_nan=False)
-        write_atomically(path, sealed(text), "--results")
+        write_atomically(path, sealed(laid_out(asdict(whole), ["scores"])), "--results")
     return path
+
+
+def laid_out(data: Mapping[str, Any], listed: Sequence[str]) -> str:
+    """A record as JSON: a line for each field, and for each entry of those that are `listed`."""
+
+    def text(value: object) -> str:
+        return json.dumps(value, ensure_ascii=False, allow_nan=False)
+
+    def lines(name: str) -> str:
+        if name not in listed:
+            return text(data[name])
+        return "[" + ",".join(f"\n  {text(one)}" for one in data[name]) + "\n ]"
+
+    return "{\n" + ",\n".join(f' "{name}": {lines(name)}' for name in data) + "\n}"
 
 
 def read(path: Path) -> RunResult:
@@ -168,7 +181,7 @@ def record(path: Path, kind: type[Record], hint: str) -> Record:
         DataError: it is not; the message names the value at fault.
     """
     try:
-        content = path.read_bytes()
+        content = path.read_bytes() if path.suffix != ".gz" else unpacked(path.read_bytes())
         data = from_json(content, allow_inf_nan=False)
         if not isinstance(data, dict):
             raise ValueError("it is no JSON object")

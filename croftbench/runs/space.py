@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from croftbench import mirrors
 from croftbench.data.pool import Pool
 from croftbench.draw.build import subset
-from croftbench.encoders.batches import BLOCK, PLACES, UNPROJECTED
+from croftbench.encoders.batches import AHEAD, BLOCK, PLACES, UNPROJECTED, streams_on
 from croftbench.encoders.features import kind_of
 from croftbench.encoders.store import FeatureStore
 from croftbench.errors import DataError
@@ -83,7 +83,8 @@ class Space:
 
 def of(bench: Workbench, jobs: Sequence[Job]) -> Space:
     """What is left to do of jobs whose images are there; the cache is looked at, nothing is written."""
-    counted, protocol = _Counted(bench.features.store), bench.suite.protocol
+    blocks = streams_on(bench.device) + AHEAD
+    counted, protocol = _Counted(bench.features.store, blocks=blocks), bench.suite.protocol
     outputs = tables = views_held = 0
     held: dict[tuple[str, str], int] = {}
     for job in jobs:
@@ -158,6 +159,7 @@ class _Counted(FeatureStore):
     bytes: int = 0
     largest: int = 0
     block: int = 0
+    blocks: int = 1
     seen: set[Path] = field(default_factory=set)
 
     def __post_init__(self) -> None:
@@ -174,8 +176,8 @@ class _Counted(FeatureStore):
         if kind == PLACES:
             each = HALF * _places(identity.id, identity.image_size)
         height, width = identity.image_size
-        pixels = FLOAT * 3 * height * width + (each * identity.dim if kind == PLACES else 0)
-        self.block = max(self.block, min(images, BLOCK) * pixels)
+        pixels = 3 * height * width + (each * identity.dim if kind == PLACES else 0)
+        self.block = max(self.block, min(images, BLOCK * self.blocks) * pixels)
         self.images += images
         self.bytes += images * identity.dim * each
         self.largest = max(self.largest, images * identity.dim * each)  # blocks stay until they are joined

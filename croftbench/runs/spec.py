@@ -26,7 +26,7 @@ class RunSpec:
         shots, seed, views: as in Protocol.
         precision: of features, logits and scores.
         data: digest of the images on this disk that the fold is drawn from; "" where all ship with croftbench.
-        model: digest of what else makes the encoder: architecture, vocabulary, logit scale; "" for what ships.
+        model: digest of what else makes the encoder: architecture, vocabulary, logit scale.
         recipe: the named recipe that `params` started from, for tables; "" for none, and in older runs. It decides
             nothing that `params` do not, and is no part of the identity.
     """
@@ -54,7 +54,7 @@ class RunSpec:
     def run_id(self) -> str:
         """The first 12 hexadecimal digits of the specification's digest."""
         content = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "recipe"}
-        for name in ("data", "model"):  # what ships is in the suite's digest, and in that of the weights
+        for name in ("data", "model"):  # of what ships, the suite's digest speaks
             if not content[name]:
                 del content[name]
         return digest(content)[:12]

@@ -67,9 +67,11 @@ def delete_json(root, run):
 def edit(name, old, new, says):
     def change(root, run):
         path = root / name.format(run=run)
-        text = path.read_text()
+        is_packed, data = path.suffix == ".gz", path.read_bytes()
+        text = (files.unpacked(data) if is_packed else data).decode()
         assert old in text
-        path.write_text(text.replace(old, new, 1))
+        text = text.replace(old, new, 1)
+        path.write_bytes(files.packed(text) if is_packed else text.encode())
         return path, says
 
     return change
@@ -81,7 +83,7 @@ def edit(name, old, new, says):
         change_json, flip_table, delete_table, delete_json,
         edit("leaderboards/emoji-open.csv", "\ncroft,", "\nwinner,", "differ from what the runs derive"),
         edit("leaderboards/emoji-open-scores.md", "|", "||", "differ from what the runs derive"),
-        edit("posthoc/emoji-open/croft/{run.spec.run_id}.json", '"value": 0.', '"value": 0.9', "its digest is another"),
+        edit("posthoc/emoji-open/croft/{run.spec.run_id}.json.gz", '"value": 0.', '"value": 0.9', "digest is another"),
         edit("tuning/emoji-open/croft.json", "0.5", "0.6", "its digest is another"),
         edit("runs/emoji-open/croft/{run.spec.run_id}.json", '"high": 0.', '"high": 0.9', "its digest is another"),
     ],

@@ -31,7 +31,7 @@ def croftbench(monkeypatch, capsys, tmp_path):
     ("kind", "names"),
     [
         ("methods", ["zero-shot", "coop", "croft"]),
-        ("suites", ["emoji-open", "emoji-styles"]),
+        ("suites", ["emoji-open", "emoji-kinds"]),
         ("splits", ["digits", "emoji"]),
         ("scorers", ["energy", "mcm", "msp"]),
         ("encoders", ["emoji-clip/croftbench", "ViT-B-16/openai"]),
@@ -72,7 +72,7 @@ def test_check_names_the_fault_and_goes_on(croftbench, tmp_path, old, new, says)
     code, out, err = croftbench("check", "--manifests", folder)
     assert code == 1
     assert says in err
-    assert "ok  suite emoji-styles" in out
+    assert "ok  suite emoji-kinds" in out
 
 
 def test_cache_commands_on_an_empty_and_a_full_cache(croftbench, tmp_path):

@@ -30,11 +30,11 @@ def there(tmp_path):
 @pytest.mark.parametrize(
     "line",
     [
-        "run", "run --suite emoji-open", "show ffffffffffff", "show crof", "leaderboard emoji-styles",
-        "plot enrgy", "plot shots -m croft", "plot energy -s emoji-styles", "compare zero-shot crof", "compare croft",
-        "compare croft zero-shot -s emoji-styles", "list", "list method", "run -m all,nope", "run -m zero-shto",
+        "run", "run --suite emoji-open", "show ffffffffffff", "show crof", "leaderboard emoji-kinds",
+        "plot enrgy", "plot shots -m croft", "plot energy -s emoji-kinds", "compare zero-shot crof", "compare croft",
+        "compare croft zero-shot -s emoji-kinds", "list", "list method", "run -m all,nope", "run -m zero-shto",
         "run -m shrink.py", "run -m wise-ft", "tune croft", "data verify", "data describe", "frob", "run --nope",
-        "reproduce --record emoji-styles", "export x.zip -m nope", "leaderboard emoji-opn", "run -m croft --set x=1",
+        "reproduce --record emoji-kinds", "export x.zip -m nope", "leaderboard emoji-opn", "run -m croft --set x=1",
         "run -m croft -s emoji-opn", "run -m croft -e nope", "run -m croft --seeds 1,1", "run -m croft --recipe mine",
         "leaderboard --check --latest", "leaderboard emoji-open --cache x",
         "run -m '[croft]'", "show '[croft]'", "compare '[croft]' coop", "plot roc -m 'croft,[coop]'",

@@ -19,7 +19,7 @@ from croftbench.runs.spec import RunSpec
 from croftbench.suites import manifest
 
 SUITE = manifest.suite("emoji-open")
-STYLES = manifest.suite("emoji-styles")
+KINDS = manifest.suite("emoji-kinds")
 
 
 @pytest.fixture(scope="module")
@@ -115,15 +115,15 @@ def test_a_format_is_printed_and_no_file_written(put, call, tmp_path, form):
 
 def test_csv_is_tidy_or_wide(put, call):
     put("zero-shot", 0.5)
-    put("zero-shot", 0.6, suite=STYLES, seeds=STYLES.protocol.seeds)
+    put("zero-shot", 0.6, suite=KINDS, seeds=KINDS.protocol.seeds)
     tidy = pd.read_csv(io.StringIO(call("leaderboard", "--format", "csv")[1]), engine="pyarrow")
-    assert tidy["suite"].unique().tolist() == ["emoji-open", "emoji-styles"]
+    assert tidy["suite"].unique().tolist() == ["emoji-open", "emoji-kinds"]
     row = tidy[(tidy["suite"] == "emoji-open") & (tidy["split"] == "id")].iloc[0]
     assert (row["value"], row["min"], row["max"]) == pytest.approx((0.52, 0.51, 0.53))
     wide = pd.read_csv(io.StringIO(call("leaderboard", "emoji-open", "--format", "csv", "--wide")[1]), engine="pyarrow")
     assert wide["accuracy/id"].tolist() == [row["value"]]
     content = json.loads(call("leaderboard", "--format", "json")[1])
-    assert [board["suite"]["name"] for board in content["leaderboards"]] == ["emoji-open", "emoji-styles"]
+    assert [board["suite"]["name"] for board in content["leaderboards"]] == ["emoji-open", "emoji-kinds"]
 
 
 @pytest.mark.parametrize(
@@ -140,7 +140,7 @@ def test_csv_is_tidy_or_wide(put, call):
 )
 def test_what_does_not_fit_together(put, call, arguments, complaint):
     put("zero-shot", 0.5)
-    put("zero-shot", 0.6, suite=STYLES, seeds=STYLES.protocol.seeds)
+    put("zero-shot", 0.6, suite=KINDS, seeds=KINDS.protocol.seeds)
     code, out, err = call("leaderboard", *arguments)
     assert (code, out) == (2, "")
     assert complaint in one_line(err)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from croftbench.files import unpacked
 from croftbench.suites import manifest, shelves
 from tests.layouts.pictures import picture
 
@@ -141,8 +142,8 @@ def test_a_score_that_tables_lack_is_made_from_kept_outputs_or_it_is_said_how(cr
     assert code == 0, err
     numbers = {}
     for name in ("tip-adapter", "zero-shot"):
-        (path,) = (here / "results/posthoc/mine" / name).glob("*.json")
-        (one,) = [one for one in json.loads(path.read_text())["scorers"] if one["label"] == "margin"]
+        (path,) = (here / "results/posthoc/mine" / name).glob("*.json.gz")
+        (one,) = [one for one in json.loads(unpacked(path.read_bytes()))["scorers"] if one["label"] == "margin"]
         numbers[name] = {score["metric"]: score["value"] for score in one["scores"]}
     for test in json.loads(out)["tests"]:
         if test["scorer"]:

@@ -16,7 +16,7 @@ from croftbench.suites import manifest
 
 
 def every_fold():
-    for name in ("emoji-open", "emoji-styles", "emoji-kinds"):
+    for name in ("emoji-open", "emoji-kinds"):
         suite = manifest.suite(name)
         for seed in suite.protocol.seeds:
             for fold in draw.folds(suite, seed):
@@ -93,7 +93,7 @@ def test_fewer_shots_spread_over_the_styles():
     assert len(set(fold.train.domains)) == 3
 
 
-@pytest.mark.parametrize("name", ["emoji-styles", "emoji-kinds"])
+@pytest.mark.parametrize("name", ["emoji-kinds"])
 def test_a_test_object_is_never_shown_in_training(name):
     suite = manifest.suite(name)
     table = Roots().rows("emoji")

@@ -138,7 +138,7 @@ def test_the_shipped_suites_have_what_their_protocols_print():
         f"{m}/{of}" for m in ("auroc", "fpr95") for of in ("near-mean", "far-mean", "full-spectrum-near")
     } <= openood
     assert "accuracy/covariate-worst" not in openood
-    for name in ("setup2-pacs", "setup2-vlcs", "domainbed-pacs", "emoji-styles"):
+    for name in ("setup2-pacs", "setup2-vlcs", "domainbed-pacs", "emoji-kinds"):
         assert "accuracy/covariate-worst" in text(name)
     assert {"harmonic-mean/base-new", "accuracy/new, named"} <= text("coop-base-to-new")
     assert not any("covariate" in name for name in text("coop-base-to-new") | text("imagenet-mcm"))

@@ -15,7 +15,7 @@ from croftbench.stats import paired
 from croftbench.suites import manifest
 
 OPEN = manifest.suite("emoji-open")
-STYLES = manifest.suite("emoji-styles")
+KINDS = manifest.suite("emoji-kinds")
 
 
 @pytest.fixture(autouse=True)
@@ -99,14 +99,14 @@ def test_holm_counts_the_tests_of_all_suites(made, tmp_path):
     for method, skill in (("croft", 0.55), ("zero-shot", 0.5)):
         made(tmp_path, method, 1, skill=skill)
         for fold in ("flat", "line art"):
-            made(tmp_path, method, 1, skill=skill, suite="emoji-styles", fold=fold)
-    one, both = (compare(tmp_path, suites, "croft", "zero-shot") for suites in ([OPEN], [OPEN, STYLES]))
-    assert {test.suite for test in both.tests} == {"emoji-open", "emoji-styles"}
+            made(tmp_path, method, 1, skill=skill, suite="emoji-kinds", fold=fold)
+    one, both = (compare(tmp_path, suites, "croft", "zero-shot") for suites in ([OPEN], [OPEN, KINDS]))
+    assert {test.suite for test in both.tests} == {"emoji-open", "emoji-kinds"}
     smallest = min(both.tests, key=lambda test: test.p)
     assert smallest.p_holm == pytest.approx(min(1, len(both.tests) * smallest.p))
     assert all(two.p_holm >= test.p_holm for test, two in zip(one.tests, both.tests, strict=False))
     assert len(sentences(both)) == 2
-    assert by_name(both)["emoji-styles", "accuracy", "ID"].runs == 2
+    assert by_name(both)["emoji-kinds", "accuracy", "ID"].runs == 2
 
 
 def test_only_common_seeds_are_compared(made, tmp_path):
@@ -162,11 +162,11 @@ def test_another_scorer(made, tmp_path):
 def test_a_suite_without_both_is_left_out_and_named(made, tmp_path):
     for method in ("croft", "zero-shot"):
         made(tmp_path, method, 1)
-    made(tmp_path, "croft", 1, suite="emoji-styles", fold="flat")
+    made(tmp_path, "croft", 1, suite="emoji-kinds", fold="flat")
     made(tmp_path, "croft", 2, suite_digest="0" * 64)
-    found = compare(tmp_path, [OPEN, STYLES], "croft", "zero-shot")
+    found = compare(tmp_path, [OPEN, KINDS], "croft", "zero-shot")
     assert {test.suite for test in found.tests} == {"emoji-open"}
-    assert any(note.startswith("emoji-styles left out: unknown method") for note in found.notes)
+    assert any(note.startswith("emoji-kinds left out: unknown method") for note in found.notes)
     assert "1 run(s) on another digest of emoji-open left out." in found.notes
 
 

@@ -109,7 +109,7 @@ def test_the_latest_of_a_method_s_code(several, tmp_path, cache):
 
 
 def test_runs_are_found_by_the_names_of_their_rows_in_any_suite(croft, tmp_path, cache):
-    styles = manifest.suite("emoji-styles")
+    styles = manifest.suite("emoji-kinds")
     for suite, fold in ((OPEN, "all"), (styles, styles.folds[0].name)):
         croft(1, suite=suite, fold=fold)
         croft(1, suite=suite, fold=fold, lambda2=0.0)

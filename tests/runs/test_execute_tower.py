@@ -87,9 +87,9 @@ def test_all_leaves_out_what_the_encoder_lacks_and_says_so_and_naming_it_is_an_e
     there = {job.spec.method for job in plan.jobs}
     assert there == set(plugins.BUILT_IN) - set(NEW)
     (note,) = [one for one in said if "left out" in str(one)]
-    assert all(name in note for name in NEW) and "its image tower is a ModifiedResNet" in note
+    assert all(name in note for name in NEW) and "its image tower is a TimmModel" in note
     for asked in ("maple", "all,maple"):
-        with pytest.raises(UsageError, match="maple cannot run with emoji-clip/croftbench: its image tower is a Mod"):
+        with pytest.raises(UsageError, match="maple cannot run with emoji-clip/croftbench-2: its image tower is a Ti"):
             plans.plan(asked, contract.small(), folders, sink, *options)
 
 

@@ -186,7 +186,7 @@ def test_a_forced_run_takes_the_place_of_the_old_one(cache, suite_file, tmp_path
     again = croftbench.run("zero-shot", suite_file, results=tmp_path, cache=cache, force=True).runs[0]
     assert (again.spec.run_id, again.scores) == (first.spec.run_id, first.scores)
     assert "2020" not in path.read_text()
-    assert not list(tmp_path.glob("posthoc/*/*/*.json")), "scores of the run that was replaced"
+    assert not list(tmp_path.glob("posthoc/*/*/*")), "scores of the run that was replaced"
 
 
 def test_the_users_own_ctrl_c_ends_everything_even_if_the_method_swallows_it(cache, suite_file, tmp_path):

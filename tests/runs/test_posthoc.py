@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import tracemalloc
 from dataclasses import replace
 
 import pytest
 
 from croftbench import scorers
 from croftbench.errors import DataError
+from croftbench.files import packed, unpacked
 from croftbench.runs import posthoc
 from croftbench.runs.posthoc import Posthoc, Scored
 from croftbench.runs.results import Score
@@ -30,7 +33,7 @@ def test_a_record_comes_back_as_it_was_written(tmp_path):
     assert posthoc.read(tmp_path, SPEC) == Posthoc(SPEC)
     record = Posthoc(SPEC).with_more([scored("knn:k=1"), scored("vim", not_applicable="why")], {"device": "cpu"})
     path = posthoc.write(tmp_path, record)
-    assert path == tmp_path / "posthoc/emoji-open/croft" / f"{SPEC.run_id}.json"
+    assert path == tmp_path / "posthoc/emoji-open/croft" / f"{SPEC.run_id}.json.gz"
     assert posthoc.read(tmp_path, SPEC) == record
 
 
@@ -79,6 +82,33 @@ def test_what_is_missing(tmp_path, monkeypatch):
 )
 def test_a_damaged_record_is_one_clear_error(tmp_path, damage):
     path = posthoc.write(tmp_path, Posthoc(SPEC).with_more([scored("knn")], {}))
-    path.write_text(json.dumps(damage(json.loads(path.read_text()))))
+    path.write_bytes(packed(json.dumps(damage(json.loads(unpacked(path.read_bytes()))))))
     with pytest.raises(DataError, match=path.name):
         posthoc.read(tmp_path, SPEC)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda packed: packed[:-9],
+        lambda packed: packed + b"more",
+        lambda packed: packed[:40] + bytes([packed[40] ^ 4]) + packed[41:],
+        lambda packed: b"{}",
+        lambda packed: gzip.compress(bytes(2**28)),
+    ],
+    ids=["cut", "longer", "a flipped bit", "no gzip", "a bomb"],
+)
+def test_a_damaged_pack_is_one_clear_error_in_bounded_memory(tmp_path, change):
+    path = posthoc.write(tmp_path, Posthoc(SPEC).with_more([scored("knn")], {}))
+    path.write_bytes(change(path.read_bytes()))
+    tracemalloc.start()
+    with pytest.raises(DataError, match=rf"{path.name} is not readable"):
+        posthoc.read(tmp_path, SPEC)
+    assert tracemalloc.get_traced_memory()[1] < 2**27 + 2**20
+    tracemalloc.stop()
+
+
+def test_a_record_is_the_same_bytes_whenever_it_is_written(tmp_path):
+    record = Posthoc(SPEC).with_more([scored("knn")], {})
+    first = posthoc.write(tmp_path, record).read_bytes()
+    assert posthoc.write(tmp_path / "again", record).read_bytes() == first

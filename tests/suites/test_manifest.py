@@ -42,7 +42,7 @@ def test_the_default_suite_is_setup_one_on_emoji():
 
 
 def test_a_suite_can_come_from_a_users_own_file(folder):
-    assert manifest.suite(str(folder / "suites/emoji-styles.toml")) == manifest.suite("emoji-styles")
+    assert manifest.suite(str(folder / "suites/emoji-kinds.toml")) == manifest.suite("emoji-kinds")
 
 
 @pytest.mark.parametrize(
@@ -167,7 +167,7 @@ def test_the_digest_follows_the_protocol_but_not_the_wording(folder):
     retitled = manifest.suite("emoji-open", edited(folder, "Known glyphs", "Familiar glyphs"))
     assert retitled.digest == original.digest
     manifest.suite.cache_clear()
-    assert manifest.suite("emoji-open", edited(folder, "views = 8", "views = 9")).digest != original.digest
+    assert manifest.suite("emoji-open", edited(folder, "views = 4", "views = 9")).digest != original.digest
 
 
 def test_the_digest_follows_class_names_and_prompts(folder):
