@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -21,6 +22,7 @@ from croftbench.encoders.batches import UNPROJECTED
 from croftbench.encoders.lazy import ImageFeatures, PlaceReader, View
 from croftbench.encoders.pixels import PixelReader
 from croftbench.encoders.store import FeatureStore
+from croftbench.files import digest
 from croftbench.progress import Progress, Silent
 from croftbench.prompting import class_text, raw_text
 from croftbench.suites.language import Protocol
@@ -28,6 +30,11 @@ from croftbench.suites.language import Protocol
 if TYPE_CHECKING:
     from croftbench.encoders.clip import Encoder
     from croftbench.encoders.identity import Identity
+
+Ints = npt.NDArray[np.int64]
+
+WRITTEN = 0
+"""A tensor's `_version` while nobody has written on it, or on a part of it."""
 
 MANY = 10_000
 """Texts from which on encoding them is a stage of its own."""
@@ -60,7 +67,7 @@ class Features:
         self.preprocess = preprocess
         self._pools: dict[tuple[str, str], Tensor] = {}
         self._places: dict[str, View] = {}
-        self._last_views: tuple[tuple[str, int, str], Tensor] | None = None
+        self._last_views: tuple[tuple[str, int, str, str], Tensor] | None = None
 
     @cached_property
     def encoder(self) -> Encoder:
@@ -95,13 +102,20 @@ class Features:
         """(N, 3, H, W) pixels of a split's images, decoded as they are read; a view where there is a protocol."""
         return self.store.pixels(split.pool, np.array(split.rows, dtype=np.int64), self.device, protocol, view)
 
-    def views(self, split: Split, protocol: Protocol, count: int, kind: str = "image") -> Tensor:
-        """(V, N, D) training views of a split's images; the last split's are kept in memory."""
+    def views(
+        self, split: Split, protocol: Protocol, count: int, kind: str = "image", rows: Ints | None = None
+    ) -> Tensor:
+        """(V, N, D) training views of a split's images, or of those at positions `rows` in it.
+
+        The last ones are kept in memory, and no copy is made of them: where somebody has written on them, as methods
+        must not, they are read again.
+        """
         pool = subset(split)
-        key = pool.digest, count, kind
-        if self._last_views is None or self._last_views[0] != key:
+        key = pool.digest, count, kind, "" if rows is None else digest(rows.tolist())
+        if self._last_views is None or self._last_views[0] != key or self._last_views[1]._version != WRITTEN:
+            self._last_views = None
             self.progress.stage(f"encoding {count} views of {pool.name}", len(pool.paths))
-            array = self.store.views(pool, protocol, count, self.progress.advance, kind)
+            array = self.store.views(pool, protocol, count, self.progress.advance, kind, rows)
             self._last_views = key, torch.from_numpy(array).to(self.device)
         return self._last_views[1]
 

@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from croftbench.encoders.clip import Encoder
 
 Array = npt.NDArray[np.float32]
+Ints = npt.NDArray[np.int64]
 Advance = Callable[[int], None]
 
 TEXTS = 2048
@@ -88,14 +89,23 @@ class FeatureStore:
         return View(self.test(pool), places)
 
     def views(
-        self, pool: Pool, protocol: Protocol, views: int, advance: Advance = lambda n: None, kind: str = "image"
-    ) -> Array:
-        """(V, N, D) raw features of `views` seeded training views of each image; (V, N, W) of kind UNPROJECTED.
+        self, pool: Pool, protocol: Protocol, views: int, advance: Advance = lambda n: None, kind: str = "image",
+        rows: Ints | None = None,
+    ) -> Array:  # fmt: skip
+        """(V, N, D) raw features of `views` seeded training views of each image, or of those at `rows`; (V, N, W) of
+        kind UNPROJECTED. They are held once: entries are read one by one.
 
         View v of an image depends on the image and v alone, so asking for more views later reuses the first ones, and
         the same image has the same views wherever its file lies.
         """
-        return np.stack([one.whole() for one in self._views(pool, protocol, views, kind, advance)])
+        gathered: Array | None = None
+        for view, one in enumerate(self._views(pool, protocol, views, kind, advance)):
+            whole = one.whole()
+            part = whole if rows is None else whole[rows]
+            gathered = np.empty((views, *part.shape), dtype=np.float32) if gathered is None else gathered
+            gathered[view] = part
+        assert gathered is not None  # there is a view at least
+        return gathered
 
     def view_patches(self, pool: Pool, protocol: Protocol, views: int, advance: Advance = lambda n: None) -> list[View]:
         """The same, view by view, each with the (N, P, D) raw features of its places, all memory-mapped."""

@@ -9,8 +9,10 @@ from __future__ import annotations
 import ast
 import functools
 import inspect
+import io
 import re
 import sys
+import tokenize
 from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, field, is_dataclass, replace
 from dataclasses import fields as dataclass_fields
@@ -194,21 +196,19 @@ def _described(cls: Any, name: str, target: str, source: str, about: str, exampl
 
 def summary(target: str) -> str:
     """First line of the defining module's docstring, read without importing it."""
-    return (ast.get_docstring(_parsed(target)) or "").partition("\n")[0]
+    return _docstring(target).partition("\n")[0]
 
 
 def citation(target: str) -> str:
     """Title, venue and arXiv number: the docstring's second paragraph, "" where it is none with a year in it."""
-    second = [*(ast.get_docstring(_parsed(target)) or "").split("\n\n"), ""][1]
+    second = [*_docstring(target).split("\n\n"), ""][1]
     text = " ".join(second.partition("Code of the authors")[0].split())
     return text if re.search(r"\b(19|20)\d\d\b", text) else ""
 
 
 def needs(target: str) -> str:
     """What a method declared beyond cached features and text, in words; of a wrapper, that it is the method's."""
-    name = target.rpartition(":")[2]
-    classes = (node for node in _parsed(target).body if isinstance(node, ast.ClassDef) and node.name == name)
-    for node in (statement for defined in classes for statement in defined.body):
+    for node in _fields(target):
         if isinstance(node, ast.AnnAssign) and isinstance(node.value, ast.Call) and ast.unparse(node.target) == "needs":
             given = {k.arg: k.value.value for k in node.value.keywords if isinstance(k.value, ast.Constant)}
             words = {
@@ -221,9 +221,29 @@ def needs(target: str) -> str:
     return "as the method inside" if target in WRAPPERS.values() else "see its file"
 
 
+# Of a file only the little that is wanted is parsed: whole files would be a third of `croftbench list methods`.
+
+
+def _docstring(target: str) -> str:
+    """Of the defining module."""
+    for token in tokenize.generate_tokens(io.StringIO(_source(target)).readline):
+        if token.type not in (tokenize.COMMENT, tokenize.NL):
+            return inspect.cleandoc(ast.literal_eval(token.string)) if token.type == tokenize.STRING else ""
+    return ""
+
+
+def _fields(target: str) -> list[ast.stmt]:
+    """What stands in the defining class before its first method."""
+    start = rf"^class {re.escape(target.rpartition(':')[2])}\b"
+    found = re.search(rf"{start}.*?(?=^    (?:def|@)|^(?!class)\S|\Z)", _source(target), re.M | re.S)
+    (node,) = ast.parse(found[0]).body if found else (None,)
+    return node.body if isinstance(node, ast.ClassDef) else []
+
+
 @functools.cache
-def _parsed(target: str) -> ast.Module:
-    return ast.parse(defining_files(target)[0].read_bytes())
+def _source(target: str) -> str:
+    with tokenize.open(defining_files(target)[0]) as file:
+        return file.read()
 
 
 def meanings(cls: Any) -> dict[str, str]:

@@ -51,7 +51,7 @@ def training(
     position = {image: i for i, image in enumerate(whole.images)}
     chosen = np.array([position[image] for image in split.images], dtype=np.int64)
     device = features.device
-    seen = features.views(whole, protocol, views, kind_of(image))[:, torch.from_numpy(chosen).to(device)]
+    seen = features.views(whole, protocol, views, kind_of(image), None if whole is split else chosen)
     read: list[ImageFeatures] = []
     if image == "tower":
         read = [features.pixels(split, protocol, view) for view in range(views)]

@@ -52,7 +52,7 @@ def spec(info, **changed):
 def test_row_zero_is_the_feature_itself(bench, fold):
     for split in (fold.id, fold.semantic[0]):
         places = bench.features.images(split, "patches")
-        assert places.shape == (3, 5, 256)
+        assert places.shape == (3, 17, 256)
         assert torch.equal(places[:][:, 0], bench.features.test(split))
 
 
@@ -63,6 +63,16 @@ def test_views_out_of_those_of_all_candidates_are_the_images_own(bench, fold, ca
     own, among = (bench.task(one, spec(info), info).train for one in (fold, replace(fold, candidates=candidates)))
     assert torch.equal(own.views, among.views)
     assert torch.equal(own.read(1, torch.arange(9)), among.read(1, torch.arange(9)))
+
+
+def test_views_are_shared_between_methods_until_one_writes_on_them(bench, fold, cache):
+    info = plugins.describe("croft", cache)
+    first, second = (bench.task(fold, spec(info), info).train.views for _ in range(2))
+    assert first.data_ptr() == second.data_ptr(), "no copy is made"
+    before = first.clone()
+    second[0, 2].mul_(2)
+    third = bench.task(fold, spec(info), info).train.views
+    assert torch.equal(third, before)
 
 
 def test_a_task_with_places(bench, fold, cache):
@@ -76,7 +86,7 @@ def test_a_task_with_places(bench, fold, cache):
         rows = torch.tensor([2, 0, 2])
         for view in range(len(whole.views)):
             batch = examples.batch(view, rows)
-            assert batch.shape == (3, 5, 256)
+            assert batch.shape == (3, 17, 256)
             assert torch.equal(batch[:, 0], whole.batch(view, rows))
     assert not torch.equal(task.train.batch(0, rows), task.train.batch(1, rows))
     assert task.domains == without.domains == ("ink", "paint")
