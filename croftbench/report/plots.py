@@ -204,9 +204,11 @@ def _calibration(board: Board, rows: Sequence[BoardRow], paper: Paper) -> Pictur
     shown, left_out = _with_images(board, rows, "msp")
     scorer = board.suite.protocol.headline
     names = labels([row.label for row in shown])
-    figure, plane = panels(3, 3, (3.5, 3.3), paper, [name + "x" * 21 for name in names])
+    known = [one for one in SHIFTS[:2] if all(len(row.correct(one[0])) for row in shown)]
+    count = len(known) + 1
+    figure, plane = panels(count, count, (3.5, 3.3), paper, [name + "x" * 21 for name in names])
     values: list[list[float]] = [[] for _ in shown]
-    for axes, (shift, label, *_) in zip(plane[:2], SHIFTS[:2], strict=True):
+    for axes, (shift, label, *_) in zip(plane[:-1], known, strict=True):
         axes.plot([0, 1], [0, 1], color="0.6", lw=0.8)
         for i, row in enumerate(shown):
             confidence = calibration.probability(row.scores("msp", shift))  # the score is its log-odds
@@ -223,12 +225,12 @@ def _calibration(board: Board, rows: Sequence[BoardRow], paper: Paper) -> Pictur
         curves = [calibration.risk_coverage(*pair) for pair in marks]
         risk = np.mean([c.risk[np.searchsorted(c.coverage, COVERAGE - 1e-9)] for c in curves], axis=0)
         values[i].append(float(np.mean([calibration.aurc(*pair).value for pair in marks])))
-        plane[2].plot(COVERAGE, risk, color=hue(i), ls=dash(i), lw=1.5, marker=mark(i), ms=4, markevery=(i % 7 + 3, 14))
+        plane[-1].plot(COVERAGE, risk, color=hue(i), ls=dash(i), lw=1.5, marker=mark(i), ms=4, markevery=(i % 7 + 3, 14))
     n = _range({sum(len(split.labels) for splits in row.tables for split in splits) for row in shown})
-    plane[2].set(xlim=(0, 1), ylim=(0, 1), title=f"Selection, all (n = {n})")
-    plane[2].set(xlabel=f"share accepted, by {scorer} score", ylabel="share wrong of the accepted")
+    plane[-1].set(xlim=(0, 1), ylim=(0, 1), title=f"Selection, all (n = {n})")
+    plane[-1].set(xlabel=f"share accepted, by {scorer} score", ylabel="share wrong of the accepted")
     said = [f"{name}: {', '.join(f'{value:.3f}' for value in of)}" for name, of in zip(names, values, strict=True)]
-    legend_above(figure, _handles(shown), said, "ECE: ID, covariate shift; AURC", paper)
+    legend_above(figure, _handles(shown), said, f"ECE: {', '.join(label for _, label, *_ in known)}; AURC", paper)
     return Picture(
         figure,
         f"{board.suite.name}: calibration and selection",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import subprocess
 import sys
@@ -287,3 +288,14 @@ def test_labels_are_whole_or_cut_where_they_are_alike():
     assert shown[3:] == ["croft", " _mine"]
     alike = style.labels(["x" * 200, "x" * 200 + "y"])
     assert len(set(alike)) == 2
+
+
+@pytest.mark.parametrize("kind", plots.KINDS)
+def test_a_suite_without_covariate_shift_has_every_picture(measure, tiny, tmp_path, kind):
+    suite = tiny(seeds=(1,))
+    suite = dataclasses.replace(suite, folds=(dataclasses.replace(suite.folds[0], covariate={}),))
+    measure(suite, 1)
+    measure(suite, 1, shots=6)
+    text = words(tmp_path, suite, kind)
+    assert "ID" in " ".join(text)
+    assert "nan" not in " ".join(text)
