@@ -1,6 +1,6 @@
 """Tune every method on an embedded suite with the same budget, on training images of seed 1 alone.
 
-    OMP_NUM_THREADS=1 python tools/emoji/tune.py emoji-kinds --encoder emoji-clip/croftbench-2
+    OMP_NUM_THREADS=1 python tools/emoji/tune.py emoji-kinds
 
 Runs `croftbench tune` with the grids of grids.toml, method by method; records are kept in results/tuning/, and what is
 there already is not run again. Prints the suite's [recipes].
@@ -27,10 +27,11 @@ def main() -> None:
     parser.add_argument("--methods", nargs="*", help="some of them")
     args = parser.parse_args()
     grids = tomllib.loads(GRIDS.read_text(encoding="utf-8"))
+    recipe = croftbench.load_suite(args.suite).recipe  # what the suite itself sets was searched before
     for method in args.methods or grids:
         grid = [f"{name}={','.join(map(str, values))}" for name, values in grids[method].items()]
         try:
-            done = croftbench.tune(method, grid, args.suite, encoder=args.encoder, seeds=[1])
+            done = croftbench.tune(method, grid, args.suite, encoder=args.encoder, seeds=[1], recipe=recipe)
         except CroftbenchError as error:
             print(f"# {method}: {error}", flush=True)
             continue
