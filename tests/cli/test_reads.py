@@ -52,5 +52,5 @@ def test_each_result_is_read_once(few, cache, tmp_path, line):
     )
     opened = done.stdout.partition("@@@\n")[2].splitlines()
     reads = Counter(p for p in opened if p.startswith(str(few)) and p.endswith((".json", ".parquet")))
-    assert len([path for path in reads if "/runs/" in path and path.endswith(".json")]) == 6
+    assert len([path for path in reads if "/runs/" in path and path.endswith(".json")]) == 10
     assert set(reads.values()) == {1}
