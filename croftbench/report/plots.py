@@ -225,7 +225,9 @@ def _calibration(board: Board, rows: Sequence[BoardRow], paper: Paper) -> Pictur
         curves = [calibration.risk_coverage(*pair) for pair in marks]
         risk = np.mean([c.risk[np.searchsorted(c.coverage, COVERAGE - 1e-9)] for c in curves], axis=0)
         values[i].append(float(np.mean([calibration.aurc(*pair).value for pair in marks])))
-        plane[-1].plot(COVERAGE, risk, color=hue(i), ls=dash(i), lw=1.5, marker=mark(i), ms=4, markevery=(i % 7 + 3, 14))
+        plane[-1].plot(
+            COVERAGE, risk, color=hue(i), ls=dash(i), lw=1.5, marker=mark(i), ms=4, markevery=(i % 7 + 3, 14)
+        )
     n = _range({sum(len(split.labels) for splits in row.tables for split in splits) for row in shown})
     plane[-1].set(xlim=(0, 1), ylim=(0, 1), title=f"Selection, all (n = {n})")
     plane[-1].set(xlabel=f"share accepted, by {scorer} score", ylabel="share wrong of the accepted")
