@@ -48,7 +48,7 @@ def folds(
     Raises:
         DataError: a split is not there, or a class has no image in a role that needs one.
     """
-    gatherer = Gatherer(roots or Roots(), allow_incomplete)
+    gatherer = Gatherer(roots or Roots(), allow_incomplete, suite.groups)
     shots = count or suite.protocol.shots
     return [_Builder(suite, spec, seed, shots, gatherer, bool(spec.train)).fold() for spec in suite.folds]
 
@@ -65,7 +65,7 @@ def fold(
 ) -> Fold:
     """One fold of `folds`; without training images, which then need not be on the disk, where `train` is False."""
     spec = next(spec for spec in suite.folds if spec.name == name)
-    gatherer = Gatherer(roots or Roots(), allow_incomplete)
+    gatherer = Gatherer(roots or Roots(), allow_incomplete, suite.groups)
     return _Builder(suite, spec, seed, count or suite.protocol.shots, gatherer, train and bool(spec.train)).fold()
 
 

@@ -84,17 +84,19 @@ class Gatherer:
     Attributes:
         roots: where data are.
         allow_incomplete: take splits whose counts are not the manifest's.
+        groups: of a shipped table that has any of these groups, the others are left out; nothing where it is empty.
         met: what every split that was looked up is on this disk: layout, digest and number of images, state,
             bytes of the files.
     """
 
     roots: Roots
     allow_incomplete: bool = False
+    groups: frozenset[str] = frozenset()
     met: dict[str, dict[str, str | int]] = field(default_factory=dict)
     _made: dict[tuple[str, tuple[str, ...]], Images] = field(default_factory=dict)
 
     def images(self, family: Family, parts: Sequence[str]) -> Images:
-        """The images of some parts, in the family's order of parts; a shipped table always comes whole.
+        """The images of some parts, in the family's order of parts; a shipped table comes with all of its parts.
 
         Raises:
             DataError: a part is not there, or not complete; the message names the next command.
@@ -106,7 +108,8 @@ class Gatherer:
         return self._made[key]
 
     def _table(self, family: Family) -> Images:
-        rows = self.roots.rows(family.name)
+        whole = self.roots.rows(family.name)
+        rows = tuple(row for row in whole if row.group in self.groups) or whole
         code = {part.name: i for i, part in enumerate(family.parts)}
         parts = np.array([code[row.style] for row in rows], dtype=np.int64)
         pool = Pool(family.name, family.name, tuple(row.path for row in rows), family.content)

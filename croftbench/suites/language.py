@@ -310,6 +310,11 @@ class Suite:
         return digest(content)
 
     @property
+    def groups(self) -> frozenset[str]:
+        """All groups of a shipped table that it names."""
+        return frozenset((*self.classes.groups, *(group for spec in self.semantic for group in spec.groups)))
+
+    @property
     def trains(self) -> bool:
         """Whether it has training images."""
         return any(fold.train for fold in self.folds)
