@@ -90,7 +90,7 @@ def encoders() -> list[Row]:
     published = dict.fromkeys(available(), "open_clip's published weights")
     own = {
         EMBEDDED: "ships with croftbench: 104 px, ImageNet's EfficientNet-Lite0 taught open icons",
-        EARLIER: "ships with croftbench: 64 px, trained on open icons alone; four times as fast",
+        EARLIER: "ships with croftbench: 64 px, trained on open icons alone; about twice as fast",
     }
     return [{"name": name, "what": what} for name, what in {**published, **own}.items()]
 

@@ -1,8 +1,8 @@
 """Blocks of pixels -> blocks of features, in batches of one size; on a CPU several blocks at once.
 
-Small convolutions on few images do not fill many threads: on two cores, two streams of one thread each encode 1.5 times
-as many images a second as one stream of two. So a CPU's threads are shared out to streams. It follows that a feature
-hardly ever depends on how many threads there are.
+Small convolutions on few images do not fill many threads: the shipped tower makes 190 images a second in one thread
+and 300 in two. So a CPU's threads are shared out to streams. It follows that a feature hardly ever depends on how many
+threads there are.
 """
 
 from __future__ import annotations

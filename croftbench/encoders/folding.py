@@ -5,7 +5,7 @@ A frozen batch norm is an affine map of each channel, so a convolution can do it
     w' = w g / sqrt(v + eps)        b' = (b - m) g / sqrt(v + eps) + beta
 
 with the norm's mean m, variance v, gain g and shift beta. Features move by some 1e-6 of their size, and an
-EfficientNet-Lite0 at 104 px encodes 1.4 times as many images a second on a CPU (benchmarks/test_encoding.py).
+EfficientNet-Lite0 at 104 px encodes 1.3 to 1.5 times as many images a second on a CPU (docs/design/performance.md).
 """
 
 from __future__ import annotations

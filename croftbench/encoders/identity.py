@@ -26,7 +26,7 @@ EMBEDDED = "emoji-clip/croftbench-2"
 """The encoder that runs where none is named."""
 
 EARLIER = "emoji-clip/croftbench"
-"""The one that did before: it knows less of pictures, and encodes four times as many a second."""
+"""The one that did before: it knows less of pictures, and encodes about twice as many a second."""
 
 SHIPPED = {
     EMBEDDED: Path(__file__).parents[1] / "embedded" / "clip-2",
