@@ -83,6 +83,9 @@ def check_seal(content: bytes) -> None:
         raise ValueError("it is not what was written: its digest is another")
 
 
+PACKED = ".gz"
+"""How the names of packed records end."""
+
 UNPACKED = 2**26
 """Bytes that a packed record may have at most; one of all scores on a large suite has a twentieth of that."""
 

@@ -16,7 +16,7 @@ from croftbench.draw import shares
 from croftbench.draw.namesakes import published, told
 from croftbench.encoders.identity import EMBEDDED
 from croftbench.errors import CroftbenchError, DamagedError, DataError, ManifestError, UsageError
-from croftbench.files import check_seal
+from croftbench.files import PACKED, check_seal
 from croftbench.locations import Folder, Folders
 from croftbench.plugins.recipes import every
 from croftbench.runs import posthoc, recheck
@@ -240,7 +240,7 @@ def _results(folders: Folders) -> Iterator[Checked]:
         if run_files.run_of(path) not in runs:
             lost = DataError(f"{path} has no run beside it.", "Restore its JSON, or delete it.")
             yield Checked("table", _name(path, root / "runs"), "", lost)
-    for path in sorted((root / "posthoc").glob(f"*/*/*.json{posthoc.PACKED}")):
+    for path in sorted((root / "posthoc").glob(f"*/*/*.json{PACKED}")):
         yield _checked("posthoc", _name(path.with_suffix(""), root / "posthoc"), _posthoc, folders)
     for kind in ("tuning", "diagnosis"):
         for path in sorted((root / kind).glob("*/*.json")):
@@ -271,7 +271,7 @@ def _run(name: str, folders: Folders) -> str:
 
 
 def _posthoc(name: str, folders: Folders) -> str:
-    record = posthoc.load(folders.results / "posthoc" / f"{name}.json{posthoc.PACKED}")
+    record = posthoc.load(folders.results / "posthoc" / f"{name}.json{PACKED}")
     return f"{sum(len(one.scores) for one in record.scorers)} numbers as they were written"
 
 

@@ -13,14 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from croftbench.errors import DataError
-from croftbench.files import packed, sealed, write_atomically
+from croftbench.files import PACKED, packed, sealed, write_atomically
 from croftbench.runs import results
 from croftbench.runs.results import Score
 from croftbench.runs.spec import RunSpec
 from croftbench.scorers import Asked
-
-PACKED = ".gz"
-"""How packed records end."""
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from pydantic_core import from_json
 
 from croftbench.draw.splits import Shift
 from croftbench.errors import DataError
-from croftbench.files import check_seal, file_digest, sealed, unpacked, write_atomically
+from croftbench.files import PACKED, check_seal, file_digest, sealed, unpacked, write_atomically
 from croftbench.runs.spec import RunSpec
 
 SCHEMA = 3
@@ -181,7 +181,7 @@ def record(path: Path, kind: type[Record], hint: str) -> Record:
         DataError: it is not; the message names the value at fault.
     """
     try:
-        content = path.read_bytes() if path.suffix != ".gz" else unpacked(path.read_bytes())
+        content = unpacked(path.read_bytes()) if path.suffix == PACKED else path.read_bytes()
         data = from_json(content, allow_inf_nan=False)
         if not isinstance(data, dict):
             raise ValueError("it is no JSON object")
