@@ -31,6 +31,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import croftbench
+from croftbench.files import PACKED, unpacked
 from tests.conftest import FOOD
 
 FAULTS = {
@@ -235,7 +236,9 @@ def different(right: dict[str, object], found: dict[str, object], both: bool = F
 
 def _lasting(path: Path, data: bytes) -> object:
     """A file's content without times, what depends on what was kept, and the digest over them."""
-    return _timeless(json.loads(data)) if path.suffix == ".json" and "results" in path.parts else data
+    if path.suffix not in (".json", PACKED) or "results" not in path.parts:
+        return data
+    return _timeless(json.loads(unpacked(data) if path.suffix == PACKED else data))
 
 
 def _timeless(value: object) -> object:

@@ -93,16 +93,16 @@ def test_all_leaves_out_what_the_encoder_lacks_and_says_so_and_naming_it_is_an_e
             plans.plan(asked, contract.small(), folders, sink, *options)
 
 
-def test_a_record_of_before_encoders_said_what_they_lack_is_made_again(cache):
-    encoders.load(encoders.EMBEDDED, cache=cache)
-    (path,) = (cache / "encoders").glob("emoji-clip*.json")
+def test_a_record_of_before_encoders_said_what_they_lack_is_made_again(tmp_path):
+    encoders.load(encoders.EMBEDDED, cache=tmp_path)
+    (path,) = (tmp_path / "encoders").glob("emoji-clip*.json")
     from croftbench.files import recall, remember
 
     fields = recall(path)
     remember(path, {name: value for name, value in fields.items() if name != "lacks"})
-    assert encoders.identity(encoders.EMBEDDED, cache) is None
-    assert encoders.load(encoders.EMBEDDED, cache=cache).identity.lacks
-    assert encoders.identity(encoders.EMBEDDED, cache).lacking("tower", "embeddings")
+    assert encoders.identity(encoders.EMBEDDED, tmp_path) is None
+    assert encoders.load(encoders.EMBEDDED, cache=tmp_path).identity.lacks
+    assert encoders.identity(encoders.EMBEDDED, tmp_path).lacking("tower", "embeddings")
 
 
 @pytest.mark.parametrize("name", ["maple", "prolip"])

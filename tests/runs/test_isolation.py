@@ -185,7 +185,7 @@ def test_a_forced_run_takes_the_place_of_the_old_one(cache, suite_file, tmp_path
     path.write_text(path.read_text().replace(first.created, "2020-01-01T00:00:00+00:00"))
     again = croftbench.run("zero-shot", suite_file, results=tmp_path, cache=cache, force=True).runs[0]
     assert (again.spec.run_id, again.scores) == (first.spec.run_id, first.scores)
-    assert "2020" not in path.read_text()
+    assert "2020-01-01" not in path.read_text()
     assert not list(tmp_path.glob("posthoc/*/*/*")), "scores of the run that was replaced"
 
 
