@@ -63,6 +63,14 @@ def test_candidates_hold_what_any_seed_and_fold_trains_on(suite, seed, fold):
     assert limited(fold, 5).candidates is None
 
 
+def test_a_suite_of_some_groups_of_a_shipped_table_pools_no_others(suite_file):
+    """Else a suite of a few glyphs would have the whole table encoded."""
+    suite = manifest.suite(str(suite_file))
+    (fold,) = draw.folds(suite, 1)
+    group = {row.path: row.group for row in Roots().rows("emoji")}
+    assert {group[path] for path in fold.id.pool.paths} == suite.groups < set(group.values())
+
+
 def test_emoji_open_trains_on_one_drawing_from_each_of_three_studios():
     suite = manifest.suite("emoji-open")
     (fold,) = draw.folds(suite, 1)
