@@ -98,7 +98,7 @@ def test_a_method_that_scores_all_images_alike_is_worse(made, tmp_path):
 def test_holm_counts_the_tests_of_all_suites(made, tmp_path):
     for method, skill in (("croft", 0.55), ("zero-shot", 0.5)):
         made(tmp_path, method, 1, skill=skill)
-        for fold in ("flat", "line art"):
+        for fold in ("flat", "line"):
             made(tmp_path, method, 1, skill=skill, suite="emoji-kinds", fold=fold)
     one, both = (compare(tmp_path, suites, "croft", "zero-shot") for suites in ([OPEN], [OPEN, KINDS]))
     assert {test.suite for test in both.tests} == {"emoji-open", "emoji-kinds"}

@@ -17,7 +17,7 @@ from croftbench.runs import per_image
 from croftbench.suites import manifest
 from croftbench.suites.language import Suite
 
-SEEDS = (1, 2, 3)
+SEEDS = manifest.suite("emoji-open").protocol.seeds
 
 
 @pytest.fixture

@@ -44,7 +44,7 @@ def several(croft, measure):
     croft(1, views=2)
     for version in "ab":
         measure(OPEN, 1, method="Mine", source=version * 12, params={"alpha": 3.0, "note": "a, b"})
-    measure(OPEN, 1, method="zero-shot", params={}, views=8)
+    measure(OPEN, 1, method="zero-shot", params={}, views=OPEN.protocol.views)
 
 
 def board_of(tmp_path, cache, suite=OPEN):

@@ -37,7 +37,7 @@ def test_the_default_suite_is_setup_one_on_emoji():
     suite = manifest.suite("emoji-open")
     assert suite.classes.known == 0.4
     assert suite.protocol.shots == 3
-    assert suite.protocol.seeds == (1, 2, 3)
+    assert suite.protocol.seeds == (1, 2, 3, 4, 5)
     assert dict(suite.folds[0].covariate)["line art"] == "emoji/fluent-emoji-high-contrast"
 
 
@@ -52,7 +52,7 @@ def test_a_suite_can_come_from_a_users_own_file(folder):
         ("shots = 3", 'shots = "many"', "shots =", "protocol.shots: input should be a valid integer"),
         ("shots = 3\n", "", None, "protocol.shots: field required"),
         ("shots = 3", "shots = 0", "shots =", "shots must be at least 1"),
-        ("seeds = [1, 2, 3]", "seeds = [1, 1]", "seeds =", "none twice"),
+        ("seeds = [1, 2, 3, 4, 5]", "seeds = [1, 1]", "seeds =", "none twice"),
         ("crop_scale = [0.6, 1.0]", "crop_scale = [1.0, 0.6]", "crop_scale =", "no range within (0, 1]"),
         ("known = 0.4", "known = 1.4", "known =", "neither a share in (0, 1] nor a number of classes"),
         ('draw = "random"', 'draw = "all"', "known =", "'known' says nothing where draw = 'all'"),
