@@ -194,6 +194,7 @@ def _suite(name: str, folders: Folders) -> str:
             raise _located(error, path, table, method) from error
     for scorer in suite.protocol.scorers:
         try:
+            scorers.parse(scorer).check_alone()
             if "train" in scorers.parse(scorer).spec.uses and not suite.trains:
                 raise UsageError(f"{scorer} compares with training images, and there are none.", "Leave it out.")
         except UsageError as error:

@@ -81,6 +81,8 @@ def evaluate(
     asked = asked_of(scores)
     if asked and not callable(source):
         raise UsageError("scores that are given are scored already.", "Leave scores=, which is for a predictor.")
+    for one in asked:
+        one.check_alone()
     if not callable(source):
         return pd.DataFrame([asdict(score) for score in _of_scores(source, unknown, predicted, labels)])
     if unknown is not None or predicted is not None or labels is not None:

@@ -37,7 +37,7 @@ class ImageScores:
         """A run's tables with the score; without those of images under their own names, where it is made.
 
         Raises:
-            UsageError: there is no such score.
+            UsageError: there is no such score, or it is one of a stream.
             DataError: the run has no value of it for each image, and none can be made; the message says why.
         """
         if not tables or self.name in tables[0].scores:
@@ -49,6 +49,8 @@ class ImageScores:
         if kept is None:
             raise self._lacking(run, f"its outputs are not in {self.folders.cache}")
         asked = [] if self.name in own else [scorers.asked(self.name)]
+        for one in asked:
+            one.check_alone()
         bank = kept.images(outputs.TRAIN) > 0
         if not bank and asked and "train" in asked[0].spec.uses and suite_of(run.spec.suite, self.folders).trains:
             record = posthoc.path_of(self.folders.results, run.spec)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from croftbench import plugins
+from croftbench import plugins, scorers
 from croftbench.draw.draws import Draws
 from croftbench.encoders.identity import Identity
 from croftbench.errors import UsageError
@@ -69,6 +69,8 @@ def plan(
     infos = [plugins.describe(method, folders.cache) for method in _each(methods)]
     if not infos:
         raise UsageError("no method was given.", "`croftbench list methods` shows what there is.")
+    for name in chosen.protocol.scorers:
+        scorers.parse(name).check_alone()  # before anything is encoded
     infos = _trained(infos, chosen, progress)
     identity = identity_of(encoder, folders.cache, progress, preprocess)
     infos = _able(infos, _named(methods), identity, progress)

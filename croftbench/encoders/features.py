@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -139,6 +139,10 @@ class Features:
             return torch.from_numpy(np.array(self.store.text(prompts))).to(self.device)
         self.progress.stage("encoding words", len(prompts))  # a scorer's; a large encoder takes minutes on a CPU
         return torch.from_numpy(np.array(self.store.text(prompts, self.progress.advance))).to(self.device)
+
+    def encode_drawn(self, draw: Callable[[tuple[int, int]], Tensor]) -> Tensor:
+        """(B, D) raw features of the images that `draw` makes of (height, width), as the image tower takes them."""
+        return self.encoder.encode_images(draw(self.identity.image_size).to(self.device))
 
     @cached_property
     def store(self) -> FeatureStore:

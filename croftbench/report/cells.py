@@ -23,6 +23,10 @@ TRANSDUCTIVE = (
     "(transductive): what is said of an image depends on the other images of its test split, which are predicted "
     "together; the other rows see one image at a time."
 )
+STREAM = (
+    "(stream): a score that learns from the test images it is shown, here all ID images and one open set at a time, "
+    "shuffled by the run's seed ({}); the other scores see one image at a time."
+)
 TIED = "†"
 
 

@@ -37,7 +37,8 @@ class ScoreBoard:
     Attributes:
         main: the suite's leaderboard, whose order of methods this table keeps.
         table: one row a method and score: method, encoder, shots, scorer, source ("suite", "post-hoc" or "own"),
-            ranked (nothing is missing), imported, transductive, runs, runs_expected, seeds; each of `metrics` with each
+            stream (of a score of a stream, the order of its images and the batch; else ""), ranked (nothing is
+            missing), imported, transductive, runs, runs_expected, seeds; each of `metrics` with each
             suffix of `tables.STATISTICS`; n/id, n/<semantic split>, images a seed; not_applicable, the reasons;
             params, params_digest, run_ids. A method's scores by falling mean AUROC.
         columns: AUROC and FPR95 of every open set, their means by level and over all, and the share of ties.
@@ -95,11 +96,13 @@ def _lines(
     """What a configuration's lines of the table are, one a score, each with its numbers as `SCORE_COLUMNS`."""
     by_scorer: dict[str, list[Sequence[Any]]] = {}
     sources: dict[str, str] = {}
+    streams: dict[str, str] = {}
     reasons: dict[str, dict[str, None]] = {}
     for run, record in zip(row.summed, records, strict=True):
         seed, fold = run.spec.seed, run.spec.fold
-        for scorer, source, scores, reason in _scored(run, record, codes):
+        for scorer, source, stream, scores, reason in _scored(run, record, codes):
             sources.setdefault(scorer, source)
+            streams[scorer] = streams.get(scorer) or stream
             by_scorer.setdefault(scorer, []).extend(
                 (seed, fold, s.metric, s.split, s.value, s.low, s.high, s.n_id, s.n_ood)
                 for s in scores
@@ -128,6 +131,7 @@ def _lines(
             | {
                 "scorer": scorer,
                 "source": sources[scorer],
+                "stream": streams[scorer],
                 "ranked": pairs >= expected and row.caveat == NONE,
                 "runs": len(pairs),
                 "seeds": len({seed for seed, _ in pairs}),
@@ -137,22 +141,23 @@ def _lines(
         )
 
 
-def _scored(run: RunResult, record: Posthoc, codes: Codes) -> Iterator[tuple[str, str, list[Score], str]]:
-    """(score, source, its numbers against the ID test, why it is not applicable) of one run."""
+def _scored(run: RunResult, record: Posthoc, codes: Codes) -> Iterator[tuple[str, str, str, list[Score], str]]:
+    """(score, source, stream, its numbers against the ID test, why it is not applicable) of one run."""
     inside = {score.split for score in run.scores if score.shift == "id"}
     by_scorer: dict[str, list[Score]] = {}
     for score in run.scores:
         if score.scorer:
             by_scorer.setdefault(score.scorer, []).extend([score] if score.reference in inside else [])
     for name, scores in by_scorer.items():
-        yield _label(name), "suite", scores, ""
+        yield _label(name), "suite", "", scores, ""
     for one in record.scorers:
         own = one.files.get(CODE, "")
         current = SCORERS[one.scorer].version == one.version if one.scorer in SCORERS else own or one.scorer == "own"
         if current:
             source = "own" if one.scorer == "own" else "post-hoc"
             label = f"{one.label} @{own[:6]}" if len(codes.get(one.label, ())) > 1 else one.label
-            yield label, source, [s for s in one.scores if s.reference in inside], one.not_applicable
+            stream = f"{one.stream['order']}, batch {one.stream['batch']}" if one.stream else ""
+            yield label, source, stream, [s for s in one.scores if s.reference in inside], one.not_applicable
 
 
 @cache
@@ -196,6 +201,7 @@ def _order(suite: Suite, of_suite: Sequence[Column]) -> list[str]:
         "shots",
         "scorer",
         "source",
+        "stream",
         "ranked",
         "imported",
         "transductive",

@@ -140,8 +140,8 @@ class Workbench:
     def score_context(self, fold: Fold, training: Callable[[], Outputs]) -> scorers.Context:
         """What scores may look at: the outputs of the training images, once `training` is called, and the text."""
         labels = torch.tensor(fold.score_bank.labels, dtype=torch.int64, device=self.device)
-        scale, encode = self.identity.logit_scale, self.features.encode_text
-        return scorers.Context(training, labels, scale, fold.classnames, fold.templates, encode)
+        scale, encode = self.identity.logit_scale, (self.features.encode_text, self.features.encode_drawn)
+        return scorers.Context(training, labels, scale, fold.classnames, fold.templates, *encode)
 
     def encode(self, spec: RunSpec, info: MethodInfo) -> None:
         """See to it that all features of a run are in the cache; other processes that do so too share the work."""

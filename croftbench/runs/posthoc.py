@@ -34,6 +34,7 @@ class Scored:
         seconds: for fitting it and scoring all images.
         environment: which of the file's environments it was computed in.
         scores: tidy rows; none where it is not applicable.
+        stream: of a score of a stream, the "order" of its images, the "seed" that shuffles them and the "batch".
     """
 
     label: str
@@ -45,6 +46,7 @@ class Scored:
     seconds: float = 0.0
     environment: int = 0
     scores: tuple[Score, ...] = ()
+    stream: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

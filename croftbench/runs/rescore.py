@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from croftbench import claims, leases
 from croftbench.errors import CroftbenchError, DamagedError, DataError, MethodError
 from croftbench.files import discard, sweep
-from croftbench.runs import environment, failures, outputs, posthoc, predict, results
+from croftbench.runs import environment, failures, outputs, posthoc, predict, results, streaming
 from croftbench.runs.isolation import one_run
 from croftbench.runs.per_image import SplitTable
 from croftbench.runs.planning import Job
@@ -122,7 +122,7 @@ class Rescored:
 
     Attributes:
         scored: their numbers, the method's own scores among them.
-        tables: their value for each image.
+        tables: their value for each image; a score of a stream has none.
         agrees: whether the outputs give the run's accuracies.
     """
 
@@ -143,8 +143,11 @@ def from_kept(
         return None
     try:
         context = bench.score_context(fold, lambda: predict.joined(kept.read(outputs.TRAIN, bench.device)))
-        how = bench.suite.protocol.id_filter, bench.suite.official, failed
-        scored, tables = predict.score(kept, fold.tests, context, asked, *how)
+        how = bench.suite.protocol.id_filter, bench.suite.official
+        streams = [one for one in asked if one.spec.stream]
+        alone = [one for one in asked if not one.spec.stream]
+        scored, tables = predict.score(kept, fold.tests, context, alone, *how, failed)
+        scored += streaming.score(kept, tables, context, streams, job.spec.seed, *how)
     except DamagedError as error:
         discard(kept.folder, error.reason)
         return None

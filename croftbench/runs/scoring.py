@@ -41,8 +41,8 @@ def score(
     """All scores of one run.
 
     Args:
-        splits: every test split; all but those of shift "semantic" have the right answers as labels. Positives of
-            detection are the split of shift "reference" if there is one, else that of shift "id".
+        splits: every test split; all but those of shift "semantic" have the right answers as labels. Which are the
+            positives of detection, `positives` says.
         headline: the scorer that is also computed against covariate-shifted positives.
         id_filter: "correct": only correctly classified images are positives.
         full_spectrum: also compute the headline with ID and covariate-shifted images together as the positives.
@@ -56,12 +56,11 @@ def score(
             yield Score(split.name, split.shift, "accuracy", *estimate, n_id=len(split.labels))
         if split.shift in ("id", "covariate") and CONFIDENCE in split.scores:
             yield from _confidence(split)
-    main = "reference" if any(split.shift == "reference" for split in splits) else "id"
-    positives = [split for split in splits if split.shift == main]
-    others = [split for split in splits if split.shift in ("id", "covariate") and split.shift != main]
+    main = positives(splits)
+    others = [split for split in splits if split.shift in ("id", "covariate") and split.shift != main[0].shift]
     for scorer in splits[0].scores:
         own = tuple(OFFICIAL if official else MEASURED)
-        ways = [(split.name, _kept(split, scorer, id_filter), own) for split in positives]
+        ways = [(split.name, _kept(split, scorer, id_filter), own) for split in main]
         if scorer == headline:
             ways += [(split.name, _kept(split, scorer, id_filter), SHIFTED) for split in others]
         if scorer == headline and full_spectrum:
@@ -77,6 +76,12 @@ def score(
                         unknown.name, "semantic", metric, *OFFICIAL[metric](found),
                         n_id=len(inside), n_ood=len(unknown.labels), scorer=scorer, reference=name,
                     )  # fmt: skip
+
+
+def positives(splits: Sequence[SplitTable]) -> list[SplitTable]:
+    """The positives of detection: splits of shift "reference" if there is one, else those of shift "id"."""
+    main = "reference" if any(split.shift == "reference" for split in splits) else "id"
+    return [split for split in splits if split.shift == main]
 
 
 def warnings(scores: Iterable[Score]) -> Iterator[str]:

@@ -7,12 +7,12 @@ paper. Importing this imports no torch: that waits until a score is fitted.
 
 from croftbench.rooms import callable_room
 from croftbench.scorers.catalogue import ALL, CODE, SCORERS, Asked, ScorerSpec, described, fit, parse
-from croftbench.scorers.context import Context, NotApplicableError, Scorer
+from croftbench.scorers.context import Context, NotApplicableError, Order, Scorer, Stream
 from croftbench.scorers.own_scores import FILE, asked, handed_over, split
 
 __all__ = [
-    "ALL", "CODE", "FILE", "SCORERS", "Asked", "Context", "NotApplicableError", "Scorer", "ScorerSpec", "asked",
-    "described", "fit", "handed_over", "parse", "split",
+    "ALL", "CODE", "FILE", "SCORERS", "Asked", "Context", "NotApplicableError", "Order", "Scorer", "ScorerSpec",
+    "Stream", "asked", "described", "fit", "handed_over", "parse", "split",
 ]  # fmt: skip
 
 callable_room(__name__)

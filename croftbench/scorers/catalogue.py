@@ -15,11 +15,11 @@ from typing import Any, Literal
 
 from croftbench.errors import UsageError, unknown
 from croftbench.files import digest, file_digest
-from croftbench.scorers import class_features, distances, logits, memories, negatives, shaping
-from croftbench.scorers.context import Context, Scorer
+from croftbench.scorers import class_features, distances, logits, memories, negatives, shaping, streams
+from croftbench.scorers.context import Context, Scorer, Stream
 from croftbench.values import Value, convert
 
-Uses = Literal["logits", "train", "classes", "text"]
+Uses = Literal["logits", "train", "classes", "text", "images"]
 
 
 @dataclass(frozen=True)
@@ -27,16 +27,21 @@ class ScorerSpec:
     """A score that can be asked for.
 
     Attributes:
-        make: (context, **parameters) -> Scorer; its signature has the parameters, their types and defaults.
-        uses: beyond the logits: "train" images, "classes" (class features), "text" (the text tower).
+        make: (context, **parameters) -> Scorer, or Stream; its signature has the parameters, their types and defaults.
+        uses: beyond the logits: "train" images, "classes" (class features), "text" (the text tower), "images" (the
+            image tower).
         version: raised when the same name gives other numbers.
+        stream: whether it is a `Stream`.
+        by_name: left out of "all": a score of a stream, or one that costs minutes with the encoder that ships.
         author: the class of a score that a user wrote (see `scorers.own_scores`); None for one that ships.
         code: 12 digits that change with its source; "" for one that ships.
     """
 
-    make: Callable[..., Scorer]
+    make: Callable[..., Scorer | Stream]
     uses: tuple[Uses, ...] = ("logits",)
     version: int = 1
+    stream: bool = False
+    by_name: bool = False
     author: type | None = None
     code: str = ""
 
@@ -84,12 +89,15 @@ SCORERS: Mapping[str, ScorerSpec] = MappingProxyType(
         "ash_s": ScorerSpec(shaping.ash_s, ("classes",)),
         "scale": ScorerSpec(shaping.scale, ("classes",)),
         "neglabel": ScorerSpec(negatives.neglabel, ("logits", "text"), version=2),
+        "csp": ScorerSpec(negatives.csp, ("logits", "text"), by_name=True),
+        "adaneg": ScorerSpec(streams.adaneg, ("logits", "classes", "text"), stream=True, by_name=True),
+        "tanl": ScorerSpec(streams.tanl, ("classes", "text", "images"), stream=True, by_name=True),
     }
 )
 """Every score by the name that suites and the command line use."""
 
-ALL = tuple(SCORERS)
-"""What "all" stands for: every score, with its defaults."""
+ALL = tuple(name for name, spec in SCORERS.items() if not spec.by_name)
+"""What "all" stands for: every score that is not asked for by name alone, with its defaults."""
 
 RULES: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     "T": (lambda v: v > 0, "above 0"),
@@ -97,6 +105,11 @@ RULES: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     "p": (lambda v: 0 <= v < 100, "from 0 to below 100"),
     "dim": (lambda v: v >= 0, "at least 0"),
     "alpha": (lambda v: v >= 0, "at least 0"),
+    "blend": (lambda v: 0 <= v <= 1, "from 0 to 1"),
+    "gap": (lambda v: 0 <= v <= 1, "from 0 to 1"),
+    "weight": (lambda v: v >= 0, "at least 0"),
+    "memory": (lambda v: v >= 2, "at least 2"),
+    "batch": (lambda v: v >= 1, "at least 1"),
     "share": (lambda v: 0 < v <= 1, "above 0, at most 1"),
     "eta": (lambda v: 0 <= v <= 1, "from 0 to 1"),
     "gamma": (lambda v: v > 0, "above 0"),
@@ -150,8 +163,36 @@ class Asked:
 
         Raises:
             NotApplicableError: it has no meaning here; may also be raised by the first outputs it is given.
+            UsageError: it is a score of a stream.
         """
-        return self.spec.make(context, **self.params)
+        self.check_alone()
+        made = self.spec.make(context, **self.params)
+        if isinstance(made, Stream):
+            raise TypeError(f"{self.label} is a score of a stream")
+        return made
+
+    def check_alone(self) -> None:
+        """Check that an image has a value of this score by itself.
+
+        Raises:
+            UsageError: it is a score of a stream.
+        """
+        if self.spec.stream:
+            raise UsageError(
+                f"{self.label} is a score of a stream: an image has no value of it by itself.",
+                f"`croftbench run --scorers {self.label}` gives its numbers beside each open set.",
+            )
+
+    def stream(self, context: Context) -> Stream:
+        """The score of a stream, ready to start.
+
+        Raises:
+            NotApplicableError: see `fit`.
+        """
+        made = self.spec.make(context, **self.params)
+        if not isinstance(made, Stream):
+            raise TypeError(f"{self.label} is no score of a stream")
+        return made
 
 
 def fit(name: str, context: Context) -> Scorer:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from croftbench.errors import UsageError
 
@@ -26,6 +27,29 @@ class Scorer(Protocol):
         ...
 
 
+Order = Literal["mixed", "known-first", "unknown-first"]
+"""How the images of a stream follow each other: shuffled together, or all of one kind first, shuffled among each other.
+"""
+
+
+@dataclass(frozen=True)
+class Stream:
+    """A score of a stream: what it says of an image depends on the images that came before, or with it.
+
+    So it is given known and unknown images together, in an order that is recorded (see `runs.streaming`), and has
+    another value for an ID image beside every open set.
+
+    Attributes:
+        start: () -> a score that has seen nothing yet; it is called with one batch of the stream after another.
+        batch: B, images a call.
+        order: of the stream.
+    """
+
+    start: Callable[[], Scorer]
+    batch: int
+    order: Order
+
+
 class Context:
     """What a score may look at before it sees a test image.
 
@@ -37,6 +61,8 @@ class Context:
         classnames: C names, in label order.
         templates: the suite's prompts, `{}` for a name.
         encode_text: P texts -> (P, D) raw text features of the frozen encoder.
+        encode_drawn: a function that is given (height, width) and draws B images, (B, 3, height, width), as the image
+            tower takes them -> (B, D) raw features of the frozen encoder.
     """
 
     def __init__(
@@ -47,6 +73,7 @@ class Context:
         classnames: Sequence[str],
         templates: Sequence[str],
         encode_text: Callable[[Sequence[str]], Tensor],
+        encode_drawn: Callable[[Callable[[tuple[int, int]], Tensor]], Tensor] | None = None,
     ) -> None:
         self._training = training
         self.labels = labels
@@ -54,6 +81,7 @@ class Context:
         self.classnames = tuple(classnames)
         self.templates = tuple(templates)
         self.encode_text = encode_text
+        self.encode_drawn = encode_drawn
 
     @cached_property
     def outputs(self) -> Outputs:

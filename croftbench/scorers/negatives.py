@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import random
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,24 @@ WORDNET = Path(__file__).parents[1] / "embedded" / "wordnet"
 
 NOUN, ADJECTIVE = "the nice {}", "This is a {} photo"
 """The authors' prompts: `prompt_idx_pos = prompt_idx_neg = 85` and `adj` in XueJiang16/NegLabel."""
+
+CSP_NOUN = (
+    "a close-up photo of the nice {}", "a photo with the nice {}", "a good photo with the nice {}",
+    "a photo of the nice {}", "{}", "the {}", "the good {}", "the nice {}",
+)  # fmt: skip
+CSP_ADJECTIVE = ("{}", "a nice photo of {}", "a good photo of {}", "a close-up photo of {}")
+"""The authors' prompts: `preset_noun_prompt_templates` and `preset_adj_prompt_templates` in
+MengyuanChen21/NeurIPS2024-CSP."""
+CSP_SUPERCLASS = tuple(
+    f"{{}} {kind}"
+    for kind in (
+        "environment", "space", "object", "scene", "place", "item", "area", "view", "thing", "pattern", "structure",
+        "landscape", "vista", "creature",
+    )
+)  # fmt: skip
+"""`csp_templates` there."""
+CSP_SAME = 0.95
+"""The cosine with a class above which a word comes last."""
 
 
 def neglabel(
@@ -52,23 +71,43 @@ def neglabel(
     a {} photo", as published. The score then takes the method's own logits for the classes, whose prompts are the
     suite's or learned; they already carry s (the authors' temperature of 0.01).
     """
+    return _competing(context, mined(context, words, share, eta), groups, T, words)
+
+
+def csp(
+    context: Context,
+    words: str = "wordnet",
+    share: float = 0.15,
+    eta: float = 0.05,
+    groups: int = 100,
+    T: float = 1.0,
+) -> Scorer:
+    """CSP: NegLabel whose adjectives each name a kind of thing ("white creature"), with prompts in ensembles.
+
+    Conjugated Semantic Pool Improves OOD Detection with Pre-trained Vision-Language Models, NeurIPS 2024, arXiv
+    2410.08611.
+
+    The score is NegLabel's, and so is the choice of words, but for what they are prompted as: a noun and a class by the
+    mean of eight prompts (`CSP_NOUN`), an adjective by the mean of four (`CSP_ADJECTIVE`) of itself and one of fourteen
+    superclasses (`CSP_SUPERCLASS`), drawn once. Words whose cosine with a class is above 0.95 come last.
+
+    The authors leave WordNet's persons, quantities, groups and pertainyms out; the corpus that ships is NegLabel's,
+    which has them, for nouns are not told apart in it.
+    """
+    return _competing(context, _conjugated(context, words, share, eta), groups, T, words)
+
+
+def _competing(context: Context, negatives: Tensor, groups: int, T: float, words: str) -> Scorer:
+    """The score of `neglabel`, of (M, D) negatives."""
     import torch
 
-    negatives = _mined(context, words, share, eta)  # (M, D)
-    if len(negatives) < groups:
-        raise UsageError(
-            f"{words}: {len(negatives)} words are mined, fewer than groups={groups}.",
-            "Give more words, a larger share, or fewer groups.",
-        )
-    shared = len(negatives) // groups * groups
-    order = torch.randperm(shared, generator=torch.Generator().manual_seed(0)).to(negatives.device)
-    dealt, s, even = negatives[:shared][order], context.logit_scale, torch.ones(groups)
+    order = dealt(negatives, groups, words)
+    chosen, s, even = negatives[order], context.logit_scale, torch.ones(groups)
 
     def score(outputs: Outputs) -> Tensor:
-        if outputs.features.shape[1] != dealt.shape[1]:
-            raise NotApplicableError("its features are not in the space of the text features.")
+        check_space(outputs, chosen)
         classes = (wide(outputs.logits) / T).logsumexp(-1)  # (B,)
-        w = dealt.to(outputs.features)
+        w = chosen.to(outputs.features)
         rows = max(1, BLOCK // len(w))
         parts = (s / T * part @ w.T for part in torch.split(outputs.features, rows))
         competing = [part.reshape(len(part), groups, -1).logsumexp(2) for part in parts]  # (rows, G) each
@@ -76,6 +115,31 @@ def neglabel(
         return mean_odds(odds, even.to(odds)).to(outputs.logits)
 
     return score
+
+
+def dealt(negatives: Tensor, groups: int, words: str) -> Tensor:
+    """Which of (M, D) negatives are in groups, one group after another of equal sizes: (at most M,) positions.
+
+    Raises:
+        UsageError: there are fewer than groups.
+    """
+    import torch
+
+    if len(negatives) < groups:
+        raise UsageError(
+            f"{words}: {len(negatives)} words are mined, fewer than groups={groups}.",
+            "Give more words, a larger share, or fewer groups.",
+        )
+    shared = len(negatives) // groups * groups
+    return torch.randperm(shared, generator=torch.Generator().manual_seed(0)).to(negatives.device)
+
+
+def check_space(outputs: Outputs, texts: Tensor) -> None:
+    """Raises:
+    NotApplicableError: a method's features are not where text features are.
+    """
+    if outputs.features.shape[1] != texts.shape[1]:
+        raise NotApplicableError("its features are not in the space of the text features.")
 
 
 def word_files(words: str) -> tuple[Path, ...]:
@@ -96,27 +160,81 @@ def _read(path: Path) -> dict[str, str]:
     return words
 
 
-def _mined(context: Context, words: str, share: float, eta: float) -> Tensor:
+def mined(context: Context, words: str, share: float, eta: float) -> Tensor:
     """(M, D) unit features of the words that are farthest from the classes: nouns, then adjectives, farthest first."""
     import torch
 
-    w = _text(context, NOUN, context.classnames)  # (C, D)
+    w = class_words(context)  # (C, D)
+    found = []
+    for n in every_word(context, words):
+        nearest = _nearest(n, w, lambda cosines: torch.quantile(cosines, 1 - eta, dim=1))
+        found.append(n[nearest.argsort(stable=True)[: int(len(n) * share)]])
+    return torch.cat(found)
+
+
+def every_word(context: Context, words: str) -> Iterator[Tensor]:
+    """(N, D) unit features of all nouns that are no class, then of all adjectives, in the prompts of `neglabel`."""
+    for (listed, others), prompt in zip(_listed(context, words), (NOUN, ADJECTIVE), strict=False):
+        yield _text(context, prompt, listed)[others]  # the whole list: one cache entry for all suites
+
+
+def class_words(context: Context) -> Tensor:
+    """(C, D) unit features of the classes in the prompt of nouns."""
+    return _text(context, NOUN, context.classnames)
+
+
+def _conjugated(context: Context, words: str, share: float, eta: float) -> Tensor:
+    """(M, D) unit features of CSP's negatives, in the order of `mined`."""
+    import torch
+
+    w = _ensemble(context, CSP_NOUN, context.classnames)
+
+    def similar(cosines: Tensor) -> Tensor:
+        return torch.quantile(cosines, 1 - eta, dim=1).masked_fill(cosines.amax(1) > CSP_SAME, 1.0)
+
+    draw, found = random.Random(0), []
+    for (listed, others), prompts in zip(_listed(context, words), (CSP_NOUN, CSP_ADJECTIVE), strict=False):
+        if prompts is CSP_ADJECTIVE:
+            listed = [draw.choice(CSP_SUPERCLASS).format(word) for word in listed]
+        n = _ensemble(context, prompts, listed)[others]
+        found.append(n[_nearest(n, w, similar).argsort(stable=True)[: int(len(n) * share)]])
+    return torch.cat(found)
+
+
+def _listed(context: Context, words: str) -> Iterator[tuple[list[str], list[int]]]:
+    """The words of each file, and the positions of those that are neither a class nor in the file before.
+
+    Raises:
+        DataError: there are none.
+    """
     taken = {comparable(name) for name in context.classnames}
-    found: list[Tensor] = []
-    for path, prompt in zip(word_files(words), (NOUN, ADJECTIVE), strict=False):
+    for path in word_files(words):
         listed = _read(path)
         others = [i for i, word in enumerate(listed) if word not in taken]
         if not others:
             raise DataError(f"the word list {path} has no word that is not a class.", "One word a line, UTF-8.")
-        n = _text(context, prompt, list(listed.values()))[others]  # the whole list: one cache entry for all suites
-        nearest = [torch.quantile(part @ w.T, 1 - eta, dim=1) for part in torch.split(n, max(1, BLOCK // len(w)))]
-        found.append(n[torch.cat(nearest).argsort(stable=True)[: int(len(n) * share)]])
+        yield list(listed.values()), others
         taken |= listed.keys()
-    return torch.cat(found)
+
+
+def _nearest(n: Tensor, w: Tensor, similar: Callable[[Tensor], Tensor]) -> Tensor:
+    """(N,) how near words are to the classes, by a function of their cosines."""
+    import torch
+
+    return torch.cat([similar(part @ w.T) for part in torch.split(n, max(1, BLOCK // len(w)))])
 
 
 def _text(context: Context, prompt: str, names: Sequence[str]) -> Tensor:
     """(P, D) unit text features of names in a prompt."""
+    return _ensemble(context, (prompt,), names)
+
+
+def _ensemble(context: Context, prompts: Sequence[str], names: Sequence[str]) -> Tensor:
+    """(P, D) unit means of the raw text features of names in several prompts."""
     from croftbench.training import unit
 
-    return unit(context.encode_text([prompt.format(as_words(name)) for name in names]))
+    spoken = [as_words(name) for name in names]
+    total = context.encode_text([prompts[0].format(name) for name in spoken])
+    for prompt in prompts[1:]:  # one at a time: a mean needs them once
+        total = total + context.encode_text([prompt.format(name) for name in spoken])
+    return unit(total)

@@ -110,7 +110,8 @@ def _spec(cls: Any, shown: str, code: str) -> ScorerSpec:
     uses = getattr(cls, "uses", ())
     if not isinstance(uses, tuple) or not set(uses) <= set(USES):
         raise UsageError(f"{shown} uses {uses!r}.", f"Write a tuple of: {', '.join(map(repr, USES[1:]))}.")
-    return ScorerSpec(partial(_fitted, cls, uses), uses, int(getattr(cls, "version", 1)), cls, code)
+    version = int(getattr(cls, "version", 1))
+    return ScorerSpec(partial(_fitted, cls, uses), uses, version, author=cls, code=code)
 
 
 def _fitted(cls: Any, uses: tuple[str, ...], context: Context, **params: Value) -> Scorer:

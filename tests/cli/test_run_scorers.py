@@ -214,6 +214,42 @@ def test_a_word_list_makes_a_score(croftbench, folder, tmp_path):
     assert "1 words are mined, fewer than groups=2" in err
 
 
+def test_a_score_of_a_stream_meets_known_and_unknown_images_together(croftbench, mine, folder, suite_file, tmp_path):
+    words = tmp_path / "words.txt"
+    words.write_text("\n".join(f"word {i}" for i in range(40)))
+    names = [f"adaneg:words={words},share=0.5,groups=4,batch=50", f"tanl:words={words},top=20,batch=50"]
+    last = f"{names[0]},order=known-first"
+    zero_shot = ("--method", "zero-shot", "--scorers")
+    code, out, err = croftbench(*zero_shot, ",".join([*names, last]))
+    assert code == 0, err
+    run, found = record(folder, "zero-shot")
+    for one, order in zip(found.scorers, ["mixed", "mixed", "known-first"], strict=True):
+        assert one.stream == {"order": order, "batch": 50, "seed": run.spec.seed}
+        assert {(s.split, s.reference) for s in one.scores} == {("near", "id"), ("digits", "id")}
+        assert all(s.n_id > 0 < s.n_ood for s in one.scores), "the proportion is that of the suite"
+    values = [[s.value for s in one.scores] for one in found.scorers]
+    assert values[0] != values[2], "the order is part of the score"
+    assert "batch=50 (stream)" in "".join(out.split("\n")) or "(stream)" in out
+    assert "shuffled by the run's seed (known-first, batch 50; mixed, batch 50)" in " ".join(out.split())
+    posthoc.path_of(folder, run.spec).unlink()
+    assert croftbench(*zero_shot, ",".join([last, *names]))[0] == 0
+    again = {one.label: [s.value for s in one.scores] for one in record(folder, "zero-shot")[1].scorers}
+    assert again == dict(zip([one.label for one in found.scorers], values, strict=True)), "whatever was scored before"
+    assert croftbench(*mine[0], "--scorers", names[0])[0] == 0
+    assert "not scaled cosines" in record(folder)[1].scorers[-1].not_applicable
+    code, _, err = croftbench("zero-shot", "Mine", "-s", suite_file, "--scorer", names[0], verb="compare")
+    assert code == 2
+    assert "is a score of a stream: an image has no value of it by itself" in err
+
+
+def test_a_suite_cannot_have_a_score_of_a_stream(croftbench, suite_file, folder):
+    suite_file.write_text(suite_file.read_text().replace('["energy", "msp"]', '["energy", "adaneg"]'))
+    code, _, err = croftbench("--method", "zero-shot")
+    assert code == 2
+    assert "adaneg is a score of a stream" in err
+    assert not folder.exists()
+
+
 @pytest.mark.parametrize(
     ("names", "says"),
     [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 
 import numpy as np
 import pytest
@@ -99,6 +100,49 @@ def test_nouns_and_adjectives_are_mined_apart_and_prompted_apart(context, output
     assert len(far) == 6 + 3
     for score, z, logits in zip(scores, outputs.features.numpy(), outputs.logits.numpy(), strict=True):
         inside, outside = sum(map(math.exp, logits)), sum(math.exp(SCALE * z @ n) for n in far)
+        assert published(score) == pytest.approx(inside / (inside + outside), abs=1e-10)
+
+
+def ensemble(prompts, name):
+    return unit(np.mean([vector(prompt.format(name.replace("_", " "))) for prompt in prompts], axis=0))
+
+
+def test_csp_names_a_kind_of_thing_by_each_adjective(context, outputs, tmp_path):
+    """Restated: prompts in ensembles, adjectives with a superclass, words that are as good as a class last."""
+    kinds = [f"kind {i}" for i in range(10)]
+    (tmp_path / "nouns.txt").write_text("\n".join(WORDS), encoding="utf-8")
+    (tmp_path / "adjectives.txt").write_text("\n".join(kinds), encoding="utf-8")
+    draw = random.Random(0)
+    things = [draw.choice(negatives.CSP_SUPERCLASS).format(kind) for kind in kinds]
+    assert len(set(things)) == 10
+    assert all(thing.startswith(kind + " ") for thing, kind in zip(things, kinds, strict=True))
+    classes = [ensemble(negatives.CSP_NOUN, name) for name in CLASSES]
+
+    def far(names, prompts):
+        features = [ensemble(prompts, name) for name in names]
+        cosines = [[n @ c for c in classes] for n in features]
+        near = [1.0 if max(row) > 0.95 else np.quantile(row, 0.9) for row in cosines]
+        return [features[i] for i in np.argsort(near, kind="stable")[: int(0.3 * len(names))]]
+
+    chosen = far(WORDS, negatives.CSP_NOUN) + far(things, negatives.CSP_ADJECTIVE)
+    assert len(chosen) == 6 + 3
+    scores = scorers.fit(f"csp:words={tmp_path},share=0.3,eta=0.1,groups=1", context)(outputs)
+    for score, z, logits in zip(scores, outputs.features.numpy(), outputs.logits.numpy(), strict=True):
+        inside, outside = sum(map(math.exp, logits)), sum(math.exp(SCALE * z @ n) for n in chosen)
+        assert published(score) == pytest.approx(inside / (inside + outside), abs=1e-10)
+
+
+def test_csp_leaves_what_is_as_good_as_a_class_to_the_last(context, outputs, write, monkeypatch):
+    plain = scorers.fit(f"csp:words={write(*WORDS)},share=0.5,groups=1", context)(outputs)
+    nearest = {word: max(ensemble(negatives.CSP_NOUN, word) @ ensemble(negatives.CSP_NOUN, c) for c in CLASSES)
+               for word in WORDS}  # fmt: skip
+    monkeypatch.setattr(negatives, "CSP_SAME", sorted(nearest.values())[3])
+    scores = scorers.fit(f"csp:words={write(*WORDS)},share=0.2,groups=1", context)(outputs)
+    assert not torch.equal(plain, scores)
+    chosen = sorted(WORDS, key=nearest.get)[:4]
+    for score, z, logits in zip(scores, outputs.features.numpy(), outputs.logits.numpy(), strict=True):
+        outside = sum(math.exp(SCALE * z @ ensemble(negatives.CSP_NOUN, word)) for word in chosen)
+        inside = sum(map(math.exp, logits))
         assert published(score) == pytest.approx(inside / (inside + outside), abs=1e-10)
 
 

@@ -157,6 +157,12 @@ def test_scores_that_compare_with_training_images_are_for_suites_that_have_some(
     assert "knn compares with training images, and there are none" in fault.error.message
 
 
+def test_a_suite_has_no_score_of_a_stream(folder):
+    untrained(folder, ("scorers = [", 'scorers = ["adaneg", '))
+    (fault,) = [one for one in checking.check(manifests=folder) if one.error and one.name == "imagenet-robust"]
+    assert "adaneg is a score of a stream" in fault.error.message
+
+
 def test_a_misspelt_suite_gets_a_suggestion():
     with pytest.raises(UsageError, match="Did you mean 'emoji-open'"):
         manifest.suite("emoji-opne")

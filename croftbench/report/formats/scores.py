@@ -9,6 +9,7 @@ from operator import itemgetter
 from rich.text import Text
 from tabulate import tabulate
 
+from croftbench.report import cells as marks
 from croftbench.report import score_table
 from croftbench.report.cells import TIE, TIED, TRANSDUCTIVE, Cell, column, images, is_tied, settings_differ, tied
 from croftbench.report.columns import DETECTION, FPR_MEAN, LEVELS, Column
@@ -106,6 +107,8 @@ def caption(board: ScoreBoard) -> list[str]:
     small_print += tied([(f"{marked(str(row['method']), row)} {row['scorer']}", row) for row in rows])
     if board.table["transductive"].any():
         small_print.append(TRANSDUCTIVE)
+    if ways := sorted(set(board.table["stream"]) - {""}):
+        small_print.append(marks.STREAM.format("; ".join(ways)))
     if board.other_fits:
         small_print.append(
             f"Post-hoc scores of {board.other_fits} run(s) are of a later fit that does not give the run's accuracies "
@@ -148,7 +151,8 @@ def lines(board: ScoreBoard) -> tuple[list[Line], dict[str, int]]:
                 method = f"{method} ({row['encoder']}, {row['shots']} shots)"
             runs = f"{row['runs']}/{row['runs_expected']}"
             lacks = not (row["ranked"] or row["not_applicable"])
-            scorer = f"{row['scorer']} {TIED}" if is_tied(row) else str(row["scorer"])
+            named = f"{row['scorer']} (stream)" if row["stream"] else str(row["scorer"])
+            scorer = f"{named} {TIED}" if is_tied(row) else named
             every.append(Line(method, scorer, tuple(cells), runs, i == 0, lacks))
     return every, reasons
 
