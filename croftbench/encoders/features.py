@@ -81,22 +81,29 @@ class Features:
         return encoders.identity(self.encoder_id, self.cache, self.preprocess) or self.encoder.identity
 
     def test(self, split: Split, kind: str = "image") -> Tensor:
-        """(N, D) features of a split's images under the test transform; its pool is encoded once."""
+        """(N, D) features of a split's images under the test transform, to be written on; its pool is encoded once."""
         return self._pool(split.pool, kind)[torch.tensor(split.rows, device=self.device)]
+
+    def _shared(self, split: Split, kind: str) -> Tensor:
+        """The same, to be read; no copy where a split is a stretch of its pool."""
+        rows = np.array(split.rows, dtype=np.int64)
+        if len(rows) and (np.diff(rows) == 1).all():
+            return self._pool(split.pool, kind)[rows[0] : rows[-1] + 1]
+        return self.test(split, kind)
 
     def test_places(self, split: Split) -> PlaceReader:
         """(N, 1 + P, D) the same, with the features of places, on disk."""
         return PlaceReader(self._pool_places(split.pool), np.array(split.rows, dtype=np.int64), self.device)
 
     def images(self, split: Split, image: str, alone: bool = False) -> ImageFeatures:
-        """What `Needs.image` says; `alone`, the rest of a pool that is not in use is not encoded."""
+        """What `Needs.image` says, to be read; `alone`, the rest of a pool that is not in use is not encoded."""
         if image == "tower":
             return self.pixels(split)
         kind = kind_of(image)
         in_use = split.pool.digest in self._places if image == "patches" else (split.pool.digest, kind) in self._pools
         if alone and not in_use:
             split = own_pool(split)
-        return self.test_places(split) if image == "patches" else self.test(split, kind)
+        return self.test_places(split) if image == "patches" else self._shared(split, kind)
 
     def pixels(self, split: Split, protocol: Protocol | None = None, view: int = 0) -> PixelReader:
         """(N, 3, H, W) pixels of a split's images, decoded as they are read; a view where there is a protocol."""
