@@ -130,9 +130,10 @@ def agreements() -> dict[str, tuple[str, float]]:
 
 @pytest.fixture
 def measured(agreements: dict[str, tuple[str, float]]) -> Callable[[str, Tensor, Tensor], None]:
-    """`measured(method, ours, restated)`: they differ by no more than the table says."""
+    """`measured(method, ours, restated)`: of one shape, they differ by no more than the table says."""
 
     def compare(method: str, ours: Tensor, restated: Tensor) -> None:
+        assert ours.shape == restated.shape
         found = float((ours.detach() - restated.detach()).abs().max())
         assert ours.dtype == torch.float64 and found <= agreements[method][1], f"{method}: {found:.2g}"
 

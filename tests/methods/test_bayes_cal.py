@@ -92,14 +92,15 @@ OFFICIAL = BayesCAL(variant="official", n_ctx=4)
 
 def test_a_step_matches_the_published_code(
     record: dict[str, np.ndarray], tower: ToyTower, batch: Batch, contexts: tuple[Context, Context],
-    noise: tuple[Tensor, Tensor], close: Callable[..., None],
+    noise: tuple[Tensor, Tensor], close: Callable[..., None], measured: Callable[..., None],
 ) -> None:  # fmt: skip
     assert record["alphas"].tolist() == [OFFICIAL.a1, OFFICIAL.a2, OFFICIAL.a3]
     s, (q, q_domain) = float(np.exp(record["log_scale"])), contexts
     names, domains = Prompts(tower, CLASSES), Prompts(tower, DOMAINS)
     single = batch.features.float()  # the published code normalises image features in single precision
-    logits = s * unit(single, 1e-6).double() @ names.features(sample(q, noise[0]), 1e-6).T
-    close(logits, record["logits_cat"], 1e-10)
+    z = unit(single, 1e-6).double()
+    logits = s * z @ names.features(sample(q, noise[0]), 1e-6).T
+    measured("bayes-cal", logits, torch.from_numpy(record["logits_cat"]))
     terms = OFFICIAL.terms(replace(batch, features=single), names, domains, q, q_domain, noise, s)
     close(terms.irm, record["irm"], 1e-10)
     loss = OFFICIAL.loss(terms)
@@ -113,6 +114,8 @@ def test_a_step_matches_the_published_code(
         close(context.mu, record[f"post_{kind}_ctx"], 1e-10)
         close(context.sigma, record[f"post_{kind}_sigma"], 1e-10)
         close(OFFICIAL.kl(context), record[f"kl_{kind}_after"].astype(np.float64), 1e-10)
+    after, theirs = (s * z @ names.features(mu, 1e-6).T for mu in (q.mu, torch.from_numpy(record["post_cat_ctx"])))
+    measured("bayes-cal", after, theirs)
 
 
 def test_the_published_orthogonality_trains_nothing_and_the_correct_one_does(

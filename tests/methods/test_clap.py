@@ -27,7 +27,7 @@ def test_multipliers_are_the_mean_probability_of_the_true_class():
 
 
 @pytest.mark.parametrize("method", [ZSLP, CLAP])
-def test_two_steps_by_hand(method):
+def test_two_steps_by_hand(method, measured):
     task = replace(small_task(views=1), raw_text=7 * small_task().text)
     e, y, s = task.raw_text, task.train.labels, SCALE
     weight = multipliers(task.train, e, s) if method is CLAP else torch.zeros(3).double()
@@ -43,6 +43,11 @@ def test_two_steps_by_hand(method):
     outputs = method(recipe=TWO).fit(task)(task.train.views[0])
     torch.testing.assert_close(outputs.classes, unit(w), rtol=1e-9, atol=1e-12)
     torch.testing.assert_close(outputs.logits, s * outputs.features @ outputs.classes.T)
+    expected = s * unit(task.train.views[0]) @ unit(w).T
+    if method is CLAP:
+        measured("clap", outputs.logits, expected)
+    else:
+        measured("zs-lp", outputs.logits, expected)
 
 
 def test_clap_stays_nearer_to_the_text():

@@ -45,15 +45,16 @@ class ToyTower:
 
 
 def test_forward_matches_the_published_code(
-    oracle: Callable[[str], dict[str, np.ndarray]], close: Callable[..., None]
-) -> None:
+    oracle: Callable[[str], dict[str, np.ndarray]], close: Callable[..., None],
+    measured: Callable[..., None],
+) -> None:  # fmt: skip
     record = oracle("cocoop")
     tower = ToyTower(record)
     weights = Weights(*(torch.from_numpy(record[name]) for name in ("ctx", "l1_w", "l1_b", "l2_w", "l2_b")))
     z = unit(torch.from_numpy(record["image"]))
     logits = class_logits(weights, z, Prompts(tower, ("x",) * 5), float(np.exp(record["log_scale"])))
     close(z, record["z"], 1e-10)
-    close(logits, record["logits"], 1e-10)
+    measured("cocoop", logits, torch.from_numpy(record["logits"]))
     close(logits.logsumexp(1), record["energy"], 1e-10)
 
 
@@ -81,7 +82,7 @@ def spelt_out(tiny: Any, weights: Weights, image: Tensor) -> list[Tensor]:
 
 @pytest.mark.parametrize(("tokens", "kept"), [(4096, 2**30), (40, 2**30), (40, 0)])
 def test_logits_and_all_gradients_are_those_of_the_prompts_spelt_out(
-    tiny: Any, monkeypatch: pytest.MonkeyPatch, tokens: int, kept: int
+    tiny: Any, monkeypatch: pytest.MonkeyPatch, measured: Callable[..., None], tokens: int, kept: int
 ) -> None:
     """At once, in chunks, and in chunks that are computed again for the gradients."""
     monkeypatch.setattr(text_tower, "TOKENS", tokens)
@@ -90,7 +91,7 @@ def test_logits_and_all_gradients_are_those_of_the_prompts_spelt_out(
     images = torch.randn(4, 16, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     fast = class_logits(weights, unit(images), Prompts(tiny.tower, NAMES), 20.0)
     slow = torch.stack([torch.stack(spelt_out(tiny, weights, image)) for image in images])
-    assert torch.allclose(fast, slow, atol=1e-11)
+    measured("cocoop", fast, slow)
     weight = torch.randn(fast.shape, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
     gradients = torch.autograd.grad((fast * weight).sum(), weights)
     for one, other in zip(gradients, torch.autograd.grad((slow * weight).sum(), weights), strict=True):

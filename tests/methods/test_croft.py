@@ -29,11 +29,11 @@ NAMES = {"fc_i": "W_I", "fc_t": "W_T", "gen": "G"}
 class Recorded:
     """One recorded case: its inputs as tensors, and comparison with its outputs."""
 
-    def __init__(self, name, arrays, close):
-        self.ref, self.close_to = arrays, close
+    def __init__(self, name, arrays, close, measured):
+        self.ref, self.close_to, self.measured = arrays, close, measured
         self.wide = "init_fc_i" not in arrays
-        single = name.endswith("float32")
-        self.tolerance, self.grad_tolerance = (2e-5, 1e-4) if single else (1e-10, 1e-10)
+        self.single = name.endswith("float32")
+        self.tolerance, self.grad_tolerance = (2e-5, 1e-4) if self.single else (1e-10, 1e-10)
         worst, gen_steps, lambda1, lambda2, ratio, ratio_text, lr, momentum, decay = arrays["hyper"].tolist()
         self.hp = CRoFT(
             worst_case=bool(worst),
@@ -70,6 +70,11 @@ class Recorded:
             self.close_to(actual.norm(), self.ref[f"{key}_norm"], tolerance)
             self.close_to(actual.sum(), self.ref[f"{key}_sum"], tolerance)
 
+    def check_logits(self, actual: Tensor, key: str) -> None:
+        self.check(actual, key)
+        if not self.single:
+            self.measured("croft", actual, torch.from_numpy(self.ref[key]))
+
     def check_weights(self, prefix: str, weights: Weights, grads: bool) -> None:
         for recorded, name in NAMES.items():
             weight = getattr(weights, name)
@@ -80,8 +85,8 @@ class Recorded:
 
 
 @pytest.fixture(params=CASES)
-def case(request, oracle, close) -> Recorded:
-    return Recorded(request.param, oracle(f"croft_{request.param}"), close)
+def case(request, oracle, close, measured) -> Recorded:
+    return Recorded(request.param, oracle(f"croft_{request.param}"), close, measured)
 
 
 def pieces(fit: Fit, batch: Batch) -> dict[str, Tensor]:
@@ -105,7 +110,7 @@ def test_forward_pass_is_the_published_one(case):
     case.check(of["zs"], "fwd_z_zs")
     case.check(fit.ts, "fwd_t_zs")
     case.check(outputs.features, "fwd_z")
-    case.check(outputs.logits, "fwd_logits")
+    case.check_logits(outputs.logits, "fwd_logits")
     case.check(outputs.logits.logsumexp(1), "fwd_energy")
 
 
@@ -176,5 +181,5 @@ def test_every_published_update_is_reproduced(case):
             count += 1
         assert count == case.ref[f"step{b}_n_updates"]
     after = fit.predictor()(case.batches[0].features)
-    case.check(after.logits, "post_logits")
+    case.check_logits(after.logits, "post_logits")
     case.check(after.logits.logsumexp(1), "post_energy")

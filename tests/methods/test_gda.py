@@ -13,7 +13,7 @@ from croftbench.training import unit
 from tests.methods.features import small_task
 
 
-def test_logits_are_those_of_the_shrunk_gaussians():
+def test_logits_are_those_of_the_shrunk_gaussians(measured):
     task = small_task()
     views = unit(task.train.views).numpy()
     z, y = views.reshape(-1, views.shape[-1]), np.tile(task.train.labels.numpy(), len(views))
@@ -26,7 +26,7 @@ def test_logits_are_those_of_the_shrunk_gaussians():
         [x.numpy() @ P @ mu[c] + np.log(1 / 3) - mu[c] @ P @ mu[c] / 2 for c in range(3)], axis=1
     )
     outputs = GDA(alpha=0.3).fit(task)(4 * task.train.views[1])
-    np.testing.assert_allclose(outputs.logits.numpy(), expected, rtol=1e-10)
+    measured("gda", outputs.logits, torch.from_numpy(expected))
     torch.testing.assert_close(outputs.features, x)
 
 

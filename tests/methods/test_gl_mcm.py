@@ -1,6 +1,7 @@
 """GL-MCM: zero-shot CLIP's classes, and its score written out."""
 
 import math
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -27,18 +28,25 @@ def images() -> torch.Tensor:
 
 
 @pytest.mark.parametrize(("weight", "tau"), [(0.5, 1.0), (1.0, 0.1)])
-def test_the_score_written_out(task: Task, images: torch.Tensor, weight: float, tau: float) -> None:
-    found = GLMCM(weight, tau).fit(task)(images).scores["gl_mcm"]
+def test_logits_and_score_written_out(
+    task: Task, images: torch.Tensor, measured: Callable[..., None], weight: float, tau: float
+) -> None:
+    found = GLMCM(weight, tau).fit(task)(images)
+
+    def cosines(feature: torch.Tensor) -> list[float]:
+        return [float(feature @ t / feature.norm() / t.norm()) for t in task.text]
 
     def likeliest(feature: torch.Tensor) -> float:
-        cosines = [float(feature @ t / feature.norm() / t.norm()) for t in task.text]
-        powers = [math.exp(cosine / tau) for cosine in cosines]
+        powers = [math.exp(cosine / tau) for cosine in cosines(feature)]
         return max(powers) / sum(powers)
 
-    for image, score in zip(images, found, strict=True):
+    logits, scores = [], []
+    for image in images:
+        logits.append([100 * cosine for cosine in cosines(image[0])])
         published = likeliest(image[0]) + weight * max(likeliest(place) for place in image[1:])
-        expected = math.log(published / (1 + weight - published)) + math.log(len(task.text) - 1)
-        assert score.item() == pytest.approx(expected, abs=1e-10)
+        scores.append(math.log(published / (1 + weight - published)) + math.log(len(task.text) - 1))
+    measured("gl-mcm", found.logits, torch.tensor(logits, dtype=torch.float64))
+    measured("gl-mcm", found.scores["gl_mcm"], torch.tensor(scores, dtype=torch.float64))
 
 
 def test_the_classes_are_those_of_zero_shot_clip(task: Task, images: torch.Tensor) -> None:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -57,6 +58,31 @@ def test_it_starts_as_the_hand_written_prompts_at_no_distance(tiny_task: Callabl
     KgCoOp(recipe=Recipe(epochs=1)).fit(watched)
     e = unit(task.text)
     assert reported == [pytest.approx(by_hand(unit(few.views[0]), e, e, few.labels, 20.0, 8.0), rel=1e-9)]
+
+
+def test_two_epochs_restated(tiny: Any, tiny_task: Callable[..., Task], measured: Callable[..., None]) -> None:
+    """open_clip text by text, and SGD by hand."""
+    task = tiny_task()
+    rng, e, image = task.generator(), unit(task.text), task.train.views[0]
+    written = [f"a photo of a {name.replace('_', ' ')}." for name in task.classnames]
+
+    def texts(v: Tensor) -> Tensor:
+        prompts = [torch.cat([tiny.embed(text)[:1], v, tiny.embed(text)[5:]]) for text in written]
+        ends = [tiny.tokens(text) + 1 for text in written]
+        return unit(torch.stack([tiny.read(*one) for one in zip(prompts, ends, strict=True)]))
+
+    v = tiny.embed("a photo of a")[1:5]
+    velocity = torch.zeros_like(v)
+    for epoch, rate in enumerate((1e-5, 0.05)):
+        rows, at = torch.randperm(12, generator=rng)[:8], v.clone().requires_grad_()
+        t, loss = texts(at), torch.zeros((), dtype=torch.float64)
+        for f, y in zip(task.train.views[epoch][rows], task.train.labels[rows], strict=True):
+            loss = loss - (20.0 * t @ f / f.norm()).log_softmax(0)[y] / 8
+        loss = loss + 8.0 * sum(1 - t[c] @ e[c] for c in range(3)) / 3
+        velocity = 0.9 * velocity + torch.autograd.grad(loss, at)[0] + 0.1 * v
+        v = v - rate * velocity
+    method = KgCoOp(recipe=Recipe(lr=0.05, epochs=2, batch=8, weight_decay=0.1))
+    measured("kgcoop", method.fit(task)(image).logits, 20.0 * unit(image) @ texts(v).T)
 
 
 def test_a_larger_weight_stays_nearer_and_none_is_coop(tiny_task: Callable[..., Task]) -> None:

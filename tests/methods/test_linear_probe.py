@@ -57,6 +57,26 @@ def test_objective_restated_is_least_at_the_solution():
     assert objective(*solution) < objective(*start)
 
 
+def test_logits_are_those_of_newtons_method(measured):
+    """Solved to rounding, where L-BFGS stops once the gradient is small."""
+    task, C = small_task(), 4.0
+    z, y = unit(task.train.views).flatten(0, 1), task.train.labels.repeat(2)
+
+    def objective(weights: Tensor) -> Tensor:
+        W, b = weights.view(3, 7).split([6, 1], dim=1)
+        return W.square().sum() / 2 + C / 2 * cross_entropy(z @ W.T + b[:, 0], y, reduction="sum")
+
+    weights = torch.zeros(21, dtype=torch.float64)
+    for _ in range(10):  # the pseudo-inverse, since (1) does not change with the mean of b
+        slope = torch.autograd.functional.jacobian(objective, weights)
+        curvature = torch.autograd.functional.hessian(objective, weights)
+        weights = weights - torch.linalg.pinv(curvature, hermitian=True) @ slope
+    assert torch.autograd.functional.jacobian(objective, weights).abs().max() < 1e-12
+    W, b = weights.view(3, 7).split([6, 1], dim=1)
+    image = task.train.views[1]
+    measured("linear-probe", LinearProbe(C=C).fit(task)(image).logits, unit(image) @ W.T + b[:, 0])
+
+
 def test_C_means_the_same_for_any_number_of_views_and_any_length():
     task = small_task(views=1)
     image = task.train.views[0]

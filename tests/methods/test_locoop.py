@@ -1,7 +1,7 @@
 """LoCoOp: its loss written out, and CoOp where nothing is out of distribution."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import pytest
@@ -67,60 +67,66 @@ def test_the_entropy_written_out(k: int) -> None:
     assert found == pytest.approx(sum(kept) / len(kept) if kept else 0.0, rel=1e-12)
 
 
-def test_a_step_written_out(task: Task) -> None:
-    """One step of one batch, its gradient by differences."""
+def classes(v: Tensor) -> Tensor:
     tower = PlainTower()
-    v = 0.02 * torch.randn(2, 4, generator=task.generator(), dtype=torch.float64)  # what the task's stream starts with
+    return unit((1 + v.sum(0) + tower.rest.sum(1)) @ tower.projection)
 
-    def classes(v: Tensor) -> Tensor:
-        return unit((1 + v.sum(0) + tower.rest.sum(1)) @ tower.projection)
+
+def stepped(task: Task, loss: Callable[[Tensor], Tensor]) -> Tensor:
+    """The logits after one step of rate 0.5 down a loss of the context, its gradient checked by differences."""
+    v = 0.02 * torch.randn(2, 4, generator=task.generator(), dtype=torch.float64)  # what the task's stream starts with
+    v.requires_grad_()
+    (gradient,) = torch.autograd.grad(loss(v), v)
+    with torch.no_grad():
+        for i in range(v.numel()):
+            step = torch.zeros_like(v)
+            step.view(-1)[i] = 1e-6
+            by_differences = (loss(v + step) - loss(v - step)).item() / 2e-6
+            assert gradient.flatten()[i].item() == pytest.approx(by_differences, rel=1e-6, abs=1e-8)
+        return 20.0 * unit(task.train.views[0, :, 0]) @ classes(v - 0.5 * gradient).T
+
+
+def places(t: Tensor, image: Tensor, y: int) -> list[Tensor]:
+    """The entropies of an image's places that do not have y among their two likeliest classes."""
+    q = [torch.softmax(20.0 * t @ unit(place), 0) for place in image[1:]]
+    return [-(one * (one + 1e-5).log()).sum() for one in q if y not in one.topk(2).indices]
+
+
+ONE = Recipe(epochs=1, batch=12, warmup_lr=0.5, weight_decay=0.0)
+
+
+def test_a_step_written_out(task: Task, measured: Callable[..., None]) -> None:
+    """Image by image and place by place."""
 
     def loss(v: Tensor) -> Tensor:
-        logits = 20.0 * unit(task.train.views[0]) @ classes(v).T
-        ce = torch.nn.functional.cross_entropy(logits[:, 0], task.train.labels)
-        return ce - 0.25 * mean_entropy(logits[:, 1:], task.train.labels, 2)
+        t, known, outside = classes(v), [], []
+        for image, y in zip(task.train.views[0], task.train.labels.tolist(), strict=True):
+            known.append(-(20.0 * t @ unit(image[0])).log_softmax(0)[y])
+            outside += places(t, image, y)
+        assert outside
+        return sum(known) / len(known) - 0.25 * sum(outside) / len(outside)
 
-    gradient = torch.zeros_like(v)
-    for i in range(v.numel()):
-        step = torch.zeros_like(v)
-        step.view(-1)[i] = 1e-6
-        gradient.view(-1)[i] = (loss(v + step) - loss(v - step)) / 2e-6
-    recipe = Recipe(epochs=1, batch=12, warmup_lr=0.5, weight_decay=0.0)
-    found = LoCoOp(n_ctx=2, top=0.4, recipe=recipe).fit(task)(task.train.views[0])
-    t = classes(v - 0.5 * gradient)
-    torch.testing.assert_close(found.classes, t, rtol=1e-6, atol=1e-8)
-    torch.testing.assert_close(found.logits, 20.0 * unit(task.train.views[0, :, 0]) @ t.T, rtol=1e-6, atol=1e-6)
+    found = LoCoOp(n_ctx=2, top=0.4, recipe=ONE).fit(task)(task.train.views[0])
+    measured("locoop", found.logits, stepped(task, loss))
+    torch.testing.assert_close(found.logits, 20.0 * found.features @ found.classes.T)
 
 
-def test_a_step_of_sct_written_out(task: Task) -> None:
-    """Image by image and place by place, its gradient by differences."""
-    tower = PlainTower()
-    v = 0.02 * torch.randn(2, 4, generator=task.generator(), dtype=torch.float64)
-
-    def classes(v: Tensor) -> Tensor:
-        return unit((1 + v.sum(0) + tower.rest.sum(1)) @ tower.projection)
+def test_a_step_of_sct_written_out(task: Task, measured: Callable[..., None]) -> None:
+    """Image by image and place by place."""
 
     def loss(v: Tensor) -> Tensor:
         t, known, outside = classes(v), [], []
         for image, y in zip(task.train.views[0], task.train.labels.tolist(), strict=True):
             p = torch.softmax(20.0 * t @ unit(image[0]), 0)[y]
             known.append(-(1 + 1e-7 - p) * p.log())
-            for place in image[1:]:
-                q = torch.softmax(20.0 * t @ unit(place), 0)
-                if y not in q.topk(2).indices:
-                    outside.append(-(1e-7 + p) * (q * (q + 1e-5).log()).sum())
+            outside += [(1e-7 + p) * entropy for entropy in places(t, image, y)]
         assert outside
         return sum(known) / len(known) - 0.25 * sum(outside) / len(outside)
 
-    gradient = torch.zeros_like(v)
-    for i in range(v.numel()):
-        step = torch.zeros_like(v)
-        step.view(-1)[i] = 1e-6
-        gradient.view(-1)[i] = (loss(v + step) - loss(v - step)) / 2e-6
-    recipe = Recipe(epochs=1, batch=12, warmup_lr=0.5, weight_decay=0.0)
-    outputs = SCT(n_ctx=2, top=0.4, recipe=recipe).fit(task)(task.train.views[0])
-    torch.testing.assert_close(outputs.classes, classes(v - 0.5 * gradient), rtol=1e-6, atol=1e-8)
-    assert "gl_mcm" in outputs.scores
+    found = SCT(n_ctx=2, top=0.4, recipe=ONE).fit(task)(task.train.views[0])
+    measured("sct", found.logits, stepped(task, loss))
+    torch.testing.assert_close(found.logits, 20.0 * found.features @ found.classes.T)
+    assert "gl_mcm" in found.scores
 
 
 def test_without_weight_it_is_coop(task: Task) -> None:

@@ -63,7 +63,9 @@ def test_the_published_projection() -> None:
         assert torch.allclose(aligned(a, b, 0.8), expected, atol=1e-14)
 
 
-def test_a_step_descends_the_projected_gradient(tiny: Any, tiny_task: Callable[..., Task]) -> None:
+def test_a_step_descends_the_projected_gradient(
+    tiny: Any, tiny_task: Callable[..., Task], measured: Callable[..., None]
+) -> None:
     """One batch of four images, the two losses in plain sums."""
     task = tiny_task()
     few = Examples(task.train.views[:1, :4], task.train.labels[:4], task.train.domains[:4])
@@ -71,10 +73,16 @@ def test_a_step_descends_the_projected_gradient(tiny: Any, tiny_task: Callable[.
     task = replace(task, train=few, on_epoch=lambda epoch, epochs, loss: reported.append(loss))
     recipe = Recipe(epochs=1, warmup_lr=0.05, weight_decay=0.1)
     method = ProGrad(n_ctx=5, projection=0.9, temperature=2.0, recipe=recipe)
-    prompts = Prompts(tiny.tower, task.classnames)
+
+    def texts(v: torch.Tensor) -> torch.Tensor:
+        rows = []
+        for name in (name.replace("_", " ") for name in task.classnames):
+            filler = tiny.embed(f"{'X ' * 5}{name}.")
+            rows.append(tiny.read(torch.cat([filler[:1], v, filler[6:]]), 5 + tiny.tokens(f"{name}.") + 1))
+        return unit(torch.stack(rows))
 
     v = method.initial(tiny.tower, task.generator()).requires_grad_()
-    t = prompts.features(v)
+    t = texts(v)
     ce = kl = torch.zeros((), dtype=torch.float64)
     for image, label in zip(unit(few.views[0]), few.labels.tolist(), strict=True):
         odds = [(20 * image @ row).exp() for row in t]
@@ -94,7 +102,8 @@ def test_a_step_descends_the_projected_gradient(tiny: Any, tiny_task: Callable[.
     outputs = method.fit(task)(few.views[0])
     assert reported == [pytest.approx(ce.item(), rel=1e-10)]
     assert outputs.classes is not None
-    assert torch.allclose(outputs.classes, prompts.features(moved), atol=1e-10)
+    assert torch.allclose(outputs.classes, Prompts(tiny.tower, task.classnames).features(moved), atol=1e-10)
+    measured("prograd", outputs.logits, 20 * unit(few.views[0]) @ texts(moved).T)
 
 
 def test_without_projection_it_is_coop(tiny_task: Callable[..., Task], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,11 +15,11 @@ def task(text: torch.Tensor, logit_scale: float) -> Task:
 
 
 @pytest.mark.parametrize("name", ["zeroshot_single", "zeroshot_ensemble"])
-def test_logits_features_and_energy_are_those_recorded(name, oracle, close):
+def test_logits_features_and_energy_are_those_recorded(name, oracle, close, measured):
     ref = oracle(name)
     predict = ZeroShot().fit(task(torch.from_numpy(ref["text_features"]), 100.0))
     outputs = predict(torch.from_numpy(ref["image"]))
-    close(outputs.logits, ref["logits"])
+    measured("zero-shot", outputs.logits, torch.from_numpy(ref["logits"]))
     close(outputs.features, ref["z"])
     close(outputs.logits.logsumexp(1), ref["energy"])
 
