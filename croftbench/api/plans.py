@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from croftbench import plugins, scorers
+from croftbench.api.suite_choice import SuiteLike, suite_of
 from croftbench.draw.draws import Draws
 from croftbench.encoders.identity import Identity
 from croftbench.errors import UsageError
@@ -18,7 +19,6 @@ from croftbench.progress import Progress
 from croftbench.runs import planning
 from croftbench.runs.planning import Job
 from croftbench.runs.spec import RunSpec
-from croftbench.suites import manifest
 from croftbench.suites.language import Suite
 
 if TYPE_CHECKING:
@@ -28,13 +28,14 @@ SMOKE = "smoke"
 """Folder of runs of few images, below that of results."""
 
 
-def smoke(suite: str | Path | Suite, limit: int | None, folders: Folders) -> tuple[Suite, Folders]:
-    """A suite and folders; of few images and in a folder of its own, where there is a limit.
+def smoke(suite: SuiteLike, limit: int | None, folders: Folders) -> tuple[Suite, Folders]:
+    """A suite, and folders with its own manifests; of few images and in a folder of its own, where there is a limit.
 
     Raises:
-        UsageError: a limit of none.
+        UsageError: there is no such suite, or a limit of none. ManifestError: its file breaks rules.
     """
-    chosen = suite if isinstance(suite, Suite) else manifest.suite(str(suite), folders.manifests)
+    chosen = suite_of(suite, folders)
+    folders = folders.behind(chosen)
     if limit is None:
         return chosen, folders
     if limit < 1:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from croftbench import mirrors, plugins, scorers
 from croftbench.api import plans
 from croftbench.api.board import Leaderboard
-from croftbench.api.suite_choice import keep, suite_of
+from croftbench.api.suite_choice import keep
 from croftbench.encoders.identity import EMBEDDED
 from croftbench.errors import CroftbenchError, DataError, MethodError, UsageError
 from croftbench.launch import HERE, Launcher, parts
@@ -129,8 +129,7 @@ def run(
     """
     where, which = Launcher.of(launcher, address, workers, launch), parts.parse(shard)
     folders = Folders.of(results, cache, data_root, manifests)
-    chosen = suite_of(suite, folders)
-    chosen, folders = plans.smoke(chosen, limit, folders.behind(chosen))
+    chosen, folders = plans.smoke(suite, limit, folders)
     with shown(progress) as sink:
         options = encoder, str(preprocess), seeds, shots, views, recipe, settings
         plan = plans.plan(methods, chosen, folders, sink, *options)

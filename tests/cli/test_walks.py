@@ -92,6 +92,14 @@ def test_the_walk_of_an_engineer(croftbench, photos):
     assert "tip-adapter" in page and "photos" in page
 
 
+def test_what_a_run_of_ones_own_images_takes_is_said_before_the_first(croftbench, photos):
+    assert croftbench("data", "new", "photos")[0] == 0
+    code, out, err = croftbench("run", "--method", "zero-shot", "--suite", "photos.toml", "--dry-run")
+    assert code == 0, err
+    assert "photos: 3 of 3 runs to do" in out
+    assert not (photos / "results").exists()
+
+
 def test_the_walk_of_a_reviewer(croftbench, tmp_path, monkeypatch):
     """In a clone with two methods' runs."""
     monkeypatch.chdir(tmp_path)
