@@ -27,7 +27,7 @@ def top_odds(logits: Tensor) -> Tensor:
     """
     shifted = wide(logits) - wide(logits.amax(-1, keepdim=True))
     best = shifted.argmax(-1, keepdim=True)
-    return -shifted.scatter(-1, best, -math.inf).logsumexp(-1)
+    return -shifted.scatter_(-1, best, -math.inf).logsumexp(-1)
 
 
 def mean_odds(odds: Tensor, weights: Tensor) -> Tensor:
