@@ -210,7 +210,7 @@ class _Builder:
 
     def _chosen(self, spec: SemanticSpec) -> tuple[Images, Ints]:
         """The images of a semantic split."""
-        images, parts = self._home(self._where(spec))
+        images, parts = self._home(spec.within(self.spec))
         rows = np.flatnonzero(images.domains(parts) >= 0)
         if spec.source == "unknown-classes":
             rows = rows[self.labels.of(images)[rows] == UNKNOWN]
@@ -282,12 +282,6 @@ class _Builder:
         if role is not None:
             wanted &= np.isin(self.labels.roles(images), (-1, role))
         return np.flatnonzero(wanted)
-
-    def _where(self, spec: SemanticSpec) -> tuple[str, ...]:
-        if spec.source == "splits":
-            return spec.splits
-        shifted = self.spec.shifted().values()
-        return self.spec.id if spec.where == "id" else tuple(split for one in shifted for split in one.splits)
 
     def _parts(self, split_ids: Sequence[str]) -> list[str]:
         return [self.labels.resolve(split)[1] for split in split_ids]

@@ -48,7 +48,7 @@ def published(suite: Suite, spec: FoldSpec, seed: int, manifests: Where = None) 
     labels = Labels(suite, spec, seed, Gatherer(Roots(manifests=manifests)))
     known, counts = _known(labels.classes), {}
     for semantic in (one for one in suite.semantic if one.source == "unknown-classes"):
-        splits = spec.id if semantic.where == "id" else [s for one in spec.shifted().values() for s in one.splits]
+        splits = semantic.within(spec)
         counts[semantic.name] = _summed(_unknown(labels, splits, semantic), known)
     return {name: of for name, of in counts.items() if of}
 

@@ -190,7 +190,8 @@ class SemanticSpec:
         name: in tables.
         source: "unknown-classes" of the draw; "groups" of the shipped table; or whole "splits".
         groups: for "groups".
-        splits: for "splits": split ids.
+        splits: for "splits": split ids; for "unknown-classes": where its images are, if neither beside "id" nor
+            "covariate", of one dataset whose classes are the fold's.
         where: for the first two: in the manner of the "id" test images, or of the "covariate" ones.
         exclude: class ids, or objects of a shipped table, that are left out: they show what a known class shows.
         limit, per_class: at most so many images in all, or of each class, drawn by seed; 0: all.
@@ -211,6 +212,11 @@ class SemanticSpec:
     per_class: int = 0
     level: Literal["", "near", "far"] = ""
     named: str = ""
+
+    def within(self, fold: FoldSpec) -> tuple[str, ...]:
+        """Ids of the splits that its images are chosen from in a fold."""
+        shifted = (split for one in fold.shifted().values() for split in one.splits)
+        return self.splits or (fold.id if self.where == "id" else tuple(shifted))
 
 
 @dataclass(frozen=True)

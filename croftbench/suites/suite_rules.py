@@ -233,8 +233,10 @@ def _sharing(suite: Suite, i: int, spec: FoldSpec, families: Families, folder: W
 
 def _semantic(suite: Suite, i: int, spec: SemanticSpec, families: Families, folder: Where) -> Faults:
     table: Keys = ("semantic", i)
-    if bool(spec.splits) != (spec.source == "splits"):
+    if bool(spec.splits) != (spec.source == "splits") and not (spec.splits and spec.source == "unknown-classes"):
         yield f"'{spec.name}': source = 'splits' and splits go together", (*table, "source")
+    if len({families[split][0].name for split in spec.splits}) > 1:
+        yield f"the splits of '{spec.name}' are of several datasets", (*table, "splits")
     if bool(spec.groups) != (spec.source == "groups"):
         yield f"semantic split '{spec.name}' names no groups, or names them in vain", (*table, "source")
     if min(spec.limit, spec.per_class) < 0:
@@ -248,15 +250,22 @@ def _semantic(suite: Suite, i: int, spec: SemanticSpec, families: Families, fold
         for key in spec.exclude if suite.classes.by == "class" else ():
             if key not in known_as:
                 yield f"'{key}' is no class of the fold's", (*table, "exclude", key)
+        for split in spec.splits if suite.classes.match == "id" else ():
+            if not known_as & set(families[split][0].ids):
+                yield f"'{split}' has no class of the fold's", (*table, "splits")
         for fold in suite.folds:
             shifted = [split for one in fold.shifted().values() for split in one.splits]
-            if spec.where == "covariate" and len({families[split][0].name for split in shifted}) != 1:
+            if spec.splits and spec.where != "id":
+                yield f"'{spec.name}': where says nothing beside splits", (*table, "where")
+            if (
+                spec.where == "covariate"
+                and not spec.splits
+                and len({families[split][0].name for split in shifted}) != 1
+            ):
                 yield f"'{spec.name}' needs covariate splits of one dataset", (*table, "where")
             if suite.classes.by == "class" and not known_in(suite, fold, families, folder)[1]:
                 yield f"'{spec.name}': no class is unknown in fold '{fold.name}'", (*table, "source")
         return
-    if len({families[split][0].name for split in spec.splits}) > 1:
-        yield f"the splits of '{spec.name}' are of several datasets", (*table, "splits")
     family = families[spec.splits[0]][0]
     for key in spec.exclude:
         if key not in family.ids:

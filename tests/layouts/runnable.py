@@ -10,7 +10,9 @@ from tests.layouts.reduce import reduced
 
 
 def runnable(folder: Path, classes: int = 6, images: int = 2) -> Path:
-    """`reduced`, with suites that ask for half of the classes where they ask for 400, and for no class that is gone."""
+    """`reduced`, with suites that ask for half of the classes where they ask for 400 or list them, and for none that is
+    gone.
+    """
     reduced(folder, classes, images)
     for path in (folder / "suites").glob("*.toml"):
         text = path.read_text().replace("known = 400", "known = 0.5").replace("limit = 1000", "limit = 5")
@@ -19,4 +21,5 @@ def runnable(folder: Path, classes: int = 6, images: int = 2) -> Path:
     objects = [objectnet.ids[i] for i in objectnet.parts[0].members]
     lines = [f"{key}\t{' '.join(imagenet[2 * i : 2 * i + 2])}\n" for i, key in enumerate(objects)]
     (folder / "lists/objectnet-imagenet.tsv").write_text("".join(lines))
+    (folder / "lists/imagenet-x.txt").write_text("\n".join(imagenet[::2]))
     return folder

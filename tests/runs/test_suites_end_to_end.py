@@ -77,6 +77,16 @@ def test_a_suite_runs_from_disk_to_table(name, manifests, data, cache, tmp_path)
         page.write(tmp_path, [suite], tmp_path / "site")
 
 
+def test_unknown_classes_are_met_in_splits_that_a_suite_names(manifests, data):
+    """Every image of V2, R and C is of a known class, and covariate shift, or of an unknown one, and an open set."""
+    fold = draw.fold(manifest.suite("imagenet-fs-x", manifests), "all", 1, roots=Roots(data, manifests), train=False)
+    tested = {split.name: set(split.images) for _, split in fold.tests}
+    for name, whole in (("V2", "imagenet-v2"), ("R", "imagenet-r"), ("C", "imagenet-c-openood")):
+        known, unknown = tested[name], tested[f"unknown, {name}"]
+        assert known and unknown and not known & unknown
+        assert len(known | unknown) == registry.split(whole, manifests)[1].images
+
+
 def test_an_incomplete_split_is_refused_with_the_next_command(manifests, tmp_path, cache):
     root = tmp_path / "data"
     for name in ("pacs", "dtd", "food101", "caltech101"):
