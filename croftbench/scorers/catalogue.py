@@ -180,7 +180,7 @@ class Asked:
         if self.spec.stream:
             raise UsageError(
                 f"{self.label} is a score of a stream: an image has no value of it by itself.",
-                f"`croftbench run --scorers {self.label}` gives its numbers beside each open set.",
+                f"`croftbench run --method zero-shot --scorers {self.label}` gives its numbers beside each open set.",
             )
 
     def stream(self, context: Context) -> Stream:
