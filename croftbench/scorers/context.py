@@ -23,7 +23,7 @@ class Scorer(Protocol):
     """(Outputs of B images) -> (B,) scores, higher = more in-distribution, on the device of the logits."""
 
     def __call__(self, outputs: Outputs, /) -> Tensor:
-        """The scores of these images; each depends on its own image only."""
+        """The scores of these images; each depends on its own image only, but in a `Stream`."""
         ...
 
 

@@ -135,8 +135,10 @@ def dealt(negatives: Tensor, groups: int, words: str) -> Tensor:
 
 
 def check_space(outputs: Outputs, texts: Tensor) -> None:
-    """Raises:
-    NotApplicableError: a method's features are not where text features are.
+    """Check that a method's features can be compared with those of texts.
+
+    Raises:
+        NotApplicableError: they are of another space.
     """
     if outputs.features.shape[1] != texts.shape[1]:
         raise NotApplicableError("its features are not in the space of the text features.")
@@ -164,7 +166,7 @@ def mined(context: Context, words: str, share: float, eta: float) -> Tensor:
     """(M, D) unit features of the words that are farthest from the classes: nouns, then adjectives, farthest first."""
     import torch
 
-    w = class_words(context)  # (C, D)
+    w = _text(context, NOUN, context.classnames)  # (C, D)
     found = []
     for n in every_word(context, words):
         nearest = _nearest(n, w, lambda cosines: torch.quantile(cosines, 1 - eta, dim=1))
@@ -176,11 +178,6 @@ def every_word(context: Context, words: str) -> Iterator[Tensor]:
     """(N, D) unit features of all nouns that are no class, then of all adjectives, in the prompts of `neglabel`."""
     for (listed, others), prompt in zip(_listed(context, words), (NOUN, ADJECTIVE), strict=False):
         yield _text(context, prompt, listed)[others]  # the whole list: one cache entry for all suites
-
-
-def class_words(context: Context) -> Tensor:
-    """(C, D) unit features of the classes in the prompt of nouns."""
-    return _text(context, NOUN, context.classnames)
 
 
 def _conjugated(context: Context, words: str, share: float, eta: float) -> Tensor:

@@ -233,7 +233,7 @@ def _sharing(suite: Suite, i: int, spec: FoldSpec, families: Families, folder: W
 
 def _semantic(suite: Suite, i: int, spec: SemanticSpec, families: Families, folder: Where) -> Faults:
     table: Keys = ("semantic", i)
-    if bool(spec.splits) != (spec.source == "splits") and not (spec.splits and spec.source == "unknown-classes"):
+    if spec.source == ("groups" if spec.splits else "splits"):
         yield f"'{spec.name}': source = 'splits' and splits go together", (*table, "source")
     if len({families[split][0].name for split in spec.splits}) > 1:
         yield f"the splits of '{spec.name}' are of several datasets", (*table, "splits")
@@ -257,11 +257,7 @@ def _semantic(suite: Suite, i: int, spec: SemanticSpec, families: Families, fold
             shifted = [split for one in fold.shifted().values() for split in one.splits]
             if spec.splits and spec.where != "id":
                 yield f"'{spec.name}': where says nothing beside splits", (*table, "where")
-            if (
-                spec.where == "covariate"
-                and not spec.splits
-                and len({families[split][0].name for split in shifted}) != 1
-            ):
+            elif spec.where == "covariate" and len({families[split][0].name for split in shifted}) != 1:
                 yield f"'{spec.name}' needs covariate splits of one dataset", (*table, "where")
             if suite.classes.by == "class" and not known_in(suite, fold, families, folder)[1]:
                 yield f"'{spec.name}': no class is unknown in fold '{fold.name}'", (*table, "source")
