@@ -71,7 +71,7 @@ def collect(board: Board) -> list[BoardRow]:
     """The rows of a leaderboard, in its order."""
     several = {name: board.table[name].nunique() > 1 for name in ("encoder", "shots")}
     rows = []
-    for of, values in zip(board.rows, board.table.to_dict("records"), strict=True):
+    for of, values in zip(board.rows, board.records, strict=True):
         parts = [marked(of.method, values), of.encoder if several["encoder"] else ""]
         parts.append(f"{of.spec.shots} shots" if several["shots"] else "")
         rows.append(BoardRow(", ".join(filter(None, parts)), {str(k): v for k, v in values.items()}, of, board.source))

@@ -73,10 +73,10 @@ class Line:
         return ", ".join(part for part in (self.encoder, f"{self.shots} shots" if self.shots else "") if part)
 
 
-def lines(board: Board) -> list[Line]:
-    """Measured rows in the table's order, then published ones."""
-    rows = board.table.to_dict("records")
-    by_column = [column(rows, one.name) for one in board.shown]
+def lines(board: Board, *, details: bool = True) -> list[Line]:
+    """Measured rows in the table's order, then published ones; `details` as in `Cell`, for formats that have room."""
+    rows = board.records
+    by_column = [column(rows, one.name, details=details) for one in board.shown]
     several = sum(bool(row["ranked"]) for row in rows) > 1  # a front of one says nothing
     measured = [
         Line(
@@ -280,7 +280,7 @@ def remarks(board: Board) -> list[str]:
         )
     if alike := populations.namesakes(run for row in board.rows for run in row.runs):
         small_print.append(f"Namesakes, a fold and seed: {'; '.join(alike)}. Names do not tell them apart.")
-    small_print += tied([(marked(str(row["method"]), row), row) for row in board.table.to_dict("records")])
+    small_print += tied([(marked(str(row["method"]), row), row) for row in board.records])
     if board.reported:
         sources = "; ".join(_source(row, board.suite.protocol.headline) for row in board.reported)
         small_print.append(f"Published elsewhere, shown as printed and never ranked: {sources}.")

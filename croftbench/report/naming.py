@@ -27,8 +27,8 @@ Usual = Callable[[RunSpec], tuple[Settings, Settings] | None]
 
 def text(value: Any) -> str:
     """A hyper-parameter's value as `--set` takes it: 0 for 0.0."""
-    if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
-        return str(int(value))
+    if isinstance(value, float):
+        return str(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)
     return value if isinstance(value, str) else canonical(value)
 
 
@@ -48,7 +48,7 @@ def usual(suite: Suite, cache: Path | None = None) -> Usual:
     @functools.cache
     def known(
         method: str, source: str, version: int, recipe: str, shots: int
-    ) -> tuple[dict[str, Any], dict[str, Any]] | None:
+    ) -> tuple[Settings, dict[str, Any]] | None:
         try:
             if not plugins.is_registered(method):
                 return None
@@ -59,16 +59,16 @@ def usual(suite: Suite, cache: Path | None = None) -> Usual:
             params = planning.hyperparameters(suite, info, shots, asked)[1]
         except CroftbenchError:  # it does not import here, or does not know the recipe
             return None
-        return params, {name: of.default for name, of in info.params.items() if of.later}
+        later = {name: of.default for name, of in info.params.items() if of.later}
+        return {name: text(value) for name, value in (later | params).items()}, later
 
     def of(spec: RunSpec) -> tuple[Settings, Settings] | None:
         found = known(spec.method, spec.source, spec.method_version, spec.recipe, spec.shots)
         if found is None:
             return None
-        params, later = found
-        if not params.keys() - later.keys() <= spec.params.keys() <= params.keys() | later.keys():
+        base, later = found
+        if not base.keys() - later.keys() <= spec.params.keys() <= base.keys():
             return None
-        base = {name: text(value) for name, value in (later | params).items()}
         own = settings(replace(spec, params=later | dict(spec.params)))
         return base | {"version": str(spec.method_version), "views": str(suite.protocol.views)}, own
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, cached_property
 from itertools import product
 from typing import Any
 
@@ -49,6 +49,11 @@ class ScoreBoard:
     table: pd.DataFrame
     columns: tuple[Column, ...]
     other_fits: int = 0
+
+    @cached_property
+    def records(self) -> list[dict[Any, Any]]:
+        """The rows of `table`, each as a dictionary."""
+        return self.table.to_dict("records")
 
     @property
     def near(self) -> str:
@@ -146,7 +151,7 @@ def _scored(run: RunResult, record: Posthoc, codes: Codes) -> Iterator[tuple[str
     inside = {score.split for score in run.scores if score.shift == "id"}
     by_scorer: dict[str, list[Score]] = {}
     for score in run.scores:
-        if score.scorer:
+        if score.scorer and score.metric in METRICS:
             by_scorer.setdefault(score.scorer, []).extend([score] if score.reference in inside else [])
     for name, scores in by_scorer.items():
         yield _label(name), "suite", "", scores, ""

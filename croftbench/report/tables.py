@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -63,6 +64,11 @@ class Board:
     rows: tuple[Row, ...] = ()
     source: SuiteRuns | None = None
     places: tuple[int, ...] = ()
+
+    @cached_property
+    def records(self) -> list[dict[Any, Any]]:
+        """The rows of `table`, each as a dictionary."""
+        return self.table.to_dict("records")
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -140,8 +146,9 @@ def of_runs(runs: Sequence[RunResult], suite: Suite, seeds: tuple[int, ...], sou
         DataError: runs that must not share a table.
     """
     check_comparable([run.spec for run in runs])
-    among, usual = (source.runs, source.usual) if source else ((), None)
-    rows, of_suite = grouped(runs, suite, usual, among), columns.columns(suite)
+    shown = {run.spec.run_id for run in runs}
+    others = [run for run in source.runs if run.spec.run_id not in shown] if source else []
+    rows, of_suite = grouped(runs, suite, source.usual if source else None, others), columns.columns(suite)
     scores, kinds = _shown_scores(rows, suite)
     about = pd.DataFrame([_about(row, suite, seeds) for row in rows])
     table = pd.concat([about, _numbers(scores, kinds, suite, of_suite), _populations(scores, kinds, suite)], axis=1)

@@ -7,6 +7,7 @@ from bytes that have changed since. What fails is an error that names the file: 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cache
@@ -24,6 +25,9 @@ from croftbench.runs.spec import RunSpec
 SCHEMA = 3
 """1 was written before 0.3.0, whose operating points, intervals and scores of probabilities are others; 2 had no
 digests."""
+
+_FIELD = re.compile(rb'^ "(\w+)": ', re.MULTILINE)
+"""A field of a record, at the beginning of its line: nothing that is deeper begins there."""
 
 Fraction = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=0)]
@@ -182,13 +186,8 @@ def record(path: Path, kind: type[Record], hint: str) -> Record:
     """
     try:
         content = unpacked(path.read_bytes()) if path.suffix == PACKED else path.read_bytes()
-        data = from_json(content, allow_inf_nan=False)
-        if not isinstance(data, dict):
-            raise ValueError("it is no JSON object")
-        check_schema(path, data.get("schema"))
-        missing = sorted({field.name for field in fields(kind)} - data.keys())  # type: ignore[arg-type]
-        if missing:
-            raise ValueError(f"it has no {', '.join(missing)}")
+        if not _is_whole(content, kind):
+            _check_fields(path, content, kind)
         whole: Record = _reader(cast(Any, kind)).validate_json(content, strict=True)
         check_seal(content)
     except ValidationError as error:
@@ -203,6 +202,30 @@ def record(path: Path, kind: type[Record], hint: str) -> Record:
     except ValueError as error:
         raise DataError(f"{path} is not readable: {error}.", hint) from error
     return whole
+
+
+def _is_whole(content: bytes, kind: type[Any]) -> bool:
+    """Whether a record is of this schema and has every field, as far as its lines tell: `laid_out` gives each a line.
+
+    Parsing it for this alone would take a fifth of the time of reading many.
+    """
+    names = set(_FIELD.findall(content))
+    return f' "schema": {SCHEMA},\n'.encode() in content and all(of.name.encode() in names for of in fields(kind))
+
+
+def _check_fields(path: Path, content: bytes, kind: type[Any]) -> None:
+    """Refuse what is no record of this schema, or lacks a field: defaults are for code, not for files.
+
+    Raises:
+        DataError: another schema.
+        ValueError: with what is wrong.
+    """
+    data = from_json(content, allow_inf_nan=False)
+    if not isinstance(data, dict):
+        raise ValueError("it is no JSON object")
+    check_schema(path, data.get("schema"))
+    if missing := sorted({field.name for field in fields(kind)} - data.keys()):
+        raise ValueError(f"it has no {', '.join(missing)}")
 
 
 @cache

@@ -75,7 +75,7 @@ def tidy(board: Board) -> pd.DataFrame:
         "precision": board.precision,
     }
     rows = []
-    for position, row in enumerate(board.table.to_dict("records"), start=1):
+    for position, row in enumerate(board.records, start=1):
         names = (*HEAD, *COVERAGE, "params", "params_digest", "run_ids")
         shared = suite | {"source": "measured", "position": position} | {name: row[name] for name in names}
         scorers = [{"scorer": _scorer(board, column)} for column in board.columns]
@@ -110,7 +110,7 @@ def to_json(boards: list[Board]) -> str:
 def _board(board: Board) -> dict[str, Any]:
     suite = board.suite
     rows = []
-    for position, row in enumerate(board.table.to_dict("records"), start=1):
+    for position, row in enumerate(board.records, start=1):
         rows.append(
             {
                 "position": position,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from rich.cells import cell_len
-from rich.text import Text
+from rich.text import Span, Text
 
 
 @dataclass(frozen=True)
@@ -53,11 +53,16 @@ def grid(columns: Sequence[GridColumn], gap: int, rules: Sequence[int] = ()) -> 
 
 
 def _line(cells: Sequence[Text], columns: Sequence[GridColumn], widths: Sequence[int], gap: int) -> Text:
-    line = Text()
+    parts: list[str] = []
+    spans: list[Span] = []
+    at = 0
     for i, (cell, column, width) in enumerate(zip(cells, columns, widths, strict=True)):
         room = " " * (width - cell.cell_len)
-        between = " " * gap if i else ""
-        line = Text.assemble(line, between, room, cell) if column.right else Text.assemble(line, between, cell, room)
+        before = (" " * gap if i else "") + (room if column.right else "")
+        parts += [before, cell.plain, "" if column.right else room]
+        spans += [span.move(at + len(before)) for span in cell.spans]
+        at += sum(map(len, parts[-3:]))
+    line = Text("".join(parts), spans=spans)
     line.rstrip()
     return line
 

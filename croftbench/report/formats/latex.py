@@ -23,7 +23,7 @@ ACCENTS = frozenset("0300 0301 0302 0303 0308 030A 030C 0327".split())
 
 def to_latex(board: Board) -> str:
     """A floating table, one row a configuration, columns grouped by measure; all text escaped."""
-    shown = lines(board)
+    shown = lines(board, details=False)
     groups = [list(group) for _, group in groupby(board.shown, key=lambda column: column.metric)]
     heads, rules, at = [], [], 3
     for group in groups:

@@ -12,17 +12,18 @@ from croftbench.report.tables import Board
 def to_markdown(board: Board) -> str:
     """The table in percent, "mean ± std" over seeds, marks as the caption says; below it, the ids of the runs."""
     headers = ["#", "Method", "Encoder", "Shots", *(header(board, column) for column in board.shown), "Runs"]
+    every = lines(board, details=False)
     rows = [
         [
             *map(escape, (line.rank, line.title, line.encoder, line.shots)),
             *map(cell_text, line.cells),
             line.runs,
         ]
-        for line in lines(board)
+        for line in every
     ]
     align = ("right", "left", "left", "right", *("right" for _ in board.shown), "right")
     body = tabulate(rows, [escape(name) for name in headers], "pipe", colalign=align, disable_numparse=True)
-    ids = "\n".join(f"* {escape(line.method)}: {line.run_ids}" for line in lines(board) if line.run_ids)
+    ids = "\n".join(f"* {escape(line.method)}: {line.run_ids}" for line in every if line.run_ids)
     runs = f"<details><summary>Runs, for <code>croftbench show</code></summary>\n\n{ids}\n\n</details>"
     return "\n\n".join([f"# {escape(title(board))}", *map(escape, caption(board)), body, runs]) + "\n"
 

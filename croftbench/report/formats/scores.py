@@ -103,7 +103,7 @@ def caption(board: ScoreBoard) -> list[str]:
         f"over images. {', '.join(protocol.scorers)} are the suite's own, {protocol.headline} its headline; the others "
         f"are computed from the same outputs, nothing is trained for them (`croftbench list scorers`).",
     ]
-    rows = board.table.to_dict("records")
+    rows = board.records
     small_print += tied([(f"{marked(str(row['method']), row)} {row['scorer']}", row) for row in rows])
     if board.table["transductive"].any():
         small_print.append(TRANSDUCTIVE)
@@ -138,7 +138,7 @@ def lines(board: ScoreBoard) -> tuple[list[Line], dict[str, int]]:
     reasons: dict[str, int] = {}
     every: list[Line] = []
     several = settings_differ(board.main)
-    for _, group in groupby(board.table.to_dict("records"), itemgetter("method", "encoder", "shots")):
+    for _, group in groupby(board.records, itemgetter("method", "encoder", "shots")):
         rows = list(group)
         columns = [column(rows, name, details=False) for name in shown(board)]
         for i, row in enumerate(rows):

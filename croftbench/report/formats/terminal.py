@@ -46,7 +46,7 @@ def to_text(board: Board, width: int | None = None, wide: bool = False, more: st
         wide: all columns and all of the small print, however wide.
         more: a line below the table, such as how many rows are elsewhere.
     """
-    lines = cells.lines(board)
+    lines = cells.lines(board, details=False)
     shown, fit = _fitting(board, lines, None if wide else width)
     text = [Text(cells.title(board), style="bold"), Text()]
     text += grid(_columns(board, lines, shown, fit, counts=wide), fit.gap)
@@ -71,7 +71,10 @@ def cell_text(cell: Cell, fit: Fit = FITS[0]) -> Text:
     """A number with its marks; what ties with the best, in a column of its own."""
     style = {"best": "bold", "second": "underline", "": ""}[cell.mark]
     text = cell.text if fit.deviation else cell.text.partition(" ± ")[0]
-    return Text.assemble((text, style), (TIE if cell.tie else " ") if fit.ties else "")
+    shown = Text(text + ((TIE if cell.tie else " ") if fit.ties else ""))
+    if style:
+        shown.stylize(style, 0, len(text))
+    return shown
 
 
 def _fitting(board: Board, lines: Sequence[Line], width: int | None) -> tuple[list[Column], Fit]:
