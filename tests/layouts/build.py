@@ -78,7 +78,7 @@ def _size(part: Part) -> int:
 def _atoms(family: Family, layout: Layout, part: Part, domain: int) -> list[Shot]:
     labels = [m for m, n in zip(part.members, part.counts, strict=True) for _ in range(n)] or [-1] * (part.images or 4)
     ending = "JPEG" if family.name.startswith("imagenet") else "jpg"
-    prefix = f"{family.name}_" if layout.folder == "." else ""  # other families' lists lie beside it
+    prefix = f"{family.name}_" if family.name.startswith("midog") else ""  # four families in one folder
     names = [f"{prefix}{part.name.replace('/', '_')}_{i + 1:05d}.{ending}" for i in range(len(labels))]
     shipped = [file.removeprefix(SHIPPED) for file in layout.files_of(part.name) if file.startswith(SHIPPED)]
     if shipped:
