@@ -74,7 +74,7 @@ class Line:
 
 
 def lines(board: Board, *, details: bool = True) -> list[Line]:
-    """Measured rows in the table's order, then published ones; `details` as in `Cell`, for formats that have room."""
+    """Measured rows in the table's order, then published ones; with `details`, each cell has its own."""
     rows = board.records
     by_column = [column(rows, one.name, details=details) for one in board.shown]
     several = sum(bool(row["ranked"]) for row in rows) > 1  # a front of one says nothing

@@ -88,7 +88,7 @@ def board(main: Board, only: Sequence[RunSpec] = ()) -> ScoreBoard:
             scores += [(len(about), *score) for score in its_scores]
             about.append({"place": place} | line)
     of_suite, main = _columns(main.suite), replace(main, reported=())
-    if not about:  # no run has a positive: an official protocol's are its correct ones alone
+    if not about:  # nothing was detected: of an official protocol's positives, the correct ones, there are none
         return ScoreBoard(main, pd.DataFrame(columns=_order(main.suite, of_suite)), of_suite)
     table = pd.concat([pd.DataFrame(about), _numbers(scores, len(about), main.suite, of_suite)], axis=1)
     table = table.sort_values(

@@ -147,7 +147,7 @@ def of_runs(runs: Sequence[RunResult], suite: Suite, seeds: tuple[int, ...], sou
     """
     check_comparable([run.spec for run in runs])
     shown = {run.spec.run_id for run in runs}
-    others = [run for run in source.runs if run.spec.run_id not in shown] if source else []
+    others = [run for run in source.runs if run.spec.run_id not in shown] if source else []  # for their names alone
     rows, of_suite = grouped(runs, suite, source.usual if source else None, others), columns.columns(suite)
     scores, kinds = _shown_scores(rows, suite)
     about = pd.DataFrame([_about(row, suite, seeds) for row in rows])
@@ -258,23 +258,8 @@ def _order_of_columns(suite: Suite, of_suite: Sequence[Column]) -> list[str]:
     values = [f"{column.name}{suffix}" for column in of_suite for suffix in STATISTICS]
     known = [*columns.covariate(suite), *suite.named]
     counts = ["n/id", *(f"n/{name}" for name in known), *(f"n/{split.name}" for split in suite.semantic)]
-    return [
-        "method",
-        "encoder",
-        "shots",
-        "ranked",
-        "pareto",
-        "imported",
-        "transductive",
-        "recipe",
-        "caveat",
-        *coverage,
-        *values,
-        *counts,
-        "params",
-        "params_digest",
-        "run_ids",
-    ]
+    about = ["method", "encoder", "shots", "ranked", "pareto", "imported", "transductive", "recipe", "caveat"]
+    return [*about, *coverage, *values, *counts, "params", "params_digest", "run_ids"]
 
 
 def pareto(table: pd.DataFrame) -> list[bool]:

@@ -11,7 +11,7 @@ from pandas.testing import assert_frame_equal
 from rich.console import Console
 
 from croftbench.errors import DataError
-from croftbench.report import board_rows, cells, compare, score_table
+from croftbench.report import board_rows, cells, committed, compare, score_table
 from croftbench.report.formats import html, markdown, scores
 from croftbench.report.tables import leaderboard
 from croftbench.runs import posthoc, results
@@ -208,3 +208,18 @@ def test_an_empty_record_changes_nothing(add, tiny, tmp_path):
     before = scores.to_csv(score_table.board(leaderboard(tmp_path, suite)))
     posthoc.write(tmp_path, Posthoc(spec))
     assert scores.to_csv(score_table.board(leaderboard(tmp_path, suite))) == before
+
+
+def test_runs_without_a_positive_image_have_a_whole_leaderboard_and_no_line_by_score(add, tiny, tmp_path):
+    suite = tiny()
+    elsewhere = tmp_path / "accurate"
+    for seed in (1, 2, 3):
+        run = results.read(results.path_of(tmp_path, add(suite, seed, 0.5)))
+        results.write(elsewhere, replace(run, scores=tuple(s for s in run.scores if s.metric == "accuracy"), table=""))
+    main = leaderboard(elsewhere, suite)
+    committed.write_leaderboards(main)
+    written = pd.read_csv(elsewhere / f"leaderboards/{suite.name}-scores.csv")
+    assert written.empty and {"scorer", "auroc/semantic-mean"} <= set(written.columns)
+    assert f"# {suite.name}" in (elsewhere / f"leaderboards/{suite.name}-scores.md").read_text()
+    assert len(pd.read_csv(elsewhere / f"leaderboards/{suite.name}.csv")) == 1
+    assert scores.of_page(main) is None

@@ -192,7 +192,7 @@ def test_new_classes_are_named_to_methods_whose_classifier_takes_names(manifests
 def test_a_few_shot_method_runs_by_the_official_protocol(manifests, data, cache):
     suite = manifest.suite("setup1-official", manifests)
     bench = Workbench(suite, encoders.EMBEDDED, cache, torch.device("cpu"), roots=Roots(data, manifests))
-    run, splits = one_run(bench, cache, "croft", "all", epochs=20)
+    run, splits = one_run(bench, cache, "croft", "all", epochs=20)  # until it recognises a picture: a positive
     positives = next(s for s in splits if s.shift == "reference")
     detection = [s for s in run.scores if s.reference == "positives"]
     usual = {"auroc", "fpr95", "fpr95_ood_positive", "aupr", "aupr_out", "ties"}

@@ -53,18 +53,16 @@ def grid(columns: Sequence[GridColumn], gap: int, rules: Sequence[int] = ()) -> 
 
 
 def _line(cells: Sequence[Text], columns: Sequence[GridColumn], widths: Sequence[int], gap: int) -> Text:
-    parts: list[str] = []
+    line = ""
     spans: list[Span] = []
-    at = 0
     for i, (cell, column, width) in enumerate(zip(cells, columns, widths, strict=True)):
         room = " " * (width - cell.cell_len)
-        before = (" " * gap if i else "") + (room if column.right else "")
-        parts += [before, cell.plain, "" if column.right else room]
-        spans += [span.move(at + len(before)) for span in cell.spans]
-        at += sum(map(len, parts[-3:]))
-    line = Text("".join(parts), spans=spans)
-    line.rstrip()
-    return line
+        line += (" " * gap if i else "") + (room if column.right else "")
+        spans += [span.move(len(line)) for span in cell.spans]
+        line += cell.plain + ("" if column.right else room)
+    whole = Text(line, spans=spans)
+    whole.rstrip()
+    return whole
 
 
 def _groups(columns: Sequence[GridColumn], widths: Sequence[int], gap: int) -> Text:

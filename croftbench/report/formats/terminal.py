@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from rich.text import Text
+from rich.text import Span, Text
 
 from croftbench.report import cells
 from croftbench.report.cells import PARETO, TIE, TIED, Cell, Line
@@ -71,10 +71,8 @@ def cell_text(cell: Cell, fit: Fit = FITS[0]) -> Text:
     """A number with its marks; what ties with the best, in a column of its own."""
     style = {"best": "bold", "second": "underline", "": ""}[cell.mark]
     text = cell.text if fit.deviation else cell.text.partition(" ± ")[0]
-    shown = Text(text + ((TIE if cell.tie else " ") if fit.ties else ""))
-    if style:
-        shown.stylize(style, 0, len(text))
-    return shown
+    tie = (TIE if cell.tie else " ") if fit.ties else ""
+    return Text(text + tie, spans=[Span(0, len(text), style)] if style else [])
 
 
 def _fitting(board: Board, lines: Sequence[Line], width: int | None) -> tuple[list[Column], Fit]:
