@@ -224,7 +224,7 @@ def _calibration(board: Board, rows: Sequence[BoardRow], paper: Paper) -> Pictur
                  for t in row.tables]  # fmt: skip
         curves = [calibration.risk_coverage(*pair) for pair in marks]
         risk = np.mean([c.risk[np.searchsorted(c.coverage, COVERAGE - 1e-9)] for c in curves], axis=0)
-        values[i].append(float(np.mean([calibration.aurc(*pair).value for pair in marks])))
+        values[i].append(float(np.mean([_aurc(c, len(of)) for c, (of, _) in zip(curves, marks, strict=True)])))
         plane[-1].plot(
             COVERAGE, risk, color=hue(i), ls=dash(i), lw=1.5, marker=mark(i), ms=4, markevery=(i % 7 + 3, 14)
         )
@@ -291,6 +291,12 @@ def _fpr(id_scores: Vector, ood_scores: Vector) -> Vector:
     """Share of OOD accepted at each TPR of the grid: `metrics.fpr_at_tpr`, for many at once."""
     rejected = np.searchsorted(np.sort(ood_scores), metrics.threshold_at_tpr(id_scores, TPR), side="left")
     return 1 - rejected / len(ood_scores)
+
+
+def _aurc(curve: calibration.Curve, n: int) -> float:
+    """The value of `calibration.aurc` from a curve over n images, without the interval, which takes three sorts."""
+    images = np.diff(np.rint(curve.coverage * n), prepend=0)
+    return float(images @ curve.risk / n)
 
 
 def _populations(board: Board) -> str:
