@@ -131,13 +131,18 @@ def _figure(board: Board, rows: Sequence[BoardRow], kind: str, prefix: str, kept
 
     if (there := drawn.read(kept, f"{prefix}-{kind}")) is not None:
         return Figure(kind, there["title"], there["caption"], Markup(there["svg"]))
+    title, caption, svg = _drawn(board, rows, kind, f"{prefix}-{kind}-")
+    drawn.write(kept, f"{prefix}-{kind}", {"title": title, "caption": caption, "svg": svg})
+    return Figure(kind, title, caption, Markup(svg))
+
+
+def _drawn(board: Board, rows: Sequence[BoardRow], kind: str, prefix: str) -> tuple[str, str, str]:
+    """Title, caption and SVG of a picture; where there is none, the caption says why."""
     try:
         picture = plots.draw(kind, board, rows)
     except CroftbenchError as error:
-        return Figure(kind, kind, f"No picture: {error}", "")
-    svg = style.inline(picture, f"{prefix}-{kind}-")
-    drawn.write(kept, f"{prefix}-{kind}", {"title": picture.title, "caption": picture.caption, "svg": svg})
-    return Figure(kind, picture.title, picture.caption, Markup(svg))
+        return kind, f"No picture: {error}", ""
+    return picture.title, picture.caption, style.inline(picture, prefix)
 
 
 def _accepted(row: BoardRow, suite: Suite) -> list[Cell]:
