@@ -114,7 +114,7 @@ def read(folder: Path, suite: Suite, cache: Path | None = None) -> SuiteRuns:
 @contextmanager
 def no_garbage() -> Iterator[None]:
     """While only things are made that stay, looking for garbage among them again and again is a fifth of the time.
-    While a page's pictures are drawn it is an eighth, and looks at all runs each time.
+    While tables and pictures are made of them it is an eighth, and looks at all runs each time.
     """
     collecting = gc.isenabled()
     gc.disable()

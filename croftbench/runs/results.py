@@ -251,5 +251,5 @@ def check_schema(path: Path, schema: object) -> None:
 
 def read_all(results: Path, suite: str | None = None) -> Iterator[RunResult]:
     """All finished runs, of one suite or of all, in the order of their paths."""
-    for path in sorted((results / "runs").glob(f"{suite or '*'}/*/*.json")):
+    for path in sorted((results / "runs").glob(f"{suite or '*'}/*/*.json"), key=lambda path: path.parts):
         yield read(path)
