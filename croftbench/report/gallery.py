@@ -108,7 +108,7 @@ class _Tally:
         for part, rows in self.parts:
             wrong[rows] += part.wrong.T  # an image is in a split once
             runs[rows] += part.tested
-        whole = runs.all(axis=1)
+        whole: NDArray[np.bool_] = np.asarray(runs.all(axis=1))
         places = [place for place, row in self.at.items() if whole[row]]
         return dict(zip(places, wrong[whole] / runs[whole], strict=True))
 

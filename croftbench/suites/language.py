@@ -55,10 +55,10 @@ class ClassDraw:
     list: str = ""
     match: Literal["id", "name"] = "id"
 
-    def of(self, rows: Iterable[object]) -> list[str]:
+    def of(self, rows: Iterable[object]) -> tuple[str, ...]:
         """The class of each row of a shipped table (`croftbench.data.scan.shipped.Row`)."""
         keys = map(str, map(attrgetter(self.by), rows))
-        return [self._member_of.get(key, key) for key in keys] if self.members else list(keys)
+        return tuple(self._member_of.get(key, key) for key in keys) if self.members else tuple(keys)
 
     @cached_property
     def _member_of(self) -> dict[str, str]:
