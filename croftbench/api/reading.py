@@ -236,7 +236,8 @@ def write_page(
 def _board(suite: SuiteLike, folders: Folders, seeds: Sequence[int] | Literal["all"] | None = None) -> Board:
     from croftbench.report import rows, tables
 
-    source = rows.read(folders.results, suite_of(suite, folders), folders.cache)
-    if seeds == "all":
-        seeds = sorted({run.spec.seed for run in source.runs})
-    return tables.board(source, tuple(seeds) if seeds else None)
+    with rows.no_garbage():
+        source = rows.read(folders.results, suite_of(suite, folders), folders.cache)
+        if seeds == "all":
+            seeds = sorted({run.spec.seed for run in source.runs})
+        return tables.board(source, tuple(seeds) if seeds else None)

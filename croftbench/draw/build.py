@@ -34,6 +34,7 @@ def folds(
     count: int | None = None,
     *,
     roots: Roots | None = None,
+    train: bool = True,
     allow_incomplete: bool = False,
 ) -> list[Fold]:
     """The suite's folds as this seed draws them.
@@ -43,6 +44,7 @@ def folds(
         seed: decides known classes, the objects of each role, and the few-shot images.
         count: training images per class; the suite's own number when None.
         roots: where data are; shipped ones only when None.
+        train: with training images; without, they need not be on the disk.
         allow_incomplete: take splits whose counts are not the manifest's.
 
     Raises:
@@ -50,7 +52,7 @@ def folds(
     """
     gatherer = Gatherer(roots or Roots(), allow_incomplete, suite.groups)
     shots = count or suite.protocol.shots
-    return [_Builder(suite, spec, seed, shots, gatherer, bool(spec.train)).fold() for spec in suite.folds]
+    return [_Builder(suite, spec, seed, shots, gatherer, train and bool(spec.train)).fold() for spec in suite.folds]
 
 
 def fold(

@@ -55,7 +55,7 @@ class Classes:
 
     def labels_in(self, table: Sequence[Row], draw: ClassDraw) -> Ints:
         """(N,) label of each row of a shipped table."""
-        return np.array([self._by_key.get(draw.of(row), OUTSIDE) for row in table], dtype=np.int64)
+        return np.array([self._by_key.get(key, OUTSIDE) for key in draw.of(table)], dtype=np.int64)
 
     @cached_property
     def _by_key(self) -> dict[str, int]:
@@ -114,9 +114,9 @@ def of_table(
         DataError: a class that the suite names has no image.
     """
     objects: dict[str, set[str]] = defaultdict(set)
-    for row in table:
-        if row.group in draw.groups:
-            objects[draw.of(row)].add(row.name)
+    rows = [row for row in table if row.group in draw.groups]
+    for key, row in zip(draw.of(rows), rows, strict=True):
+        objects[key].add(row.name)
     for key in draw.names:
         if key not in objects:
             raise DataError(f"suite '{suite}': class '{key}' has no image.", "Check its [classes.names].")

@@ -31,7 +31,7 @@ def among(suite: Suite, classes: Classes, chosen: Callable[[SemanticSpec], tuple
     for spec in suite.semantic:
         images, rows = chosen(spec)
         if images.table and draw.by != "class":
-            keys = Counter(draw.of(images.table[row]) for row in rows)
+            keys = Counter(draw.of(images.table[row] for row in rows))
             named = ((classes.names.get(key, key), count) for key, count in keys.items())
         else:
             labels = Counter(images.labels[rows].tolist())

@@ -1,6 +1,7 @@
 """Sections of the page, made side by side: each of the later ones in a process of its own, where there are processors.
 
-A section takes seconds, nearly all of them drawing, and no two share anything. What fails there fails here.
+A section takes seconds, most of them drawing, and no two share anything; its HTML is all that comes back. What fails
+there fails here.
 """
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 from croftbench import child
 from croftbench.data.roots import Roots
@@ -22,8 +22,8 @@ Asked = tuple[Path, Suite, Path | None, Roots | None, int]
 def sections(
     results_dir: Path, suites: Sequence[Suite], cache: Path | None = None, roots: Roots | None = None,
     processors: int | None = None,
-) -> list[dict[str, Any]]:  # fmt: skip
-    """What the page's template shows of each suite, in order.
+) -> list[dict[str, str]]:  # fmt: skip
+    """Each suite's section of the page, in order: what it is called, and its HTML.
 
     Raises:
         DataError: see `tables.leaderboard`.
@@ -37,16 +37,19 @@ def sections(
         return [_section(asked[0]), *(one.result() for one in later)]
 
 
-def _section(asked: Asked) -> dict[str, Any]:
-    from croftbench.report import published, rows, section, tables
+def _section(asked: Asked) -> dict[str, str]:
+    from croftbench.report import published, rows, section, tables, templates
 
     results_dir, suite, cache, roots, number = asked
     elsewhere = [row for row in published.read_all(results_dir) if not row.head.weights_digest]  # ours stand above
     with rows.no_garbage():
-        return section.section(tables.leaderboard(results_dir, suite, cache=cache), elsewhere, number, roots, cache)
+        board = tables.leaderboard(results_dir, suite, cache=cache)
+        shown = section.section(board, elsewhere, number, roots, cache)
+        html = templates.render("section.html", section=shown)
+    return {"id": shown["id"], "name": shown["name"], "html": html}
 
 
-def _elsewhere(asked: Asked) -> dict[str, Any]:
+def _elsewhere(asked: Asked) -> dict[str, str]:
     """The same, by another process; here, if that one could not do it."""
     try:
         return child.call(_section, asked)

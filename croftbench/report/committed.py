@@ -9,6 +9,7 @@ from croftbench.errors import UsageError
 from croftbench.files import write_atomically
 from croftbench.report import score_table, tables
 from croftbench.report.formats import data, markdown, scores
+from croftbench.report.rows import no_garbage
 from croftbench.report.tables import Board
 
 
@@ -43,6 +44,7 @@ def _is(path: Path, text: str) -> bool:
     return path.is_file() and path.read_bytes() == text.encode()
 
 
+@no_garbage()
 def _files(board: Board) -> dict[Path, str]:
     suite = board.suite
     if board.source is None:

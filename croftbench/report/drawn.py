@@ -1,4 +1,5 @@
-"""Pictures of the page that were drawn before: kept in the cache under the digest of all that they are drawn from.
+"""Pictures of the page that were drawn before, and numbers from per-image tables: kept in the cache under the digest
+of all that they are made of.
 
 Drawing is two thirds of a page's time, and most pages are written again with the same runs.
 """
@@ -6,11 +7,12 @@ Drawing is two thirds of a page's time, and most pages are written again with th
 from __future__ import annotations
 
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from croftbench.files import digest, file_digest, recall, remember
 from croftbench.report.board_rows import BoardRow
@@ -33,15 +35,15 @@ def folder(cache: Path | None, board: Board, rows: Sequence[BoardRow]) -> Path |
     return cache / "pictures" / digest(drawn_from)[:16]
 
 
-def read(folder: Path | None, name: str) -> dict[str, str] | None:
-    """A picture's title, caption and SVG; None where it is not there."""
+def read(folder: Path | None, name: str) -> dict[str, Any] | None:
+    """What `write` kept, such as a picture's title, caption and SVG; None where it is not there."""
     return recall(folder / f"{name}.json") if folder else None
 
 
-def write(folder: Path | None, name: str, picture: dict[str, str]) -> None:
-    """Keep a picture, where that is possible."""
+def write(folder: Path | None, name: str, made: Mapping[str, object]) -> None:
+    """Keep it, where that is possible."""
     if folder:
-        remember(folder / f"{name}.json", picture)
+        remember(folder / f"{name}.json", made)
 
 
 @cache

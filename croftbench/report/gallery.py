@@ -87,43 +87,45 @@ class _Part(NamedTuple):
 
 @dataclass
 class _Tally:
-    """Of one kind of image: which methods had it wrong, draw by draw."""
+    """Of one kind of image: which methods had it wrong, draw by draw.
 
-    parts: list[_Part] = field(default_factory=list)
+    Attributes:
+        at: the number of each image, in the order in which it first appears.
+        parts: each draw's, with the number of each of its images.
+    """
 
-    @cached_property
-    def seen(self) -> dict[Place, list[tuple[int, int]]]:
-        """By image, the parts that it is in and its position there."""
-        found: dict[Place, list[tuple[int, int]]] = {}
-        for number, part in enumerate(self.parts):
-            for i, image in enumerate(part.split.images):
-                found.setdefault((part.split.name, image), []).append((number, i))
-        return found
+    at: dict[Place, int] = field(default_factory=dict)
+    parts: list[tuple[_Part, NDArray[np.int64]]] = field(default_factory=list)
+
+    def add(self, part: _Part, images: Sequence[str]) -> None:
+        places = ((part.split.name, image) for image in images)
+        self.parts.append((part, np.array([self.at.setdefault(place, len(self.at)) for place in places], np.int64)))
 
     @cached_property
     def shares(self) -> dict[Place, NDArray[np.float64]]:
         """By image that every method was tested on: (M,) the share of each method's runs that had it wrong."""
-        places = list(self.seen)
-        at = {place: row for row, place in enumerate(places)}
-        wrong, runs = np.zeros((2, len(places), len(self.parts[0].tested) if self.parts else 0))
-        for part in self.parts:
-            rows = [at[part.split.name, image] for image in part.split.images]
+        wrong, runs = np.zeros((2, len(self.at), len(self.parts[0][0].tested) if self.parts else 0))
+        for part, rows in self.parts:
             wrong[rows] += part.wrong.T  # an image is in a split once
             runs[rows] += part.tested
         whole: NDArray[np.bool_] = np.asarray(runs.all(axis=1))
-        return {place: wrong[row] / runs[row] for place, row in at.items() if whole[row]}
+        places = [place for place, row in self.at.items() if whole[row]]
+        return dict(zip(places, wrong[whole] / runs[whole], strict=True))
+
+    def seen(self, place: Place) -> list[tuple[_Part, int]]:
+        """The parts that an image is in, and its position there."""
+        found = ((part, np.flatnonzero(rows == self.at[place])) for part, rows in self.parts)
+        return [(part, int(position)) for part, positions in found for position in positions]
 
     def truth(self, place: Place) -> str:
         """The image's class, "" where it is unknown."""
-        number, i = self.seen[place][0]
-        part = self.parts[number]
+        part, i = self.seen(place)[0]
         return part.names[part.split.labels[i]] if part.split.labels[i] >= 0 else ""
 
     def answer(self, place: Place) -> str:
         """The wrong class that it is given most often."""
         given: Counter[str] = Counter()
-        for number, i in self.seen[place]:
-            part = self.parts[number]
+        for part, i in self.seen(place):
             own = part.predicted[:, i].tolist()
             given.update(part.names[label] for label in own if label >= 0 and label != part.split.labels[i])
         return min(given.items(), key=lambda one: (-one[1], one[0]), default=("", 0))[0]
@@ -156,7 +158,7 @@ def _tallies(suite: Suite, rows: Sequence[BoardRow], roots: Roots) -> tuple[_Tal
     folds: dict[int, dict[str, Fold]] = {}
     for (seed, name), runs in by_draw.items():
         if seed not in folds:
-            folds[seed] = {fold.name: fold for fold in draw.folds(suite, seed, roots=roots)}
+            folds[seed] = {fold.name: fold for fold in draw.folds(suite, seed, roots=roots, train=False)}
         fold = folds[seed][name]
         thresholds = {
             method: float(
@@ -168,25 +170,25 @@ def _tallies(suite: Suite, rows: Sequence[BoardRow], roots: Roots) -> tuple[_Tal
         for shift, split in fold.tests:
             if shift not in ("id", "covariate", "semantic"):
                 continue
-            images = split.images
+            images, labels = split.images, np.array(split.labels)
             wrong = np.zeros((len(rows), len(split)), dtype=bool)
             predicted = np.full((len(rows), len(split)), -1, dtype=np.int64)
             for method, of_run in runs.items():
                 table = of_run.get(split.name)
-                if table is None or not _same(split, images, table):
+                if table is None or not _same(labels, images, table):
                     raise DataError(
                         "the images here are not those of the runs.", "`croftbench data status` lists them."
                     )
                 predicted[method] = table.predicted
                 wrong[method] = table.scores[headline] >= thresholds[method] if shift == "semantic" else ~table.correct
             of = unknown if shift == "semantic" else known
-            of.parts.append(_Part(split, fold.classnames, tested, wrong, predicted))
+            of.add(_Part(split, fold.classnames, tested, wrong, predicted), images)
     return known, unknown
 
 
-def _same(split: Split, images: Sequence[str], table: SplitTable) -> bool:
+def _same(labels: NDArray[np.int64], images: Sequence[str], table: SplitTable) -> bool:
     """Whether a run's table is of the images that are drawn here; old tables do not name them."""
-    return np.array_equal(split.labels, table.labels) and (not table.images or table.images == images)
+    return np.array_equal(labels, table.labels) and (not table.images or table.images == images)
 
 
 def _groups(
@@ -228,9 +230,9 @@ def _plate(place: Place, tally: _Tally, names: Sequence[str], roots: Roots) -> P
     of_it = [name for name, one in zip(names, wrong, strict=True) if one]
     others = [name for name, one in zip(names, wrong, strict=True) if not one]
     shorter = f"all but {'; '.join(others)}" if len(others) < len(of_it) else "; ".join(of_it)
-    number, i = tally.seen[place][0]
+    part, i = tally.seen(place)[0]
     return Plate(
-        _thumbnail(tally.parts[number].split, i, roots), place[1], tally.truth(place), place[0], tally.answer(place),
+        _thumbnail(part.split, i, roots), place[1], tally.truth(place), place[0], tally.answer(place),
         len(of_it), "all of them" if not others else shorter,
     )  # fmt: skip
 

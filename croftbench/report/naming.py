@@ -29,6 +29,8 @@ def text(value: Any) -> str:
     """A hyper-parameter's value as `--set` takes it: 0 for 0.0."""
     if isinstance(value, float):
         return str(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)
+    if type(value) is int:  # as JSON has it, in a tenth of the time
+        return str(value)
     return value if isinstance(value, str) else canonical(value)
 
 

@@ -100,9 +100,10 @@ def _roc(board: Board, rows: Sequence[BoardRow], paper: Paper) -> Picture:
     names = labels([row.label for row in shown])
     figure, plane = panels(len(unknowns), 2, (4.4, 3.9), paper, [name + "x" * 7 * len(unknowns) for name in names])
     values: list[list[float]] = [[] for _ in shown]
+    thresholds = [[metrics.threshold_at_tpr(_scores(t, "id", scorer), TPR) for t in row.tables] for row in shown]
     for axes, unknown_set in zip(plane, unknowns, strict=True):
         for i, row in enumerate(shown):
-            pairs = [(_scores(t, "id", scorer), _scores(t, unknown_set, scorer)) for t in row.tables]
+            pairs = [(at, _scores(t, unknown_set, scorer)) for at, t in zip(thresholds[i], row.tables, strict=True)]
             x = np.mean([_fpr(*pair) for pair in pairs], axis=0)
             values[i].append(row.values[f"auroc/{unknown_set}"])
             look: dict[str, Any] = {"color": hue(i), "ls": dash(i), "lw": 1.5}
@@ -224,7 +225,7 @@ def _calibration(board: Board, rows: Sequence[BoardRow], paper: Paper) -> Pictur
                  for t in row.tables]  # fmt: skip
         curves = [calibration.risk_coverage(*pair) for pair in marks]
         risk = np.mean([c.risk[np.searchsorted(c.coverage, COVERAGE - 1e-9)] for c in curves], axis=0)
-        values[i].append(float(np.mean([calibration.aurc(*pair).value for pair in marks])))
+        values[i].append(float(np.mean([_aurc(c, len(of)) for c, (of, _) in zip(curves, marks, strict=True)])))
         plane[-1].plot(
             COVERAGE, risk, color=hue(i), ls=dash(i), lw=1.5, marker=mark(i), ms=4, markevery=(i % 7 + 3, 14)
         )
@@ -287,10 +288,16 @@ def _scores(splits: Sequence[SplitTable], name: str, scorer: str) -> Vector:
     return next(s.scores[scorer] for s in splits if (s.shift if name == "id" else s.name) == name).astype(np.float64)
 
 
-def _fpr(id_scores: Vector, ood_scores: Vector) -> Vector:
+def _fpr(thresholds: Vector, ood_scores: Vector) -> Vector:
     """Share of OOD accepted at each TPR of the grid: `metrics.fpr_at_tpr`, for many at once."""
-    rejected = np.searchsorted(np.sort(ood_scores), metrics.threshold_at_tpr(id_scores, TPR), side="left")
+    rejected = np.searchsorted(np.sort(ood_scores), thresholds, side="left")
     return 1 - rejected / len(ood_scores)
+
+
+def _aurc(curve: calibration.Curve, n: int) -> float:
+    """The value of `calibration.aurc` from a curve over n images, without the interval, which takes three sorts."""
+    images = np.diff(np.rint(curve.coverage * n), prepend=0)
+    return float(images @ curve.risk / n)
 
 
 def _populations(board: Board) -> str:

@@ -61,6 +61,7 @@ class SuiteRuns:
     refused: list[CroftbenchError] = field(default_factory=list, repr=False, compare=False)
     _posthoc: dict[str, Posthoc] = field(default_factory=dict, repr=False, compare=False)
     _per_image: dict[str, tuple[SplitTable, ...]] = field(default_factory=dict, repr=False, compare=False)
+    _named: per_image.Named = field(default_factory=dict, repr=False, compare=False)
 
     def posthoc(self, spec: RunSpec) -> Posthoc:
         """Post-hoc scores of a run; an empty record where there are none.
@@ -83,7 +84,8 @@ class SuiteRuns:
                 path = per_image.path_of(self.folder, run.spec)
                 if not path.is_file():
                     return ()
-                self._per_image[run.spec.run_id] = self._completed(run, tuple(per_image.read(path, run.table)))
+                tables = per_image.read(path, run.table, named=self._named)
+                self._per_image[run.spec.run_id] = self._completed(run, tuple(tables))
         return tuple(self._per_image[run.spec.run_id] for run in row.runs)
 
     def _completed(self, run: RunResult, tables: tuple[SplitTable, ...]) -> tuple[SplitTable, ...]:
@@ -112,7 +114,7 @@ def read(folder: Path, suite: Suite, cache: Path | None = None) -> SuiteRuns:
 @contextmanager
 def no_garbage() -> Iterator[None]:
     """While only things are made that stay, looking for garbage among them again and again is a fifth of the time.
-    While a page's pictures are drawn it is an eighth, and looks at all runs each time.
+    While tables and pictures are made of them it is an eighth, and looks at all runs each time.
     """
     collecting = gc.isenabled()
     gc.disable()

@@ -15,7 +15,7 @@ from croftbench.files import canonical, digest
 from croftbench.report import columns
 from croftbench.report.columns import DETECTION, TIES, Column
 from croftbench.report.populations import NONE
-from croftbench.report.rows import Row, configuration
+from croftbench.report.rows import Row, SeedFold, configuration
 from croftbench.report.tables import ENDS, STATISTICS, Board
 from croftbench.runs.posthoc import Posthoc
 from croftbench.runs.results import RunResult, Score
@@ -75,6 +75,7 @@ def board(main: Board, only: Sequence[RunSpec] = ()) -> ScoreBoard:
     other_fits = 0
     about: list[dict[str, Any]] = []
     scores: list[Sequence[Any]] = []
+    lines: list[int] = []  # which of `about` each of `scores` is of
     chosen = [(place, row) for place, row in enumerate(main.rows) if not wanted or row.configuration in wanted]
     read = [
         [main.source.posthoc(run.spec) if main.source else Posthoc(run.spec) for run in row.summed] for _, row in chosen
@@ -85,12 +86,14 @@ def board(main: Board, only: Sequence[RunSpec] = ()) -> ScoreBoard:
     for (place, row), records in zip(chosen, read, strict=True):
         other_fits += sum(any(not world.get("agrees", True) for world in one.environments) for one in records)
         for line, its_scores in _lines(row, records, main.suite, main.seeds, codes):
-            scores += [(len(about), *score) for score in its_scores]
+            lines += [len(about)] * len(its_scores)
+            scores += its_scores
             about.append({"place": place} | line)
     of_suite, main = _columns(main.suite), replace(main, reported=())
     if not about:  # nothing was detected: of an official protocol's positives, the correct ones, there are none
         return ScoreBoard(main, pd.DataFrame(columns=_order(main.suite, of_suite)), of_suite)
-    table = pd.concat([pd.DataFrame(about), _numbers(scores, len(about), main.suite, of_suite)], axis=1)
+    numbers = _numbers(scores, lines, main.suite, of_suite).reindex(range(len(about)))
+    table = pd.concat([pd.DataFrame(about), numbers], axis=1)
     table = table.sort_values(
         ["place", "ranked", DETECTION, "scorer"], ascending=[True, False, False, True], kind="stable"
     )
@@ -102,6 +105,7 @@ def _lines(
 ) -> Iterator[tuple[dict[str, Any], list[Sequence[Any]]]]:
     """What a configuration's lines of the table are, one a score, each with its numbers as `SCORE_COLUMNS`."""
     by_scorer: dict[str, list[Sequence[Any]]] = {}
+    pairs: dict[str, set[SeedFold]] = {}
     sources: dict[str, str] = {}
     streams: dict[str, str] = {}
     reasons: dict[str, dict[str, None]] = {}
@@ -110,11 +114,13 @@ def _lines(
         for scorer, source, stream, scores, reason in _scored(run, record, codes):
             sources.setdefault(scorer, source)
             streams[scorer] = streams.get(scorer) or stream
-            by_scorer.setdefault(scorer, []).extend(
+            numbers = [
                 (seed, fold, s.metric, s.split, s.value, s.low, s.high, s.n_id, s.n_ood)
                 for s in scores
                 if s.metric in METRICS
-            )
+            ]
+            by_scorer.setdefault(scorer, []).extend(numbers)
+            pairs.setdefault(scorer, set()).update([(seed, fold)] if numbers else [])
             if reason:
                 reasons.setdefault(scorer, {})[reason] = None
     expected = set(product(seeds, [fold.name for fold in suite.folds]))
@@ -132,16 +138,16 @@ def _lines(
         "run_ids": " ".join(run.spec.run_id for run in row.runs),
     }
     for scorer, its_scores in by_scorer.items():
-        pairs = {(seed, fold) for seed, fold, *_ in its_scores}
+        its_pairs = pairs[scorer]
         yield (
             shared
             | {
                 "scorer": scorer,
                 "source": sources[scorer],
                 "stream": streams[scorer],
-                "ranked": pairs >= expected and row.caveat == NONE,
-                "runs": len(pairs),
-                "seeds": len({seed for seed, _ in pairs}),
+                "ranked": its_pairs >= expected and row.caveat == NONE,
+                "runs": len(its_pairs),
+                "seeds": len({seed for seed, _ in its_pairs}),
                 "not_applicable": "; ".join(reasons.get(scorer, ())),
             },
             its_scores,
@@ -154,7 +160,9 @@ def _scored(run: RunResult, record: Posthoc, codes: Codes) -> Iterator[tuple[str
     by_scorer: dict[str, list[Score]] = {}
     for score in run.scores:
         if score.scorer and score.metric in METRICS:
-            by_scorer.setdefault(score.scorer, []).extend([score] if score.reference in inside else [])
+            against = by_scorer.setdefault(score.scorer, [])
+            if score.reference in inside:
+                against.append(score)
     for name, scores in by_scorer.items():
         yield _label(name), "suite", "", scores, ""
     for one in record.scorers:
@@ -176,9 +184,11 @@ def _label(name: str) -> str:
         return name
 
 
-def _numbers(scores: list[Sequence[Any]], rows: int, suite: Suite, of_suite: Sequence[Column]) -> pd.DataFrame:
-    """Each metric with each suffix of `STATISTICS`, and the numbers of images, by row."""
-    tidy = pd.DataFrame(scores, columns=["row", *SCORE_COLUMNS])
+def _numbers(
+    scores: list[Sequence[Any]], lines: Sequence[int], suite: Suite, of_suite: Sequence[Column]
+) -> pd.DataFrame:
+    """Each metric with each suffix of `STATISTICS`, and the numbers of images, by row; `lines`: of each score."""
+    tidy = pd.DataFrame(scores, columns=list(SCORE_COLUMNS)).assign(row=lines)
     value, low, high = (_by_seed(tidy, of, of_suite).groupby(level="row") for of in ENDS)
     parts = (value.mean(), value.std(ddof=1), value.min(), value.max(), low.mean(), high.mean())
     numbers = [part.add_suffix(suffix) for part, suffix in zip(parts, STATISTICS, strict=True)]
@@ -186,7 +196,7 @@ def _numbers(scores: list[Sequence[Any]], rows: int, suite: Suite, of_suite: Seq
     images = counted.groupby(["row", "split"]).mean()  # over seeds; summed over folds before
     unknown = images["n_ood"].unstack("split").reindex(columns=[split.name for split in suite.semantic])
     known = images["n_id"].groupby("row").max().rename("n/id")
-    return pd.concat([*numbers, known, unknown.add_prefix("n/")], axis=1).reindex(range(rows))
+    return pd.concat([*numbers, known, unknown.add_prefix("n/")], axis=1)
 
 
 def _by_seed(tidy: pd.DataFrame, of: str, of_suite: Sequence[Column]) -> pd.DataFrame:

@@ -69,9 +69,9 @@ class Figure:
 def section(
     board: Board, elsewhere: list[PublishedRow], number: int, roots: Roots | None = None, cache: Path | None = None
 ) -> dict[str, Any]:
-    """What the page's template shows of a suite; texts, cells and pictures that another process can hand over.
+    """What the section's template shows of a suite.
 
-    Pictures are kept in the cache, where there is one.
+    Pictures, and what is accepted, are kept in the cache, where there is one.
     """
     suite, measured = board.suite, board_rows.collect(board)
     kept = drawn.folder(cache, board, measured)
@@ -107,7 +107,7 @@ def section(
         ],
         "figures": [_figure(board, measured, kind, f"s{number}", kept) for kind in plots.KINDS],
         "rates": [f"{100 * rate:.0f}%" for rate in RATES],
-        "accepted": [(row.name, _accepted(row, suite)) for row in measured if row.tables and suite.semantic],
+        "accepted": _all_accepted(measured, suite, kept),
         "gallery": gallery.of(suite, measured, roots),
         "cards": [cards.card(board, row, f"card-{number}-{i}") for i, row in enumerate(measured)],
     }
@@ -131,13 +131,27 @@ def _figure(board: Board, rows: Sequence[BoardRow], kind: str, prefix: str, kept
 
     if (there := drawn.read(kept, f"{prefix}-{kind}")) is not None:
         return Figure(kind, there["title"], there["caption"], Markup(there["svg"]))
+    title, caption, svg = _drawn(board, rows, kind, f"{prefix}-{kind}-")
+    drawn.write(kept, f"{prefix}-{kind}", {"title": title, "caption": caption, "svg": svg})
+    return Figure(kind, title, caption, Markup(svg))
+
+
+def _drawn(board: Board, rows: Sequence[BoardRow], kind: str, prefix: str) -> tuple[str, str, str]:
+    """Title, caption and SVG of a picture; where there is none, the caption says why."""
     try:
         picture = plots.draw(kind, board, rows)
     except CroftbenchError as error:
-        return Figure(kind, kind, f"No picture: {error}", "")
-    svg = style.inline(picture, f"{prefix}-{kind}-")
-    drawn.write(kept, f"{prefix}-{kind}", {"title": picture.title, "caption": picture.caption, "svg": svg})
-    return Figure(kind, picture.title, picture.caption, Markup(svg))
+        return kind, f"No picture: {error}", ""
+    return picture.title, picture.caption, style.inline(picture, prefix)
+
+
+def _all_accepted(rows: Sequence[BoardRow], suite: Suite, kept: Path | None) -> list[tuple[str, list[Cell]]]:
+    """Each row's name and what is accepted of it."""
+    if (there := drawn.read(kept, "accepted")) is not None:
+        return [(name, [Cell(text, detail=detail) for text, detail in of]) for name, of in there["rows"]]
+    made = [(row.name, _accepted(row, suite)) for row in rows if row.tables and suite.semantic]
+    drawn.write(kept, "accepted", {"rows": [(name, [(one.text, one.detail) for one in of]) for name, of in made]})
+    return made
 
 
 def _accepted(row: BoardRow, suite: Suite) -> list[Cell]:

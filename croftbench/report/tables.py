@@ -149,7 +149,7 @@ def of_runs(runs: Sequence[RunResult], suite: Suite, seeds: tuple[int, ...], sou
     shown = {run.spec.run_id for run in runs}
     others = [run for run in source.runs if run.spec.run_id not in shown] if source else []  # for their names alone
     rows, of_suite = grouped(runs, suite, source.usual if source else None, others), columns.columns(suite)
-    scores, kinds = _shown_scores(rows, suite)
+    scores, kinds = _shown_scores(rows, suite, of_suite)
     about = pd.DataFrame([_about(row, suite, seeds) for row in rows])
     table = pd.concat([about, _numbers(scores, kinds, suite, of_suite), _populations(scores, kinds, suite)], axis=1)
     table = table.assign(pareto=pareto(table))[_order_of_columns(suite, of_suite)]
@@ -161,24 +161,36 @@ def of_runs(runs: Sequence[RunResult], suite: Suite, seeds: tuple[int, ...], sou
 # ------------------------------------------------------------------------------------- runs to rows
 
 
-def _shown_scores(rows: Sequence[Row], suite: Suite) -> tuple[pd.DataFrame, list[Kind]]:
+def _shown_scores(rows: Sequence[Row], suite: Suite, of_suite: Sequence[Column]) -> tuple[pd.DataFrame, list[Kind]]:
     """The scores that a leaderboard has columns for, as numbers alone; `kind` and `fold` are positions."""
     headline, folds = suite.protocol.headline, {fold.name: i for i, fold in enumerate(suite.folds)}
-    wanted = {column.metric for column in columns.columns(suite)}
-    kinds: dict[tuple[str, ...], int] = {}
-    numbers = []
+    metrics = {column.metric for column in of_suite}
+    names = {name for column in of_suite for name in (column.parts or (column.name,))}
+    kinds: list[Kind] = []
+    place: dict[tuple[str, ...], int] = {}  # of each kind; -1 where no column is made of it
+    numbers: list[float] = []  # one after the other: tuples would take longer to make than all else here
     for i, row in enumerate(rows):
         for run in row.summed:
             seed, fold = run.spec.seed, folds.setdefault(run.spec.fold, len(folds))
             shifts = {score.split: score.shift for score in run.scores if score.metric == "accuracy"}
             for s in run.scores:
-                if not s.reference or (s.scorer == headline and s.metric in wanted):
-                    of = (s.metric, s.split, s.shift, s.reference, shifts.get(s.reference, ""))
-                    kind = kinds.setdefault(of, len(kinds))
-                    numbers.append((i, seed, fold, kind, s.value, s.low, s.high, s.n_id, s.n_ood))
-    names = ["row", "seed", "fold", "kind", "value", "low", "high", "n_id", "n_ood"]
-    scores = pd.DataFrame(np.array(numbers, dtype=np.float64).reshape(-1, len(names)), columns=names)
-    return scores.astype(dict.fromkeys(names[:4], np.int64)), [Kind(*of) for of in kinds]
+                if s.reference and (s.scorer != headline or s.metric not in metrics):
+                    continue
+                of = (s.metric, s.split, s.shift, s.reference, shifts.get(s.reference, ""))
+                if (kind := place.get(of)) is None:
+                    used = columns.source(Kind(*of), _own(suite)) in names
+                    kind = place[of] = len(kinds) if used else -1
+                    kinds += [Kind(*of)] if used else []
+                if kind >= 0:
+                    numbers += (i, seed, fold, kind, s.value, s.low, s.high, s.n_id, s.n_ood)
+    heads = ["row", "seed", "fold", "kind", "value", "low", "high", "n_id", "n_ood"]
+    scores = pd.DataFrame(np.array(numbers, dtype=np.float64).reshape(-1, len(heads)), columns=heads)
+    return scores.astype(dict.fromkeys(heads[:4], np.int64)), kinds
+
+
+def _own(suite: Suite) -> str:
+    """The shift of the suite's own positives."""
+    return "id" if suite.reference is None else "reference"
 
 
 def _about(row: Row, suite: Suite, seeds: tuple[int, ...]) -> dict[str, Any]:
@@ -218,8 +230,7 @@ def _by_seed(
     scores: pd.DataFrame, kinds: list[Kind], suite: Suite, of_suite: Sequence[Column], of: str
 ) -> pd.DataFrame:
     """Each metric by row and seed, made of what its folds average to; `of`: value, or low or high end of interval."""
-    own = "id" if suite.reference is None else "reference"
-    numbers = _over_folds(scores, {i: columns.source(kind, own) for i, kind in enumerate(kinds)}, of)
+    numbers = _over_folds(scores, {i: columns.source(kind, _own(suite)) for i, kind in enumerate(kinds)}, of)
     return pd.DataFrame({column.name: column.of(numbers) for column in of_suite})
 
 

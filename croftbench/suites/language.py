@@ -7,9 +7,10 @@ here that has a default may be left out of a manifest; the defaults are the stan
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
+from operator import attrgetter
 from typing import Any, ClassVar, Literal
 
 from croftbench.files import digest
@@ -54,10 +55,10 @@ class ClassDraw:
     list: str = ""
     match: Literal["id", "name"] = "id"
 
-    def of(self, row: object) -> str:
-        """The class of a row of a shipped table (`croftbench.data.scan.shipped.Row`)."""
-        key = str(getattr(row, self.by))
-        return self._member_of.get(key, key)
+    def of(self, rows: Iterable[object]) -> tuple[str, ...]:
+        """The class of each row of a shipped table (`croftbench.data.scan.shipped.Row`)."""
+        keys = map(str, map(attrgetter(self.by), rows))
+        return tuple(self._member_of.get(key, key) for key in keys) if self.members else tuple(keys)
 
     @cached_property
     def _member_of(self) -> dict[str, str]:

@@ -112,7 +112,8 @@ def test_roc_passes_through_the_leaderboard_s_fpr95_and_names_its_auroc(filled):
     assert near.get_title("left") == "near (n = 150)"
     assert far.get_xlabel() == "share of far images accepted (FPR)"
     splits = {split.name: split for split in rows[-1].tables[0]}
-    one = plots._fpr(splits["ID"].scores["energy"].astype(float), splits["far"].scores["energy"].astype(float))
+    thresholds = metrics.threshold_at_tpr(splits["ID"].scores["energy"], plots.TPR)
+    one = plots._fpr(thresholds, splits["far"].scores["energy"].astype(float))
     at = int(np.argmin(abs(plots.TPR - 0.9)))
     assert one[at] == metrics.fpr_at_tpr(splits["ID"].scores["energy"], splits["far"].scores["energy"], 0.9).value
 

@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from croftbench import files as disk
@@ -181,6 +182,21 @@ def test_a_run_holds_the_digest_of_its_table(made, tmp_path):
         per_image.read(table, run.table)
     assert str(table) in caught.value.message
     assert "croftbench run --suite emoji-open --method croft" in caught.value.hint
+
+
+def test_image_names_that_were_met_are_not_unfolded_again_and_others_are_never_taken_for_them(tmp_path):
+    """Tables of one draw share their column of images; a table of others has its own."""
+    labels, scores = np.array([0, -1]), {"energy": np.array([1, 2], np.float32)}
+    tables, named = [], {}
+    for seed, images in ((1, ("a/1", "a/2")), (2, ("a/1", "a/2")), (3, ("a/1", "a/3")), (4, ())):
+        one = per_image.SplitTable("ID", "id", labels, labels + seed, scores, images)
+        path = per_image.write(tmp_path, replace(SPEC, seed=seed), [one])
+        (back,) = per_image.read(path, named=named)
+        assert back.images == images and back.predicted.tolist() == one.predicted.tolist()
+        assert per_image.read(path)[0].images == images
+        tables.append(back)
+    assert len(named) == 2
+    assert all(a is b for a, b in zip(tables[0].images, tables[1].images, strict=True))
 
 
 def test_a_run_of_an_earlier_version_is_not_mixed_with_today_s(tmp_path):

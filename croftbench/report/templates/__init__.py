@@ -12,8 +12,10 @@ if TYPE_CHECKING:
 
 
 def render(name: str, **values: Any) -> str:
-    """The text of a template of this folder."""
-    return _environment().get_template(name).render(values)
+    """The text of a template of this folder, as markup: whatever needed it is escaped."""
+    from markupsafe import Markup
+
+    return Markup(_environment().get_template(name).render(values))
 
 
 def source(name: str) -> str:
