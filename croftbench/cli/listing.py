@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated
+from pathlib import Path
 
-import typer
+import click
 from rich.table import Table
 from rich.text import Text
 
 from croftbench.api import inventory
+from croftbench.cli import options
 from croftbench.cli.console import note, out, put_json
-from croftbench.cli.options import Cache, Json, Manifests
+from croftbench.cli.help import epilog
 from croftbench.errors import UsageError
 
 EXAMPLES = """
@@ -35,20 +36,29 @@ DETAILS = {"citation": "", "uses": "uses: ", "parameters": "parameters: "}
 """What stands below the line that says what it is, where it has room."""
 
 
+@click.command("list", epilog=epilog(EXAMPLES))
+@click.argument(
+    "kind",
+    metavar="KIND",
+    type=click.Choice(Kind),
+    help="What to list: methods, suites, splits, scorers or encoders.",
+)
+@click.argument("name", required=False, help="A method, for its hyper-parameters.  [default: (all there is)]")
+@options.as_json
+@options.cache
+@options.manifests
 def list_names(
-    kind: Annotated[Kind, typer.Argument(help="What to list.")],
-    name: Annotated[
-        str | None, typer.Argument(help="A method, for its hyper-parameters.", show_default="all there is")
-    ] = None,
-    as_json: Json = False,
-    cache: Cache = None,
-    manifests: Manifests = None,
+    kind: Kind,
+    name: str | None,
+    as_json: bool,
+    cache: str | None,
+    manifests: Path | None,
 ) -> None:
     """List methods, suites, splits, scorers or encoders; or one method's hyper-parameters."""
     if name is not None and kind is not Kind.methods:
         raise UsageError(f"`list {kind.value}` takes no name.", f"Try `croftbench data describe {name}`.")
-    options = {"manifests": manifests} if kind in (Kind.suites, Kind.splits) else {}
-    rows = inventory.hyperparameters(name, cache=cache) if name else getattr(inventory, kind)(**options)
+    asked = {"manifests": manifests} if kind in (Kind.suites, Kind.splits) else {}
+    rows = inventory.hyperparameters(name, cache=cache) if name else getattr(inventory, kind)(**asked)
     if name and not rows:
         note(f"{name} has no hyper-parameters.")
     if as_json:
