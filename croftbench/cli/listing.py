@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import shutil
+import textwrap
+from collections.abc import Iterator
 from enum import StrEnum
+from itertools import zip_longest
 from pathlib import Path
 
 import click
-from rich.table import Table
-from rich.text import Text
 
+from croftbench import plain
 from croftbench.api import inventory
 from croftbench.cli import options
-from croftbench.cli.console import note, out, put_json
+from croftbench.cli.console import note, put_json
 from croftbench.cli.help import epilog
 from croftbench.errors import UsageError
 
@@ -34,6 +37,9 @@ class Kind(StrEnum):
 
 DETAILS = {"citation": "", "uses": "uses: ", "parameters": "parameters: "}
 """What stands below the line that says what it is, where it has room."""
+
+GAP, NARROWEST = 2, 12
+"""Characters between columns, and of a column that is folded."""
 
 
 @click.command("list", epilog=epilog(EXAMPLES))
@@ -64,13 +70,30 @@ def list_names(
     if as_json:
         put_json(rows)
         return
-    table = Table(box=None, pad_edge=False)
-    for column in (name for name in (rows[0] if rows else {}) if name not in DETAILS):
-        table.add_column(column, overflow="fold", no_wrap=column == "name")
-    for row in rows:
-        cells = {name: Text(str(value)) for name, value in row.items() if name not in DETAILS}
+    for line in _table(rows):
+        click.echo(line)
+
+
+def _table(rows: list[inventory.Row]) -> Iterator[str]:
+    """Lines as wide as the terminal: the first column whole, the last with what is below it, the widest give way."""
+    names = [name for name in (rows[0] if rows else {}) if name not in DETAILS]
+    cells = [[plain.shown(str(row[name])) for name in names] for row in rows]
+    widths = [max(map(len, column)) for column in zip(names, *cells, strict=True)]
+    room = shutil.get_terminal_size().columns - GAP * (len(widths) - 1)
+    while sum(widths) > room and max(widths[1:]) > NARROWEST:
+        widths[widths.index(max(widths[1:]), 1)] -= 1
+    yield from _line(names, widths, bold=True)
+    for row, line in zip(rows, cells, strict=True):
+        yield from _line(line, widths)
         for name in DETAILS:
             if row.get(name):
-                cells["what"].append(f"\n{DETAILS[name]}{row[name]}", style="dim")
-        table.add_row(*cells.values())
-    out.print(table)
+                below = plain.shown(f"{DETAILS[name]}{row[name]}")
+                yield from _line([*[""] * (len(line) - 1), below], widths, dim=True)
+
+
+def _line(cells: list[str], widths: list[int], **style: bool) -> Iterator[str]:
+    """Cells side by side, each folded at blanks."""
+    folded = (textwrap.wrap(cell, width, break_on_hyphens=False) for cell, width in zip(cells, widths, strict=True))
+    for parts in zip_longest(*folded, fillvalue=""):
+        padded = (part.ljust(width + GAP) for part, width in zip(parts, widths, strict=True))
+        yield click.style("".join(padded).rstrip(), **style)

@@ -11,7 +11,6 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -194,6 +193,8 @@ def settings_digest(encoder_id: str, weights: Path, preprocess: str) -> str:
 
 def open_clip_version() -> str:
     """Installed version of open_clip, without importing it."""
+    from importlib import metadata  # takes as long as Click
+
     return metadata.version("open_clip_torch")
 
 
