@@ -12,8 +12,8 @@ from croftbench.api import checking
 from croftbench.cli import options
 from croftbench.cli.console import note, out
 from croftbench.cli.help import epilog
+from croftbench.defaults import RESULTS
 from croftbench.errors import CroftbenchError
-from croftbench.locations import RESULTS
 from croftbench.progress import complain
 
 EXAMPLES = """

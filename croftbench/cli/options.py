@@ -14,10 +14,8 @@ from typing import Any
 
 import click
 
-from croftbench import texts
-from croftbench.encoders.identity import EMBEDDED
+from croftbench.defaults import CACHE, DATA, DEVICE, EMBEDDED, ENCODER, MANIFESTS, RESULTS
 from croftbench.errors import UsageError, unknown
-from croftbench.locations import CACHE, DATA, MANIFESTS, RESULTS
 
 PATH = click.Path(path_type=Path, readable=False)
 """Any path; what reads or writes it says what is wrong with it."""
@@ -83,7 +81,7 @@ suite_filter = click.option(
 one_suite = click.option("--suite", "-s", default="emoji-open", help="A suite's name, or path/to/suite.toml.")
 suite_names = click.argument("suites", nargs=-1, help="Names or paths of suites.  [default: (all with runs)]")
 
-_encoder = partial(click.option, "--encoder", "-e", default=EMBEDDED, envvar="CROFTBENCH_ENCODER", show_envvar=True)
+_encoder = partial(click.option, "--encoder", "-e", default=EMBEDDED, envvar=ENCODER, show_envvar=True)
 _ENCODER = "open_clip's arch/tag, arch@path/to/weights, or hf-hub:owner/name"
 encoder = _encoder(help=f"{_ENCODER}.")
 encoders = _encoder(help=f"{_ENCODER}; several by commas.")
@@ -98,7 +96,7 @@ device = click.option(
     "-d",
     default="auto",
     help="auto, cpu, cuda, cuda:1 or mps.",
-    envvar="CROFTBENCH_DEVICE",
+    envvar=DEVICE,
     show_envvar=True,
 )
 seeds = click.option("--seeds", default="", help="Separated by commas.", show_default="the suite's own")
@@ -148,6 +146,8 @@ def _read_config(context: click.Context, _: click.Parameter, path: Path | None) 
     """Take options from a file; what the command line says counts more."""
     if path is None:
         return None
+    from croftbench import texts
+
     try:
         given = texts.toml(path)
     except (OSError, texts.TextError) as error:

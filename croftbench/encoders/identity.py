@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from croftbench.defaults import EMBEDDED
 from croftbench.files import digest, file_digest, recall, remember
 
 __all__ = [
@@ -21,11 +22,8 @@ __all__ = [
     "config_digest", "identity", "open_clip_version", "settings_digest", "write",
 ]  # fmt: skip
 
-EMBEDDED = "emoji-clip/croftbench-2"
-"""The encoder that runs where none is named."""
-
 EARLIER = "emoji-clip/croftbench"
-"""The one that did before: it knows less of pictures, and encodes about twice as many a second."""
+"""The one that ran before where none is named: it knows less of pictures, and encodes about twice as many a second."""
 
 SHIPPED = {
     EMBEDDED: Path(__file__).parents[1] / "embedded" / "clip-2",

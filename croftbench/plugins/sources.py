@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import ast
 import functools
+import importlib.util
 import inspect
 import re
 import tokenize
+from pathlib import Path
 
-from croftbench.plugins.load import defining_files
-from croftbench.plugins.names import WRAPPERS
+from croftbench.errors import UsageError
+from croftbench.plugins.names import WRAPPERS, unwrap
 
 DOCSTRING = re.compile(r"(?:\s|#[^\n]*\n)*([rRuU]?(\"{3}|'{3}).*?\2)", re.DOTALL)
 """At the beginning of a file."""
@@ -47,6 +49,33 @@ def needs(target: str) -> str:
             }  # fmt: skip
             return ", ".join(word for word, declared in words.items() if declared) or "features"
     return "as the method inside" if target in WRAPPERS.values() else "see its file"
+
+
+def defining_files(target: str) -> list[Path]:
+    """The files that define a target: the wrapper's, if it has one, then the method's.
+
+    Raises:
+        UsageError: there is no such file or module.
+    """
+    wrapper, inside = unwrap(target)
+    return [_file(WRAPPERS[wrapper]), _file(inside)] if wrapper else [_file(inside)]
+
+
+def _file(target: str) -> Path:
+    """The file that defines a target without a wrapper."""
+    module, _, _ = target.rpartition(":")
+    if module.endswith(".py"):
+        path = Path(module)
+        if not path.is_file():
+            raise UsageError(f"there is no file {module}.", "Give --method path/to/file.py:Class.")
+        return path
+    try:
+        spec = importlib.util.find_spec(module)
+    except ImportError:
+        spec = None
+    if spec is None or spec.origin is None:
+        raise UsageError(f"method module '{module}' is not installed.", "Install the package that declares it.")
+    return Path(spec.origin)
 
 
 def _docstring(target: str) -> str:

@@ -20,11 +20,11 @@ from croftbench.blame import raised
 from croftbench.errors import CroftbenchError, UsageError, unknown
 from croftbench.files import digest, file_digest, recall, remember
 from croftbench.plugins.in_memory import name_of, own_name, source_of
-from croftbench.plugins.load import check_contract, defining_files, imported_files, load
+from croftbench.plugins.load import check_contract, imported_files, load
 from croftbench.plugins.names import BUILT_IN, WRAPPERS, registered, unwrap
 from croftbench.plugins.parameters import Parameter, Value, construct, parameters, typed
 from croftbench.plugins.recipes import Settings, declared
-from croftbench.plugins.sources import summary
+from croftbench.plugins.sources import defining_files, summary
 
 if TYPE_CHECKING:
     from croftbench.method import Method
