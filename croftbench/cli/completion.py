@@ -40,8 +40,7 @@ def install() -> str:
         start = Path.home() / STARTS[shell]
         ready = "autoload -Uz compinit && compinit && " if shell == "zsh" else ""
         line = f"{ready}source '{path}'"
-        before = start.read_text(encoding="utf-8") if start.exists() else ""
-        if line not in before.splitlines():
+        if not start.exists() or line.encode() not in start.read_bytes().splitlines():
             with start.open("a", encoding="utf-8") as file:
                 file.write(f"\n{line}\n")
     return f"Completion of {shell} is installed in {path}; it works in the next shell."

@@ -6,7 +6,7 @@ A wrapper is a method around a method. It is named before it, as in wise-ft+crof
 from typing import TYPE_CHECKING, Any
 
 from croftbench.plugins.names import BUILT_IN, WRAPPERS, is_registered, registered, unwrap
-from croftbench.plugins.sources import citation, needs, summary
+from croftbench.plugins.stated import citation, needs, summary
 
 if TYPE_CHECKING:
     from croftbench.plugins.info import MethodInfo, build, describe, meanings

@@ -24,7 +24,7 @@ from croftbench.plugins.load import check_contract, imported_files, load
 from croftbench.plugins.names import BUILT_IN, WRAPPERS, registered, unwrap
 from croftbench.plugins.parameters import Parameter, Value, construct, parameters, typed
 from croftbench.plugins.recipes import Settings, declared
-from croftbench.plugins.sources import defining_files, summary
+from croftbench.plugins.stated import defining_files, summary
 
 if TYPE_CHECKING:
     from croftbench.method import Method
