@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import textwrap
 from collections.abc import Iterator
@@ -70,30 +71,26 @@ def list_names(
     if as_json:
         put_json(rows)
         return
+    styled = False if os.environ.get("TERM") in ("dumb", "unknown") else None  # None: in a terminal
     for line in _table(rows):
-        click.echo(line)
+        click.echo(line, color=styled)
 
 
 def _table(rows: list[inventory.Row]) -> Iterator[str]:
-    """Lines as wide as the terminal: the first column whole, the last with what is below it, the widest give way."""
+    """Lines as wide as the terminal, where the widest columns but the first give way; details stand in the last."""
     names = [name for name in (rows[0] if rows else {}) if name not in DETAILS]
-    cells = [[plain.shown(str(row[name])) for name in names] for row in rows]
-    widths = [max(map(len, column)) for column in zip(names, *cells, strict=True)]
+    lines: list[tuple[list[str], dict[str, bool]]] = [(names, {"bold": True})]
+    for row in rows:
+        lines.append(([plain.shown(str(row[name])) for name in names], {}))
+        said = [plain.shown(f"{before}{row[name]}") for name, before in DETAILS.items() if row.get(name)]
+        lines += [([*[""] * (len(names) - 1), one], {"dim": True}) for one in said]
+    widths = [max(map(len, column)) for column in zip(*(cells for cells, _ in lines), strict=True)]
     room = shutil.get_terminal_size().columns - GAP * (len(widths) - 1)
     while sum(widths) > room and max(widths[1:]) > NARROWEST:
         widths[widths.index(max(widths[1:]), 1)] -= 1
-    yield from _line(names, widths, bold=True)
-    for row, line in zip(rows, cells, strict=True):
-        yield from _line(line, widths)
-        for name in DETAILS:
-            if row.get(name):
-                below = plain.shown(f"{DETAILS[name]}{row[name]}")
-                yield from _line([*[""] * (len(line) - 1), below], widths, dim=True)
-
-
-def _line(cells: list[str], widths: list[int], **style: bool) -> Iterator[str]:
-    """Cells side by side, each folded at blanks."""
-    folded = (textwrap.wrap(cell, width, break_on_hyphens=False) for cell, width in zip(cells, widths, strict=True))
-    for parts in zip_longest(*folded, fillvalue=""):
-        padded = (part.ljust(width + GAP) for part, width in zip(parts, widths, strict=True))
-        yield click.style("".join(padded).rstrip(), **style)
+    for cells, style in lines:
+        folded = (textwrap.wrap(cell, width, break_on_hyphens=False) for cell, width in zip(cells, widths, strict=True))
+        for parts in zip_longest(*folded, fillvalue=""):
+            padded = (part.ljust(width + GAP) for part, width in zip(parts, widths, strict=True))
+            text = "".join(padded).rstrip()
+            yield click.style(text, **style) if style else text
