@@ -27,7 +27,7 @@ SHOWN = 20
 """Lines of a list that may be long; --json has them all."""
 
 
-@click.command(epilog=epilog("croftbench data verify pacs --deep"))
+@click.command(epilog=epilog("croftbench data verify digits\ncroftbench data verify pacs --deep"))
 @split
 @click.option("--deep", is_flag=True, help="Decode every image.")
 @options.data_root
