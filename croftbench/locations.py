@@ -11,17 +11,13 @@ from typing import TYPE_CHECKING
 import platformdirs
 
 from croftbench import mirrors
+from croftbench.defaults import CACHE, DATA, MANIFESTS, RESULTS
 from croftbench.suites import shelves
 from croftbench.suites.shelves import Shelves
 
 if TYPE_CHECKING:
     from croftbench.data.roots import Roots
     from croftbench.suites.language import Suite
-
-RESULTS = "CROFTBENCH_RESULTS"
-CACHE = "CROFTBENCH_CACHE"
-DATA = "CROFTBENCH_DATA"
-MANIFESTS = "CROFTBENCH_MANIFESTS"
 
 Folder = str | Path | None
 """A folder, or None for its variable's value, or its default where the variable is not set. Results and cache may be

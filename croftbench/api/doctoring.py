@@ -18,8 +18,9 @@ from typing import Any, Literal
 from packaging.requirements import Requirement
 
 from croftbench import __version__, leases, mirrors
+from croftbench.defaults import CACHE, DATA, DEVICE, ENCODER, MANIFESTS, RESULTS
 from croftbench.errors import CroftbenchError
-from croftbench.locations import CACHE, DATA, MANIFESTS, RESULTS, Folder, Folders
+from croftbench.locations import Folder, Folders
 from croftbench.runs.preflight import ROOM
 
 LOADED = ("torch", "torchvision", "open_clip", "numpy", "pandas", "pyarrow")
@@ -254,8 +255,8 @@ def _variables(chosen: dict[str, Folder]) -> Iterator[Item]:
     """Variables that change what a run does; folders stand above, and no other variable is shown."""
     names = (
         *chosen,
-        "CROFTBENCH_ENCODER",
-        "CROFTBENCH_DEVICE",
+        ENCODER,
+        DEVICE,
         leases.VARIABLE,
         "OMP_NUM_THREADS",
         "CUDA_VISIBLE_DEVICES",

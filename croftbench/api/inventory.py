@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from croftbench import plugins
-from croftbench.locations import Folder, Folders
 
 if TYPE_CHECKING:
     from croftbench.api.running import MethodLike
     from croftbench.data.description import FamilyDescription, SuiteDescription
+    from croftbench.locations import Folder, Folders
     from croftbench.suites.language import Suite
 
 Row = dict[str, Any]
@@ -37,7 +37,7 @@ def hyperparameters(method: MethodLike, *, cache: Folder = None) -> list[Row]:
     Raises:
         UsageError: there is no such method.
     """
-    info = plugins.describe(method, Folders.of(cache=cache).cache)
+    info = plugins.describe(method, _folders(cache=cache).cache)
     said = plugins.meanings(info.author)
     return [
         {
@@ -55,7 +55,7 @@ def suites(*, manifests: Folder = None) -> list[Row]:
     """Every suite: name, version, size of its protocol, what it is."""
     from croftbench.suites import manifest
 
-    folder = Folders.of(manifests=manifests).manifests
+    folder = _folders(manifests=manifests).manifests
     rows: list[Row] = []
     for name in manifest.names("suites", folder):
         suite = manifest.suite(name, folder)
@@ -70,7 +70,7 @@ def splits(*, manifests: Folder = None) -> list[Row]:
     """Every dataset family: name, number of its parts, licence, what it is."""
     from croftbench.suites import manifest, registry
 
-    folder = Folders.of(manifests=manifests).manifests
+    folder = _folders(manifests=manifests).manifests
     families = (registry.family(name, folder) for name in manifest.names("splits", folder))
     return [{"name": f.name, "parts": len(f.parts), "licence": f.licence, "what": f.title} for f in families]
 
@@ -95,6 +95,12 @@ def encoders() -> list[Row]:
     return [{"name": name, "what": what} for name, what in {**published, **own}.items()]
 
 
+def _folders(**given: Folder) -> Folders:
+    from croftbench.locations import Folders
+
+    return Folders.of(**given)
+
+
 def load_suite(name: str | Path, *, manifests: Folder = None) -> Suite:
     """The suite of that name, or of a file that ends in ".toml".
 
@@ -104,7 +110,7 @@ def load_suite(name: str | Path, *, manifests: Folder = None) -> Suite:
     """
     from croftbench.api.suite_choice import suite_of
 
-    return suite_of(name, Folders.of(manifests=manifests))
+    return suite_of(name, _folders(manifests=manifests))
 
 
 def describe(name: str, *, manifests: Folder = None) -> SuiteDescription | FamilyDescription:
@@ -119,7 +125,7 @@ def describe(name: str, *, manifests: Folder = None) -> SuiteDescription | Famil
     from croftbench.api.checking import namesakes
     from croftbench.data.description import SuiteDescription, look_up
 
-    folders = Folders.of(manifests=manifests)
+    folders = _folders(manifests=manifests)
     described = look_up(name, folders.manifests)
     if isinstance(described, SuiteDescription):
         return replace(described, namesakes=tuple(namesakes(described.suite, folders)))

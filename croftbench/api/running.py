@@ -218,7 +218,7 @@ def workbench(
 
 def _complete(
     plan: plans.Plan, asked: Sequence[Asked], folders: Folders, progress: Progress, make: Callable[[], Workbench],
-    force: bool = False, where: Launcher = Launcher(),
+    force: bool = False, where: Launcher = Launcher(),  # noqa: B008  nothing can change it
 ) -> list[tuple[Job, CroftbenchError]]:  # fmt: skip
     """Run what has no result yet, or all by force, then score by what is asked; the jobs that failed."""
     suite, jobs, results, cache = plan.suite, plan.jobs, folders.results, folders.cache

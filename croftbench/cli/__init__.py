@@ -10,15 +10,17 @@ import os
 import sys
 import traceback
 from importlib import import_module
-from typing import Annotated, Any
+from typing import TYPE_CHECKING
 
-import typer
-from typer.core import TyperGroup
+import click
 
 from croftbench import __version__
-from croftbench.cli.help import HELP, alone, epilog
+from croftbench.cli.help import HELP, epilog, example
 from croftbench.errors import CroftbenchError
 from croftbench.progress import complain
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 COMMANDS = {
     "run": ("run:run", "Train and evaluate methods; finished runs are found."),
@@ -43,70 +45,97 @@ COMMANDS = {
 }
 """Name -> module and function below `croftbench.cli`, and what the list of commands says."""
 
+VARIABLE = "_CROFTBENCH_COMPLETE"
+"""Set by the completion that a shell has of croftbench, see `croftbench.cli.completion`."""
 
-BUG = "This is a bug; --traceback shows where."
 
-
-class Commands(TyperGroup):
+class Commands(click.Group):
     """The group of all commands, each imported when it is asked for."""
 
-    def list_commands(self, ctx: Any) -> list[str]:
+    def list_commands(self, ctx: click.Context) -> list[str]:
         """In the order of a first visit."""
         return list(COMMANDS)
 
-    def get_command(self, ctx: Any, name: str) -> Any:
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command of that name, None where there is none."""
-        if name not in COMMANDS:
+        if cmd_name not in COMMANDS:
             return None
-        module, _, attribute = COMMANDS[name][0].partition(":")
-        home = import_module(f"croftbench.cli.{module}")
-        command = getattr(home, attribute)
-        return typer.main.get_command(command if isinstance(command, typer.Typer) else alone(command, home))
+        module, _, attribute = COMMANDS[cmd_name][0].partition(":")
+        command: click.Command = getattr(import_module(f"croftbench.cli.{module}"), attribute)
+        return command
 
-    def format_commands(self, ctx: Any, formatter: Any) -> None:
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """What a shell offers here: commands, without importing one, and options."""
+        from click.shell_completion import CompletionItem
+
+        named = [CompletionItem(name, help=line) for name, (_, line) in COMMANDS.items() if name.startswith(incomplete)]
+        return [*named, *click.Command.shell_complete(self, ctx, incomplete)]
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The list of commands, without importing one."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
 
 
-app = typer.Typer(
-    name="croftbench",
+def _completion(context: click.Context, option: click.Parameter, asked: bool) -> None:
+    """What `--show-completion` and `--install-completion` do."""
+    if asked:
+        from croftbench.cli import completion
+
+        click.echo(completion.install() if option.name == "install_completion" else completion.script())
+        context.exit()
+
+
+@click.group(
     cls=Commands,
-    help="Vision-language models under covariate and semantic shift, in one run.",
+    context_settings=HELP,
     epilog=epilog(
         "croftbench run -m zero-shot,croft\ncroftbench leaderboard emoji-open\ncroftbench run --help\n\n"
         "--traceback, anywhere on the line, shows where an error came from."
     ),
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    no_args_is_help=True,
-    context_settings=HELP,
 )
-
-
-def _version(asked: bool) -> None:
-    if asked:
-        typer.echo(f"croftbench {__version__}")
-        raise typer.Exit
-
-
-@app.callback()
-def root(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
-    ] = False,
-) -> None:
+@click.version_option(__version__, message="croftbench %(version)s", help="Print the version.")
+@click.option(
+    "--install-completion",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_completion,
+    help="Install completion for the current shell.",
+)
+@click.option(
+    "--show-completion",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_completion,
+    help="Show completion for the current shell, to copy it or customize the installation.",
+)
+def app() -> None:
     """Vision-language models under covariate and semantic shift, in one run."""
 
 
-def _next(error: Any) -> str:
+def _next(error: click.UsageError) -> str:
     """What to type after a usage error: an example of the command, and where all its options are."""
-    path = getattr(getattr(error, "ctx", None), "command_path", "croftbench")
-    name = path.removeprefix("croftbench").strip()
-    missing = "Missing" in type(error).__name__ and name in COMMANDS
-    home = import_module(f"croftbench.cli.{COMMANDS[name][0].partition(':')[0]}") if missing else None
-    example = f"Example: `{home.EXAMPLES.strip().splitlines()[0]}`. " if home else ""
-    return f"{example}See `{path} --help`."
+    context = error.ctx
+    missing = example(context.command) if context and isinstance(error, click.MissingParameter) else ""
+    told = f"Example: `{missing}`. " if missing else ""
+    return f"{told}See `{context.command_path if context else 'croftbench'} --help`."
+
+
+def _run(arguments: list[str]) -> int:
+    """The exit code of a command line, or what its command raised, as it was raised.
+
+    `app.main` would turn Ctrl-C, the end of a file and a closed pipe into errors of its own.
+    """
+    if VARIABLE in os.environ:  # a shell asks what could come next on its line
+        app.main(arguments, prog_name="croftbench")
+    try:
+        with app.make_context("croftbench", arguments) as context:
+            app.invoke(context)
+    except click.exceptions.Exit as end:
+        return end.exit_code
+    return 0
 
 
 def main() -> None:
@@ -117,23 +146,15 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):  # a name that the terminal's encoding lacks ends no command
             stream.reconfigure(errors="backslashreplace")
     try:
-        code = app(arguments, prog_name="croftbench", standalone_mode=False) or 0
-        if code == 130:  # how some versions of Typer report Ctrl-C
-            raise KeyboardInterrupt
+        code = _run(arguments)
     except CroftbenchError as error:
         code = error.exit_code
         complain(error.message, error.hint)
         if trace:
             traceback.print_exc()
-    except (KeyboardInterrupt, typer.Abort) as error:
-        ended = isinstance(error.__cause__, EOFError)  # Click takes the end of any file for Ctrl-C
-        code = 1 if ended else 130
-        if ended:
-            complain(f"EOFError: {error.__cause__}", BUG)
-        else:
-            complain("interrupted.", "Finished runs are kept; the same command goes on from there.")
-        if trace and ended:
-            traceback.print_exc()
+    except (KeyboardInterrupt, click.Abort):  # Ctrl-C, or "no" to a question
+        code = 130
+        complain("interrupted.", "Finished runs are kept; the same command goes on from there.")
     except BrokenPipeError:  # the reader of our output left, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
@@ -146,15 +167,18 @@ def main() -> None:
         )
         if trace:
             traceback.print_exc()
+    except click.exceptions.NoArgsIsHelpError as error:
+        code = error.exit_code
+        print(error.format_message(), file=sys.stderr)
+    except click.UsageError as error:
+        code = error.exit_code
+        told = " ".join(error.format_message().split())
+        complain(told if told.endswith((".", "?")) else f"{told}.", _next(error))
+        if trace:
+            traceback.print_exc()
     except Exception as error:
-        usage = getattr(error, "format_message", None)  # Click's usage errors; Typer may carry its own copy of Click
-        code = 2 if usage else 1
-        if usage and type(error).__name__ == "NoArgsIsHelpError":
-            print(usage(), file=sys.stderr)
-        elif usage:
-            complain(" ".join(usage().split()), _next(error))
-        else:
-            complain(f"{type(error).__name__}: {error}".replace("\n", " "), BUG)
+        code = 1
+        complain(f"{type(error).__name__}: {error}".replace("\n", " "), "This is a bug; --traceback shows where.")
         if trace:
             traceback.print_exc()
     sys.exit(code)

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import os
-from typing import Annotated, Any
+from pathlib import Path
 
-import typer
-from typer.core import TyperCommand
+import click
+from click.core import ParameterSource
 
 from croftbench.api import checking
+from croftbench.cli import options
 from croftbench.cli.console import note, out
-from croftbench.cli.options import Cache, DataRoot, Device, Manifests, Results, Timeout, names_of
+from croftbench.cli.help import epilog
+from croftbench.defaults import RESULTS
 from croftbench.errors import CroftbenchError
-from croftbench.locations import RESULTS
 from croftbench.progress import complain
 
 EXAMPLES = """
@@ -25,33 +26,26 @@ croftbench check --results my-results
 """
 
 
-class COMMAND(TyperCommand):
-    """Takes `--results` alone, too: the folder that other commands read without it."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Put the folder behind a `--results` that has none."""
-        given = []
-        for i, word in enumerate(args):
-            given.append(word)
-            if word in ("--results", "-r") and (i + 1 == len(args) or args[i + 1].startswith("-")):
-                given.append(os.environ.get(RESULTS) or "results")
-        return super().parse_args(ctx, given)
-
-
+@click.command(epilog=epilog(EXAMPLES))
+@click.argument(
+    "methods", nargs=-1, help="Methods and scores, as in path/to/file.py:Class.  [default: (none, but every manifest)]"
+)
+@options.device
+@options.timeout
+@options.results_or_usual
+@options.cache
+@options.data_root
+@options.manifests
+@click.pass_context
 def check(
-    context: typer.Context,
-    methods: Annotated[
-        list[str] | None,
-        typer.Argument(
-            help="Methods and scores, as in path/to/file.py:Class.", show_default="none, but every manifest"
-        ),
-    ] = None,
-    device: Device = "auto",
-    timeout: Timeout = None,
-    results: Results = None,
-    cache: Cache = None,
-    data_root: DataRoot = None,
-    manifests: Manifests = None,
+    context: click.Context,
+    methods: tuple[str, ...],
+    device: str,
+    timeout: float | None,
+    results: str | None,
+    cache: str | None,
+    data_root: Path | None,
+    manifests: Path | None,
 ) -> None:
     """Check methods and scores against the contract; without any, every manifest against its rules.
 
@@ -61,10 +55,10 @@ def check(
     number against its per-image table, and the tables.
     """
     if methods:
-        _methods(names_of(methods), device, timeout, cache)
+        _methods(options.names_of(methods), device, timeout, cache)
         return
-    source = context.get_parameter_source("results")
-    asked = results if source is not None and source.name == "COMMANDLINE" else None  # its variable asks for nothing
+    named = context.get_parameter_source("results") is ParameterSource.COMMANDLINE  # its variable asks for nothing
+    asked = (results or os.environ.get(RESULTS) or "results") if named else None
     faults = 0
     for one in checking.check(results=asked, manifests=manifests, data_root=data_root, cache=cache):
         if one.error is None:
@@ -78,7 +72,7 @@ def check(
         raise CroftbenchError(f"{faults} manifest(s) break a rule.", "")
 
 
-def _methods(names: list[str], device: str, timeout: Timeout, cache: Cache) -> None:
+def _methods(names: list[str], device: str, timeout: float | None, cache: str | None) -> None:
     broken = 0
     for name in names:
         look = checking.check_scorer if checking.is_scorer(name) else checking.check_method

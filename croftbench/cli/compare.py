@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from itertools import zip_longest
-from typing import TYPE_CHECKING, Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-import typer
+import click
 from rich import box
 from rich.table import Table
 from rich.text import Text
 
 from croftbench.api import reading
+from croftbench.cli import options
 from croftbench.cli.console import note, out, put_json
-from croftbench.cli.options import DataRoot, Json, Manifests, Results, Scorer, SuiteFilter, names_of
+from croftbench.cli.help import epilog
 
 if TYPE_CHECKING:
     from croftbench.report.compare import Comparison
@@ -24,21 +26,30 @@ croftbench compare croft "croft lambda2=0" -s emoji-open --json
 """
 
 
+@click.command(epilog=epilog(EXAMPLES))
+@click.argument("a", help="A method, 'method name=value', or one of its runs' identifiers.")
+@click.argument("b", help="What to compare it with.")
+@options.suite_filter
+@options.scorer
+@options.as_json
+@options.data_root
+@options.results
+@options.manifests
 def compare(
-    a: Annotated[str, typer.Argument(help="A method, 'method name=value', or one of its runs' identifiers.")],
-    b: Annotated[str, typer.Argument(help="What to compare it with.")],
-    suite: SuiteFilter = None,
-    scorer: Scorer = None,
-    as_json: Json = False,
-    data_root: DataRoot = None,
-    results: Results = None,
-    manifests: Manifests = None,
+    a: str,
+    b: str,
+    suite: tuple[str, ...],
+    scorer: str | None,
+    as_json: bool,
+    data_root: Path | None,
+    results: str | None,
+    manifests: Path | None,
 ) -> None:
     """Compare two methods on the same images: effect, 95% interval, p, and p corrected for the number of tests."""
     from croftbench.report import compare as comparing
 
     done = reading.compare(
-        a, b, names_of(suite), scorer=scorer, results=results, data_root=data_root, manifests=manifests
+        a, b, options.names_of(suite), scorer=scorer, results=results, data_root=data_root, manifests=manifests
     )
     if as_json:
         put_json(done.to_dict())

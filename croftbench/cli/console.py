@@ -1,4 +1,7 @@
-"""How the command line speaks: results on stdout, notes and errors on stderr."""
+"""How the command line speaks: results on stdout, notes and errors on stderr.
+
+`out` and `err` are Rich's consoles, made when a command asks for one: importing Rich takes as long as importing Click.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +9,30 @@ import json
 import os
 import shutil
 import sys
+from functools import cache
+from typing import TYPE_CHECKING
 
 from croftbench import plain
-from croftbench.screen import Screen
 
-out = Screen()
-err = Screen(stderr=True)
+if TYPE_CHECKING:
+    from croftbench.screen import Screen
+
+    out: Screen
+    err: Screen
+
+
+def __getattr__(name: str) -> Screen:
+    """`out` and `err`."""
+    if name in ("out", "err"):
+        return _screen(name)
+    raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
+
+
+@cache
+def _screen(name: str) -> Screen:
+    from croftbench.screen import Screen
+
+    return Screen(stderr=name == "err")
 
 
 def put(text: object, end: str = "\n") -> None:
@@ -30,9 +51,9 @@ def width() -> int | None:
     columns = os.environ.get("COLUMNS", "")
     if columns.isdecimal() and int(columns):
         return int(columns)
-    return shutil.get_terminal_size().columns if out.is_terminal else None
+    return shutil.get_terminal_size().columns if _screen("out").is_terminal else None
 
 
 def note(message: str) -> None:
     """One line on stderr that is not an error."""
-    err.print(message, style="dim", markup=False)
+    _screen("err").print(message, style="dim", markup=False)

@@ -2,30 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, cast
+from pathlib import Path
+from typing import cast
 
-import typer
+import click
 
 from croftbench.api import studying
+from croftbench.cli import options
 from croftbench.cli.console import note, out
-from croftbench.cli.options import (
-    Cache,
-    DataRoot,
-    Device,
-    Encoder,
-    Force,
-    Isolate,
-    Manifests,
-    OneSuite,
-    Preprocess,
-    Recipe,
-    Results,
-    Seeds,
-    Settings,
-    Timeout,
-    seeds_of,
-)  # fmt: skip
-from croftbench.encoders.identity import EMBEDDED
+from croftbench.cli.help import epilog
 from croftbench.errors import CroftbenchError
 from croftbench.progress import Bars
 
@@ -35,34 +20,48 @@ croftbench diagnose clip-adapter -s emoji-kinds --seeds 1
 """
 
 
+@click.command(epilog=epilog(EXAMPLES))
+@click.argument("method", default="croft", help="A method's name, or path/to/file.py:Class.  [default: croft]")
+@click.option("--sweep", multiple=True, help="name=a,b,c; repeatable.", show_default="the method as the suite runs it")
+@options.one_suite
+@options.encoder
+@options.preprocess
+@options.seeds
+@options.recipe
+@options.settings
+@options.device
+@options.timeout
+@options.isolate
+@options.force
+@options.results
+@options.cache
+@options.data_root
+@options.manifests
 def diagnose(
-    method: Annotated[str, typer.Argument(help="A method's name, or path/to/file.py:Class.")] = "croft",
-    sweep: Annotated[
-        list[str] | None,
-        typer.Option("--sweep", help="name=a,b,c; repeatable.", show_default="the method as the suite runs it"),
-    ] = None,
-    suite: OneSuite = "emoji-open",
-    encoder: Encoder = EMBEDDED,
-    preprocess: Preprocess = "",
-    seeds: Seeds = "",
-    recipe: Recipe = None,
-    settings: Settings = None,
-    device: Device = "auto",
-    timeout: Timeout = None,
-    isolate: Isolate = False,
-    force: Force = False,
-    results: Results = None,
-    cache: Cache = None,
-    data_root: DataRoot = None,
-    manifests: Manifests = None,
+    method: str,
+    sweep: tuple[str, ...],
+    suite: str,
+    encoder: str,
+    preprocess: str,
+    seeds: str,
+    recipe: str | None,
+    settings: tuple[str, ...],
+    device: str,
+    timeout: float | None,
+    isolate: bool,
+    force: bool,
+    results: str | None,
+    cache: str | None,
+    data_root: Path | None,
+    manifests: Path | None,
 ) -> None:
     """Measure CRoFT's claim: do small energy gradients go with alike Hessians, and these with accuracy?"""
     failed = None
     with Bars() as bars:
         try:
             done = studying.diagnose(
-                method, sweep or (), suite, encoder=encoder, preprocess=preprocess, seeds=seeds_of(seeds),
-                recipe=recipe, settings=settings or (), device=device, timeout=timeout, isolate=isolate, force=force,
+                method, sweep, suite, encoder=encoder, preprocess=preprocess, seeds=options.seeds_of(seeds),
+                recipe=recipe, settings=settings, device=device, timeout=timeout, isolate=isolate, force=force,
                 results=results, cache=cache, data_root=data_root, manifests=manifests, progress=bars,
             )  # fmt: skip
         except studying.FailedFitsError as error:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import click
+
 from croftbench.api import doctoring
+from croftbench.cli import options
 from croftbench.cli.console import note, put, put_json
-from croftbench.cli.options import Cache, DataRoot, Json, Manifests, Results
+from croftbench.cli.help import epilog
 from croftbench.errors import CroftbenchError
 
 EXAMPLES = """
@@ -14,12 +19,18 @@ croftbench doctor --json > doctor.json
 """
 
 
+@click.command(epilog=epilog(EXAMPLES))
+@options.as_json
+@options.results
+@options.cache
+@options.data_root
+@options.manifests
 def doctor(
-    as_json: Json = False,
-    results: Results = None,
-    cache: Cache = None,
-    data_root: DataRoot = None,
-    manifests: Manifests = None,
+    as_json: bool,
+    results: str | None,
+    cache: str | None,
+    data_root: Path | None,
+    manifests: Path | None,
 ) -> None:
     """Say what is installed, which devices there are, what the folders allow, and what would be slow.
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
 
-import typer
+import click
 
 from croftbench.api import score_files
+from croftbench.cli import options
 from croftbench.cli.console import note, out, put
-from croftbench.cli.options import names_of
+from croftbench.cli.help import epilog
 
 EXAMPLES = """
 croftbench evaluate scores.csv
@@ -28,20 +28,23 @@ class Shape(StrEnum):
     json = "json"
 
 
+@click.command(epilog=epilog(EXAMPLES))
+@click.argument("file", type=options.PATH, help="CSV or Parquet: image,set,label,prediction,score.")
+@click.option("--known", default="id", help="The set of known images.")
+@click.option("--score", multiple=True, help="Columns of scores.", show_default="all columns of numbers")
+@click.option("--lower", is_flag=True, help="Scores are lower for known images.")
+@click.option("--format", "form", type=click.Choice(Shape), default=Shape.rich, help="How to print.")
 def evaluate(
-    file: Annotated[Path, typer.Argument(help="CSV or Parquet: image,set,label,prediction,score.")],
-    known: Annotated[str, typer.Option("--known", help="The set of known images.")] = "id",
-    score: Annotated[
-        list[str] | None,
-        typer.Option("--score", help="Columns of scores.", show_default="all columns of numbers"),
-    ] = None,
-    lower: Annotated[bool, typer.Option("--lower", help="Scores are lower for known images.")] = False,
-    form: Annotated[Shape, typer.Option("--format", help="How to print.")] = Shape.rich,
+    file: Path,
+    known: str,
+    score: tuple[str, ...],
+    lower: bool,
+    form: Shape,
 ) -> None:
     """Print accuracy and detection of predictions made elsewhere, each with its 95% interval."""
     from croftbench.report.formats import data, evaluated
 
-    numbers = score_files.evaluate_file(file, known=known, scores=names_of(score), lower=lower)
+    numbers = score_files.evaluate_file(file, known=known, scores=options.names_of(score), lower=lower)
     if form == Shape.csv:
         put(data.csv(numbers), end="")
     elif form == Shape.json:

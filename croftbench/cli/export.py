@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
-import typer
+import click
 
 from croftbench.api import sharing
+from croftbench.cli import options
 from croftbench.cli.console import note, put
-from croftbench.cli.options import Manifests, MethodFilter, Results, SuiteFilter, methods_of, names_of
+from croftbench.cli.help import epilog
 
 EXAMPLES = """
 croftbench export mine.zip -m croft
@@ -18,24 +19,33 @@ croftbench export rows -m croft --format hub --dataset OWNER/NAME
 """
 
 
+@click.command(epilog=epilog(EXAMPLES))
+@click.argument("file", type=options.PATH, help="The zip file to write; a folder for the other formats.")
+@options.suite_filter
+@options.method_filter
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["bundle", "every-eval-ever", "hub"]),
+    default="bundle",
+    help="bundle: what others import here; or what other tools and the hub read.",
+)
+@click.option("--dataset", default="", help="For --format hub: the benchmark's data set.", show_default=False)
+@options.results
+@options.manifests
 def export(
-    file: Annotated[Path, typer.Argument(help="The zip file to write; a folder for the other formats.")],
-    suite: SuiteFilter = None,
-    method: MethodFilter = None,
-    form: Annotated[
-        Literal["bundle", "every-eval-ever", "hub"],
-        typer.Option("--format", help="bundle: what others import here; or what other tools and the hub read."),
-    ] = "bundle",
-    dataset: Annotated[
-        str, typer.Option("--dataset", help="For --format hub: the benchmark's data set.", show_default=False)
-    ] = "",
-    results: Results = None,
-    manifests: Manifests = None,
+    file: Path,
+    suite: tuple[str, ...],
+    method: tuple[str, ...],
+    form: Literal["bundle", "every-eval-ever", "hub"],
+    dataset: str,
+    results: str | None,
+    manifests: Path | None,
 ) -> None:
     """Write runs, with what they said of every image, for others: to check and merge, or to read with other tools."""
     written = sharing.export_runs(
-        file, form=form, dataset=dataset, suites=names_of(suite), methods=methods_of(method), results=results,
-        manifests=manifests,
+        file, form=form, dataset=dataset, suites=options.names_of(suite), methods=options.methods_of(method),
+        results=results, manifests=manifests,
     )  # fmt: skip
     put(file)
     size = f", {file.stat().st_size / 1e6:.2f} MB" if file.is_file() else ""

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
 
-import typer
+import click
 
 from croftbench import mirrors
 from croftbench.api import sharing
+from croftbench.cli import options
 from croftbench.cli.console import note, put
-from croftbench.cli.options import Results
+from croftbench.cli.help import epilog
 from croftbench.locations import Folders
 from croftbench.runs import results as run_files
 
@@ -19,9 +19,12 @@ croftbench import mine.zip
 """
 
 
+@click.command("import", epilog=epilog(EXAMPLES))
+@click.argument("file", type=options.PATH, help="A zip file that `croftbench export` wrote.")
+@options.results
 def import_runs(
-    file: Annotated[Path, typer.Argument(help="A zip file that `croftbench export` wrote.")],
-    results: Results = None,
+    file: Path,
+    results: str | None,
 ) -> None:
     """Check a bundle's runs, compute their numbers again, and add them, marked as imported; all or none."""
     done = sharing.import_runs(file, results=results)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Literal
+from pathlib import Path
+from typing import Literal
 
-import typer
+import click
 
 from croftbench import mirrors
 from croftbench.api import reading
 from croftbench.api.board import Leaderboard
 from croftbench.api.suite_choice import suites_of
+from croftbench.cli import options
 from croftbench.cli.console import note, out, put, width
-from croftbench.cli.options import Manifests, MethodFilter, Results, Seeds, SuiteNames, methods_of, seeds_of
+from croftbench.cli.help import epilog
 from croftbench.errors import CroftbenchError, UsageError
 from croftbench.locations import Folders
 
@@ -35,28 +37,36 @@ class Format(StrEnum):
     json = "json"
 
 
+@click.command(epilog=epilog(EXAMPLES))
+@options.suite_names
+@click.option("--format", "form", type=click.Choice(Format), help="Print in this format and write no files.")
+@options.method_filter
+@click.option("--latest", is_flag=True, help="Of each method's code only the version run last.")
+@options.seeds
+@click.option("--all-seeds", is_flag=True, help="Average over every seed that was run.")
+@click.option("--wide", is_flag=True, help="All columns; of a CSV, one line a row, as in the files.")
+@click.option("--reported", is_flag=True, help="Published rows below the measured ones.")
+@click.option("--check", is_flag=True, help="Fail if the files differ from what the runs derive.")
+@options.results
+@options.manifests
 def leaderboard(
-    suites: SuiteNames = None,
-    form: Annotated[
-        Format | None, typer.Option("--format", help="Print in this format and write no files.", show_default=False)
-    ] = None,
-    method: MethodFilter = None,
-    latest: Annotated[bool, typer.Option("--latest", help="Of each method's code only the version run last.")] = False,
-    seeds: Seeds = "",
-    all_seeds: Annotated[bool, typer.Option("--all-seeds", help="Average over every seed that was run.")] = False,
-    wide: Annotated[
-        bool, typer.Option("--wide", help="All columns; of a CSV, one line a row, as in the files.")
-    ] = False,
-    reported: Annotated[bool, typer.Option("--reported", help="Published rows below the measured ones.")] = False,
-    check: Annotated[bool, typer.Option("--check", help="Fail if the files differ from what the runs derive.")] = False,
-    results: Results = None,
-    manifests: Manifests = None,
+    suites: tuple[str, ...],
+    form: Format | None,
+    method: tuple[str, ...],
+    latest: bool,
+    seeds: str,
+    all_seeds: bool,
+    wide: bool,
+    reported: bool,
+    check: bool,
+    results: str | None,
+    manifests: Path | None,
 ) -> None:
     """Rebuild and print the leaderboards; with --format, or of chosen rows or seeds, leave the files alone."""
-    chosen = suites_of(suites or (), Folders.of(results, manifests=manifests))
+    chosen = suites_of(suites, Folders.of(results, manifests=manifests))
     if seeds and all_seeds:
         raise UsageError("--seeds and --all-seeds are two answers to one question.", "Give one of them.")
-    asked: list[int] | Literal["all"] | None = "all" if all_seeds else seeds_of(seeds)
+    asked: list[int] | Literal["all"] | None = "all" if all_seeds else options.seeds_of(seeds)
     partly = bool(method or latest or asked)
     _check_options(len(chosen), form, wide=wide, only_print=reported or partly, check=check)
     if check:
@@ -69,7 +79,7 @@ def leaderboard(
         return
     boards = [
         reading.leaderboard(
-            suite, seeds=asked, methods=methods_of(method), latest=latest, published=reported, results=results
+            suite, seeds=asked, methods=options.methods_of(method), latest=latest, published=reported, results=results
         )
         for suite in chosen
     ]

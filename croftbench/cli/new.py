@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
 
-import typer
+import click
 
 from croftbench.api import starting
+from croftbench.cli import options
 from croftbench.cli.console import note, put
+from croftbench.cli.help import epilog
 
 EXAMPLES = """
 croftbench new method my-method
@@ -27,10 +28,19 @@ class Thing(StrEnum):
     suite = "suite"
 
 
+@click.command(epilog=epilog(EXAMPLES))
+@click.argument(
+    "thing",
+    metavar="THING",
+    type=click.Choice(Thing),
+    help="What to write: method, scorer or suite; a suite over images of yours: `data new`.",
+)
+@click.argument("name", help="What it is to be called, as in my-method.")
+@click.option("--folder", type=options.PATH, default=Path(), help="Where to write it.")
 def new(
-    thing: Annotated[Thing, typer.Argument(help="What to write; a suite over images of yours: `data new`.")],
-    name: Annotated[str, typer.Argument(help="What it is to be called, as in my-method.")],
-    folder: Annotated[Path, typer.Option("--folder", help="Where to write it.")] = Path(),
+    thing: Thing,
+    name: str,
+    folder: Path,
 ) -> None:
     """Write a file that works, to be changed, and say what to do next."""
     begin = {"method": starting.new_method, "scorer": starting.new_scorer, "suite": starting.new_suite_file}

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
 
-import typer
+import click
 
 from croftbench.api import reading
+from croftbench.cli import options
 from croftbench.cli.console import note, put
-from croftbench.cli.options import DataRoot, Manifests, MethodFilter, OneSuite, Results, Scorer, methods_of
+from croftbench.cli.help import epilog
 
 EXAMPLES = """
 croftbench plot pareto
@@ -18,30 +18,44 @@ croftbench plot pareto --scorer knn
 croftbench plot roc -m "croft*,zero-shot" --columns 2 -o roc.pdf
 """
 
-Output = Annotated[
-    Path | None,
-    typer.Option("--output", "-o", help="File ending in .pdf, .png or .svg.", show_default="SUITE-KIND.svg"),
-]
 
-
+@click.command(epilog=epilog(EXAMPLES))
+@click.argument("kind", help="energy, roc, pareto, shots or calibration.")
+@options.one_suite
+@options.method_filter
+@options.scorer
+@click.option(
+    "--columns",
+    type=int,
+    default=0,
+    help="For a paper: 1 or 2 columns wide, no caption.",
+    show_default=False,
+)
+@click.option(
+    "--output",
+    "-o",
+    type=options.PATH,
+    help="File ending in .pdf, .png or .svg.",
+    show_default="SUITE-KIND.svg",
+)
+@options.results
+@options.data_root
+@options.manifests
 def plot(
-    kind: Annotated[str, typer.Argument(help="energy, roc, pareto, shots or calibration.")],
-    suite: OneSuite = "emoji-open",
-    method: MethodFilter = None,
-    scorer: Scorer = None,
-    columns: Annotated[
-        int,
-        typer.Option("--columns", help="For a paper: 1 or 2 columns wide, no caption.", show_default=False),
-    ] = 0,
-    output: Output = None,
-    results: Results = None,
-    data_root: DataRoot = None,
-    manifests: Manifests = None,
+    kind: str,
+    suite: str,
+    method: tuple[str, ...],
+    scorer: str | None,
+    columns: int,
+    output: Path | None,
+    results: str | None,
+    data_root: Path | None,
+    manifests: Path | None,
 ) -> None:
     """Draw a picture of a suite's runs: score densities, ROC, accuracy against detection, shots, calibration."""
     path = output or Path(f"{Path(suite).stem if suite.endswith('.toml') else suite}-{kind}.svg")
     picture = reading.plot(
-        kind, suite, methods_of(method), output=path, columns=columns, scorer=scorer, results=results,
+        kind, suite, options.methods_of(method), output=path, columns=columns, scorer=scorer, results=results,
         data_root=data_root, manifests=manifests,
     )  # fmt: skip
     put(path)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
 
-import typer
+import click
 
 from croftbench.api import reading
+from croftbench.cli import options
 from croftbench.cli.console import note, put
-from croftbench.cli.options import Manifests, Results, SuiteNames
+from croftbench.cli.help import epilog
 
 EXAMPLES = """
 croftbench report
@@ -17,13 +17,18 @@ croftbench report emoji-open -o site
 """
 
 
+@click.command(epilog=epilog(EXAMPLES))
+@options.suite_names
+@click.option("--output", "-o", type=options.PATH, default=Path("site"), help="Folder for index.html.")
+@options.results
+@options.manifests
 def report(
-    suites: SuiteNames = None,
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for index.html.")] = Path("site"),
-    results: Results = None,
-    manifests: Manifests = None,
+    suites: tuple[str, ...],
+    output: Path,
+    results: str | None,
+    manifests: Path | None,
 ) -> None:
     """Write one self-contained HTML page: sortable tables, intervals, pictures, run cards."""
-    path = reading.write_page(suites or (), output, results=results, manifests=manifests)
+    path = reading.write_page(suites, output, results=results, manifests=manifests)
     put(path)
     note(f"{path.stat().st_size / 1e6:.1f} MB; open it in any browser, it needs no network.")

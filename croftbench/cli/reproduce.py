@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated
+from pathlib import Path
 
-import typer
+import click
 from rich.table import Table
 from rich.text import Text
 
 from croftbench.api import inventory, reproducing
 from croftbench.api.reproducing import Repeated
+from croftbench.cli import options
 from croftbench.cli.console import note, out
-from croftbench.cli.options import AllowIncomplete, Cache, DataRoot, Device, Manifests, Preprocess, Results
+from croftbench.cli.help import epilog
 from croftbench.errors import CroftbenchError, UsageError
 from croftbench.progress import Bars
 from croftbench.studies.reproduce import Reproduction
@@ -25,22 +26,28 @@ croftbench reproduce --record emoji-open
 """
 
 
+@click.command(epilog=epilog(EXAMPLES))
+@click.argument("row", required=False, help="A published row, or a run's id; without one, list the rows.")
+@click.option("--record", help="A suite: publish its complete rows as rows of our own.")
+@click.option("--within", type=options.AMOUNT, default=0.0, help="Of a run: points that a number may be off.")
+@options.preprocess
+@options.allow_incomplete
+@options.device
+@options.results
+@options.cache
+@options.data_root
+@options.manifests
 def reproduce(
-    row: Annotated[
-        str | None, typer.Argument(help="A published row, or a run's id; without one, list the rows.")
-    ] = None,
-    record: Annotated[
-        str | None,
-        typer.Option("--record", help="A suite: publish its complete rows as rows of our own.", show_default=False),
-    ] = None,
-    within: Annotated[float, typer.Option("--within", min=0, help="Of a run: points that a number may be off.")] = 0.0,
-    preprocess: Preprocess = "",
-    allow_incomplete: AllowIncomplete = False,
-    device: Device = "auto",
-    results: Results = None,
-    cache: Cache = None,
-    data_root: DataRoot = None,
-    manifests: Manifests = None,
+    row: str | None,
+    record: str | None,
+    within: float,
+    preprocess: str,
+    allow_incomplete: bool,
+    device: str,
+    results: str | None,
+    cache: str | None,
+    data_root: Path | None,
+    manifests: Path | None,
 ) -> None:
     """Find or run what a published row describes; pass if every number is within its band, fail if not.
 
@@ -96,7 +103,7 @@ def _judge(done: Reproduction) -> None:
     out.print(f"{name}: reproduced, {checks} numbers within their band.", markup=False)
 
 
-def _list(results: Results, manifests: Manifests) -> None:
+def _list(results: str | None, manifests: Path | None) -> None:
     there = {suite["name"] for suite in inventory.suites(manifests=manifests)}
     table = Table(box=None, pad_edge=False)
     for column in ("row", "provenance", "method", "suite", "here"):

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
 
-import typer
+import click
 
 from croftbench import mirrors
 from croftbench.api import disk
+from croftbench.cli import options
 from croftbench.cli.console import note, out
-from croftbench.cli.options import Results
+from croftbench.cli.help import epilog
 from croftbench.errors import UsageError
 
 EXAMPLES = """
@@ -21,11 +21,16 @@ croftbench rm Mine --suite emoji-open
 """
 
 
+@click.command(epilog=epilog(EXAMPLES))
+@click.argument("names", nargs=-1, required=True, help="Methods, or runs by their id or its first digits.")
+@click.option("--suite", "-s", help="Of this suite only.", show_default="all")
+@click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+@options.results
 def rm(
-    names: Annotated[list[str], typer.Argument(help="Methods, or runs by their id or its first digits.")],
-    suite: Annotated[str | None, typer.Option("--suite", "-s", help="Of this suite only.", show_default="all")] = None,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
-    results: Results = None,
+    names: tuple[str, ...],
+    suite: str | None,
+    yes: bool,
+    results: str | None,
 ) -> None:
     """Move runs into the trash of the results folder; tables are as they were until `leaderboard` rebuilds them."""
     files = disk.find_runs(names, suite=suite, results=results)
@@ -35,5 +40,5 @@ def rm(
     if not yes:
         if not sys.stdin.isatty():
             raise UsageError(f"{len(runs)} run(s) would be moved into the trash.", "Say --yes.")
-        typer.confirm(f"Move {len(runs)} run(s) into the trash?", abort=True)
+        click.confirm(f"Move {len(runs)} run(s) into the trash?", abort=True)
     note(f"Moved {len(runs)} run(s) to {mirrors.named(disk.remove_runs(files, results=results))}.")

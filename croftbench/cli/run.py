@@ -10,50 +10,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import typer
+import click
 
 from croftbench import mirrors
 from croftbench.api import foreseeing, plans, running
 from croftbench.api.board import Leaderboard
 from croftbench.api.suite_choice import suite_of
+from croftbench.cli import options
 from croftbench.cli.console import note, out, put, width
-from croftbench.cli.options import (
-    Address,
-    AllowIncomplete,
-    Cache,
-    Config,
-    DataRoot,
-    Device,
-    DryRun,
-    Encoders,
-    Force,
-    Isolate,
-    Launch,
-    Limit,
-    Manifests,
-    Methods,
-    Preprocess,
-    Quiet,
-    Recipe,
-    Results,
-    Scores,
-    Seeds,
-    Settings,
-    Shard,
-    Shots,
-    ShowConfig,
-    Suites,
-    Timeout,
-    Views,
-    Where,
-    Workers,
-    config_of,
-    names_of,
-    seeds_of,
-)  # fmt: skip
-from croftbench.encoders.identity import EMBEDDED
+from croftbench.cli.help import epilog
 from croftbench.errors import CroftbenchError
-from croftbench.launch import HERE
 from croftbench.locations import Folders
 from croftbench.progress import Bars, Errors
 from croftbench.runs import failures
@@ -75,62 +41,93 @@ croftbench run -m all --launcher slurm --launch gpus_per_node=1
 """
 
 
+@click.command(epilog=epilog(EXAMPLES))
+@options.methods
+@options.suites
+@options.encoders
+@options.preprocess
+@options.seeds
+@options.shots
+@options.views
+@options.recipe
+@options.settings
+@options.scores
+@options.device
+@options.allow_incomplete
+@options.timeout
+@options.isolate
+@options.force
+@options.limit
+@options.shard
+@options.launcher
+@options.address
+@options.workers
+@options.launch
+@options.dry_run
+@options.quiet
+@options.config
+@options.show_config
+@options.results
+@options.cache
+@options.data_root
+@options.manifests
+@click.pass_context
 def run(
-    context: typer.Context,
-    method: Methods,
-    suite: Suites = "emoji-open",
-    encoder: Encoders = EMBEDDED,
-    preprocess: Preprocess = "",
-    seeds: Seeds = "",
-    shots: Shots = None,
-    views: Views = None,
-    recipe: Recipe = None,
-    settings: Settings = None,
-    scores: Scores = "",
-    device: Device = "auto",
-    allow_incomplete: AllowIncomplete = False,
-    timeout: Timeout = None,
-    isolate: Isolate = False,
-    force: Force = False,
-    limit: Limit = None,
-    shard: Shard = "",
-    launcher: Where = HERE,
-    address: Address = "local",
-    workers: Workers = None,
-    launch: Launch = None,
-    dry_run: DryRun = False,
-    quiet: Quiet = False,
-    config: Config = None,
-    show_config: ShowConfig = False,
-    results: Results = None,
-    cache: Cache = None,
-    data_root: DataRoot = None,
-    manifests: Manifests = None,
+    context: click.Context,
+    method: str,
+    suite: str,
+    encoder: str,
+    preprocess: str,
+    seeds: str,
+    shots: int | None,
+    views: int | None,
+    recipe: str | None,
+    settings: tuple[str, ...],
+    scores: str,
+    device: str,
+    allow_incomplete: bool,
+    timeout: float | None,
+    isolate: bool,
+    force: bool,
+    limit: int | None,
+    shard: str,
+    launcher: str,
+    address: str,
+    workers: int | None,
+    launch: tuple[str, ...],
+    dry_run: bool,
+    quiet: bool,
+    config: Path | None,
+    show_config: bool,
+    results: str | None,
+    cache: str | None,
+    data_root: Path | None,
+    manifests: Path | None,
 ) -> None:
     """Train and evaluate methods; finished runs are found and not repeated."""
     if show_config:
-        put(config_of(context))
+        put(options.config_of(context))
         return
     folders = Folders.of(results, cache, data_root, manifests)
-    names, drawn, failed = names_of(suite), seeds_of(seeds), 0
+    names, drawn, failed = options.names_of(suite), options.seeds_of(seeds), 0
     suites = _runnable(folders) if names == ["all"] else [suite_of(name, folders) for name in names]
     there = replace(folders, results=folders.results / plans.SMOKE) if limit else folders
     flags = _flags(there, drawn)
     named = zip(names if names != ["all"] else [one.name for one in suites], suites, strict=True)
-    for (name, each), model in itertools.product(named, names_of(encoder)):
+    for (name, each), model in itertools.product(named, options.names_of(encoder)):
         asked: dict[str, Any] = {
             "encoder": model, "preprocess": preprocess, "seeds": drawn, "shots": shots, "views": views,
-            "recipe": recipe, "settings": settings or (), "allow_incomplete": allow_incomplete, "limit": limit,
+            "recipe": recipe, "settings": settings, "allow_incomplete": allow_incomplete, "limit": limit,
             "shard": shard, "results": results, "cache": cache, "data_root": data_root, "manifests": manifests,
         }  # fmt: skip
         with nullcontext(Errors()) if quiet else Bars() as bars:
             if dry_run:
-                _foresee(foreseeing.forecast(names_of(method), each, progress=bars, **asked), each)
+                _foresee(foreseeing.forecast(options.names_of(method), each, progress=bars, **asked), each)
                 continue
             try:
                 board = running.run(
-                    names_of(method), each, scores=scores, device=device, timeout=timeout, isolate=isolate,
-                    force=force, launcher=launcher, address=address, workers=workers, launch=launch or (),
+                    options.names_of(method), each, scores=scores, device=device, timeout=timeout, isolate=isolate,
+                    force=force, launcher=launcher, address=address, workers=workers, launch=launch,
                     progress=bars, **asked,
                 )  # fmt: skip
             except running.FailedRunsError as error:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Annotated
+from pathlib import Path
 
-import typer
+import click
 from rich.table import Table
 from rich.text import Text
 
 from croftbench.api import reading, reproducing
+from croftbench.cli import options
 from croftbench.cli.console import note, out, put_json
-from croftbench.cli.options import Json, Manifests, Results, SuiteFilter, names_of
+from croftbench.cli.help import epilog
 from croftbench.errors import CroftbenchError
 from croftbench.report.formats.grid import GridColumn, grid
 from croftbench.runs.results import RunResult
@@ -25,15 +26,21 @@ croftbench show "croft, lambda2=0" -s emoji-open
 AUPR = "aupr is average precision with ID positive, aupr_out with OOD positive: no trapezoids (docs/metrics.md)."
 
 
+@click.command(epilog=epilog(EXAMPLES))
+@click.argument("name", help="A run's identifier or its first digits, or a row as tables name it.")
+@options.suite_filter
+@options.as_json
+@options.results
+@options.manifests
 def show(
-    name: Annotated[str, typer.Argument(help="A run's identifier or its first digits, or a row as tables name it.")],
-    suite: SuiteFilter = None,
-    as_json: Json = False,
-    results: Results = None,
-    manifests: Manifests = None,
+    name: str,
+    suite: tuple[str, ...],
+    as_json: bool,
+    results: str | None,
+    manifests: Path | None,
 ) -> None:
     """Show a run: what was asked, its numbers, the world that it ran in, and the command for it. Of a row, its runs."""
-    runs = reading.find_runs(name, suites=names_of(suite), results=results, manifests=manifests)
+    runs = reading.find_runs(name, suites=options.names_of(suite), results=results, manifests=manifests)
     if as_json:
         shown = [asdict(run) for run in runs]
         put_json(shown[0] if len(shown) == 1 else shown)

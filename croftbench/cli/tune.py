@@ -2,30 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, cast
+from pathlib import Path
+from typing import cast
 
-import typer
+import click
 from rich.table import Table
 
 from croftbench.api import studying
+from croftbench.cli import options
 from croftbench.cli.console import note, out
-from croftbench.cli.options import (
-    Cache,
-    DataRoot,
-    Device,
-    Encoder,
-    Force,
-    Isolate,
-    Manifests,
-    OneSuite,
-    Preprocess,
-    Recipe,
-    Results,
-    Seeds,
-    Timeout,
-    seeds_of,
-)  # fmt: skip
-from croftbench.encoders.identity import EMBEDDED
+from croftbench.cli.help import epilog
 from croftbench.errors import CroftbenchError
 from croftbench.progress import Bars
 
@@ -35,31 +21,47 @@ croftbench tune mine.py:Mine -s emoji-kinds --grid alpha=1,3 --seeds 1
 """
 
 
+@click.command(epilog=epilog(EXAMPLES))
+@click.argument("method", help="A method's name, or path/to/file.py:Class.")
+@click.option("--grid", multiple=True, required=True, help="name=a,b,c; repeat for another hyper-parameter.")
+@options.one_suite
+@options.encoder
+@options.preprocess
+@options.seeds
+@options.recipe
+@options.device
+@options.timeout
+@options.isolate
+@options.force
+@options.results
+@options.cache
+@options.data_root
+@options.manifests
 def tune(
-    method: Annotated[str, typer.Argument(help="A method's name, or path/to/file.py:Class.")],
-    grid: Annotated[list[str], typer.Option("--grid", help="name=a,b,c; repeat for another hyper-parameter.")],
-    suite: OneSuite = "emoji-open",
-    encoder: Encoder = EMBEDDED,
-    preprocess: Preprocess = "",
-    seeds: Seeds = "",
-    recipe: Recipe = None,
-    device: Device = "auto",
-    timeout: Timeout = None,
-    isolate: Isolate = False,
-    force: Force = False,
-    results: Results = None,
-    cache: Cache = None,
-    data_root: DataRoot = None,
-    manifests: Manifests = None,
+    method: str,
+    grid: tuple[str, ...],
+    suite: str,
+    encoder: str,
+    preprocess: str,
+    seeds: str,
+    recipe: str | None,
+    device: str,
+    timeout: float | None,
+    isolate: bool,
+    force: bool,
+    results: str | None,
+    cache: str | None,
+    data_root: Path | None,
+    manifests: Path | None,
 ) -> None:
     """Search a grid on held-out domains and record the grid, the choice and its cost."""
     failed = None
     with Bars() as bars:
         try:
             done = studying.tune(
-                method, grid, suite, encoder=encoder, preprocess=preprocess, seeds=seeds_of(seeds), recipe=recipe,
-                device=device, timeout=timeout, isolate=isolate, force=force, results=results, cache=cache,
-                data_root=data_root, manifests=manifests, progress=bars,
+                method, grid, suite, encoder=encoder, preprocess=preprocess, seeds=options.seeds_of(seeds),
+                recipe=recipe, device=device, timeout=timeout, isolate=isolate, force=force, results=results,
+                cache=cache, data_root=data_root, manifests=manifests, progress=bars,
             )  # fmt: skip
         except studying.FailedFitsError as error:
             failed, done = error, cast("studying.Tuned", error.done)

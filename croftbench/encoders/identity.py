@@ -11,10 +11,10 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from croftbench.defaults import EMBEDDED
 from croftbench.files import digest, file_digest, recall, remember
 
 __all__ = [
@@ -22,11 +22,8 @@ __all__ = [
     "config_digest", "identity", "open_clip_version", "settings_digest", "write",
 ]  # fmt: skip
 
-EMBEDDED = "emoji-clip/croftbench-2"
-"""The encoder that runs where none is named."""
-
 EARLIER = "emoji-clip/croftbench"
-"""The one that did before: it knows less of pictures, and encodes about twice as many a second."""
+"""The one that ran before where none is named: it knows less of pictures, and encodes about twice as many a second."""
 
 SHIPPED = {
     EMBEDDED: Path(__file__).parents[1] / "embedded" / "clip-2",
@@ -194,6 +191,8 @@ def settings_digest(encoder_id: str, weights: Path, preprocess: str) -> str:
 
 def open_clip_version() -> str:
     """Installed version of open_clip, without importing it."""
+    from importlib import metadata  # takes as long as Click
+
     return metadata.version("open_clip_torch")
 
 

@@ -1,4 +1,4 @@
-"""A method's target -> its class, checked against the contract; and the files that define it, found without importing.
+"""A method's target -> its class, checked against the contract; and what its file imports, found without importing.
 
 A target is "module:Class" or "path/to/file.py:Class", behind "wrapper+" where it is wrapped.
 """
@@ -8,7 +8,6 @@ from __future__ import annotations
 import ast
 import dataclasses
 import importlib
-import importlib.util
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -55,16 +54,6 @@ def check_contract(cls: Any, name: str) -> None:
         raise UsageError(f"{name} must be a frozen dataclass.", "Write @dataclass(frozen=True) above the class.")
 
 
-def defining_files(target: str) -> list[Path]:
-    """The files that define a target: the wrapper's, if it has one, then the method's.
-
-    Raises:
-        UsageError: there is no such file or module.
-    """
-    wrapper, inside = unwrap(target)
-    return [_file(WRAPPERS[wrapper]), _file(inside)] if wrapper else [_file(inside)]
-
-
 def imported_files(path: Path) -> set[Path]:
     """The files of this package that a method's file imports, directly or not: their defaults become its own."""
     reached: set[Path] = set()
@@ -89,23 +78,6 @@ def _imports(path: Path) -> tuple[Path, ...]:
     inside = (module.split(".")[1:] for module in modules if module.startswith("croftbench."))
     places = (package.joinpath(*parts) for parts in inside)
     return tuple(f for place in places for f in (place.with_suffix(".py"), place / "__init__.py") if f.is_file())
-
-
-def _file(target: str) -> Path:
-    """The file that defines a target without a wrapper."""
-    module, _, _ = target.rpartition(":")
-    if module.endswith(".py"):
-        path = Path(module)
-        if not path.is_file():
-            raise UsageError(f"there is no file {module}.", "Give --method path/to/file.py:Class.")
-        return path
-    try:
-        spec = importlib.util.find_spec(module)
-    except ImportError:
-        spec = None
-    if spec is None or spec.origin is None:
-        raise UsageError(f"method module '{module}' is not installed.", "Install the package that declares it.")
-    return Path(spec.origin)
 
 
 def _wrapped(wrapper: Any, method: Any) -> Any:

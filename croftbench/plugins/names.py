@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 from functools import cache
-from importlib.metadata import entry_points
 
 from croftbench.errors import UsageError
+from croftbench.packages import entry_points
 
 GROUP = "croftbench.methods"
 BUILT_IN = {

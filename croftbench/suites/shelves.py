@@ -10,12 +10,12 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Literal
 
 from croftbench import texts
 from croftbench.errors import ManifestError, UsageError, unknown
+from croftbench.packages import entry_points
 
 Kind = Literal["suites", "splits"]
 

@@ -9,7 +9,6 @@ import shutil
 from pathlib import Path
 
 import pytest
-import typer
 
 import croftbench as package
 from croftbench import cli
@@ -120,7 +119,7 @@ def test_what_is_said_after_a_success_can_be_typed(croftbench, suite_file, tmp_p
 
 
 def commands(group=None, prefix=()):
-    group = group or typer.main.get_command(cli.app)
+    group = group or cli.app
     for name in group.list_commands(None):
         command = group.get_command(None, name)
         if hasattr(command, "list_commands"):

@@ -5,7 +5,6 @@ import shlex
 import shutil
 
 import pytest
-import typer
 
 from croftbench import cli
 from croftbench.cli import options
@@ -47,7 +46,7 @@ TAKES = {
 
 def commands(group=None, prefix=""):
     """Every command by its full name."""
-    group = group or typer.main.get_command(cli.app)
+    group = group or cli.app
     found = {}
     for name in group.list_commands(None):
         command = group.get_command(None, name)

@@ -6,13 +6,12 @@ import inspect
 import re
 from collections.abc import Callable, Iterable
 from importlib import import_module
-from typing import Any
 
-import typer
+import click
 
 import croftbench
 from croftbench import plugins
-from croftbench.cli import COMMANDS, app
+from croftbench.cli import app
 
 TYPES = (
     "croftbench.method.Task", "croftbench.method.Examples", "croftbench.method.Needs", "croftbench.method.Outputs",
@@ -114,18 +113,17 @@ def datasets() -> str:
 
 def commands() -> str:
     """Every command's own help."""
-    group: Any = typer.main.get_command(app)
-    parts = ["# Command line", "What `croftbench COMMAND --help` prints."]
-    for name in COMMANDS:
-        parts += _help(group.get_command(None, name), f"croftbench {name}")
-    return _page(parts)
+    whole = app.make_context("croftbench", [], resilient_parsing=True, terminal_width=90, max_content_width=90)
+    return _page(["# Command line", "What `croftbench COMMAND --help` prints.", *_help(app, whole)])
 
 
-def _help(command: Any, path: str) -> list[str]:
-    context = command.make_context(path, [], resilient_parsing=True, terminal_width=90, max_content_width=90)
-    parts = [f"## {path}", f"```text\n{command.get_help(context).strip()}\n```"]
-    for name, inner in getattr(command, "commands", {}).items():
-        parts += _help(inner, f"{path} {name}")
+def _help(group: click.Group, above: click.Context) -> list[str]:
+    parts = []
+    for name in group.list_commands(above):
+        command = group.get_command(above, name)
+        context = command.make_context(name, [], above, resilient_parsing=True)
+        parts += [f"## {context.command_path}", f"```text\n{command.get_help(context).strip()}\n```"]
+        parts += _help(command, context) if isinstance(command, click.Group) else []
     return parts
 
 

@@ -6,14 +6,9 @@ Nothing but `get` and `new` writes anything: `get` into new folders of its own, 
 from __future__ import annotations
 
 from croftbench.cli.data import describe, get, new, status, verify
-from croftbench.cli.help import epilog, group
+from croftbench.cli.help import Group
 
-app = group("Data sets: what is here, is it whole, how to get it. No image is ever changed.")
-app.command("status", epilog=epilog("croftbench data status --data-root ~/data"))(status.status)
-app.command("verify", epilog=epilog("croftbench data verify pacs --deep"))(verify.verify)
-app.command("describe", epilog=epilog("croftbench data describe setup1"))(describe.describe)
-app.command("get", epilog=epilog("croftbench data get pacs --data-root ~/data"))(get.get)
-app.command(
-    "new",
-    epilog=epilog("croftbench data new data/birds\ncroftbench data new data/birds --shift night=data/night"),
-)(new.new)
+app = Group(
+    help="Data sets: what is here, is it whole, how to get it. No image is ever changed.",
+    commands=[status.status, verify.verify, describe.describe, get.get, new.new],
+)

@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
-from typing import Annotated, Any
+from pathlib import Path
+from typing import Any
 
-import typer
+import click
 from rich.markup import escape
 from rich.table import Table
 
 from croftbench.api import inventory
+from croftbench.cli import options
 from croftbench.cli.console import out, put, put_json
 from croftbench.cli.data.verify import print_places
-from croftbench.cli.options import Json, Manifests
+from croftbench.cli.help import epilog
 from croftbench.data.description import FamilyDescription, SuiteDescription, images
 from croftbench.suites.families import Family, Part
 from croftbench.suites.language import Suite
@@ -23,10 +25,14 @@ SHOWN = 12
 """Classes that are named; --json names all."""
 
 
+@click.command(epilog=epilog("croftbench data describe setup1"))
+@click.argument("name", help="A split, a family of splits, or a suite.")
+@options.as_json
+@options.manifests
 def describe(
-    name: Annotated[str, typer.Argument(help="A split, a family of splits, or a suite.")],
-    as_json: Json = False,
-    manifests: Manifests = None,
+    name: str,
+    as_json: bool,
+    manifests: Path | None,
 ) -> None:
     """Describe a split or a suite: roles, classes, numbers, protocol, licence, citation."""
     described = inventory.describe(name, manifests=manifests)

@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
+
+import click
 
 from croftbench.api import disk
+from croftbench.cli import options
 from croftbench.cli.console import out
-from croftbench.cli.data.verify import Split, print_reports
-from croftbench.cli.options import DataRoot, Manifests
+from croftbench.cli.data.verify import print_reports, split
+from croftbench.cli.help import epilog
 from croftbench.data.get.obtain import ByHandError
 from croftbench.errors import DataError
 from croftbench.progress import Bars
 
 
+@click.command(epilog=epilog("croftbench data get pacs --data-root ~/data"))
+@split
+@options.data_root
+@options.manifests
 def get(
-    split: Split,
-    data_root: DataRoot = None,
-    manifests: Manifests = None,
+    split: str,
+    data_root: Path | None,
+    manifests: Path | None,
 ) -> None:
     """Fetch a data set into a new folder under the data root, or say how to get it by hand."""
     if split == "wordnet":  # words, not images, so no family; one looks for them here all the same

@@ -3,42 +3,44 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
 
-import typer
+import click
 
 from croftbench.api import own_images
+from croftbench.cli import options
 from croftbench.cli.console import note, out
-from croftbench.cli.options import names_of
+from croftbench.cli.help import epilog
 from croftbench.errors import UsageError
 
+EXAMPLES = """
+croftbench data new data/birds
+croftbench data new data/birds --shift night=data/night
+"""
 
+
+@click.command(epilog=epilog(EXAMPLES))
+@click.argument("folder", help="A folder, a list of path and label, or hf://datasets/OWNER/NAME.")
+@click.option("--unknown", multiple=True, help="Classes, or a folder, that are not known.")
+@click.option("--shift", multiple=True, help="NAME=FOLDER: known classes in a new manner.")
+@click.option(
+    "--training/--no-training",
+    default=None,
+    help="Whether some images train; without, only methods that learn nothing run.",
+    show_default="unless they are in a folder of test images",
+)
+@click.option("--output", "-o", type=options.PATH, help="The new file.", show_default="NAME.toml")
+@click.option("--force", is_flag=True, help="Replace a file that is there.")
 def new(
-    folder: Annotated[str, typer.Argument(help="A folder, a list of path and label, or hf://datasets/OWNER/NAME.")],
-    unknown: Annotated[
-        list[str] | None,
-        typer.Option("--unknown", help="Classes, or a folder, that are not known.", show_default=False),
-    ] = None,
-    shift: Annotated[
-        list[str] | None,
-        typer.Option("--shift", help="NAME=FOLDER: known classes in a new manner.", show_default=False),
-    ] = None,
-    training: Annotated[
-        bool | None,
-        typer.Option(
-            "--training/--no-training",
-            help="Whether some images train; without, only methods that learn nothing run.",
-            show_default="unless they are in a folder of test images",
-        ),
-    ] = None,
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="The new file.", show_default="NAME.toml")
-    ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
+    folder: str,
+    unknown: tuple[str, ...],
+    shift: tuple[str, ...],
+    training: bool | None,
+    output: Path | None,
+    force: bool,
 ) -> None:
     """Look at a folder of images and write a suite over it, ready to run."""
-    shifts = dict(_pair(one) for one in shift or ())
-    unknowns = names_of(unknown)
+    shifts = dict(_pair(one) for one in shift)
+    unknowns = options.names_of(unknown)
     made = own_images.new_suite(folder, output, unknown=unknowns, shifts=shifts, train=training, force=force)
     for line in made.said:
         out.print(line, markup=False)

@@ -6,22 +6,28 @@ from collections.abc import Iterable, Sequence
 from itertools import groupby
 from pathlib import Path
 
+import click
 from rich.markup import escape
 from rich.table import Table
 
 from croftbench.api import disk
+from croftbench.cli import options
 from croftbench.cli.console import note, out, put_json
-from croftbench.cli.options import DataRoot, Json, Manifests
+from croftbench.cli.help import epilog
 from croftbench.data.status import SplitStatus, SuiteStatus
 
 ROWS = 8
 """Splits of one family and one state that get a row each; more of them share one."""
 
 
+@click.command(epilog=epilog("croftbench data status --data-root ~/data"))
+@options.data_root
+@options.as_json
+@options.manifests
 def status(
-    data_root: DataRoot = None,
-    as_json: Json = False,
-    manifests: Manifests = None,
+    data_root: Path | None,
+    as_json: bool,
+    manifests: Path | None,
 ) -> None:
     """Show which splits are on this machine and which suites can run on them."""
     here = disk.data_status(data_root=data_root, manifests=manifests)

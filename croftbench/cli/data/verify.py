@@ -5,21 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Annotated
 
-import typer
+import click
 from rich.markup import escape
 from rich.table import Table
 
 from croftbench.api import disk
+from croftbench.cli import options
 from croftbench.cli.console import out, put_json
-from croftbench.cli.options import DataRoot, Json, Manifests
+from croftbench.cli.help import epilog
 from croftbench.data.get.where import expected_paths
 from croftbench.data.verify import Checked, ClassCount, Report, Verified
 from croftbench.progress import Bars
 from croftbench.suites.families import Family
 
-Split = Annotated[str, typer.Argument(help="A split, 'pacs/photo', or all splits of a family, 'pacs'.")]
+split = click.argument("split", help="A split, 'pacs/photo', or all splits of a family, 'pacs'.")
 
 SHORT = 12
 """Classes up to which all are listed; beyond, only those whose count differs."""
@@ -27,12 +27,18 @@ SHOWN = 20
 """Lines of a list that may be long; --json has them all."""
 
 
+@click.command(epilog=epilog("croftbench data verify digits\ncroftbench data verify pacs --deep"))
+@split
+@click.option("--deep", is_flag=True, help="Decode every image.")
+@options.data_root
+@options.as_json
+@options.manifests
 def verify(
-    split: Split,
-    deep: Annotated[bool, typer.Option("--deep", help="Decode every image.")] = False,
-    data_root: DataRoot = None,
-    as_json: Json = False,
-    manifests: Manifests = None,
+    split: str,
+    deep: bool,
+    data_root: Path | None,
+    as_json: bool,
+    manifests: Path | None,
 ) -> None:
     """Compare a split with its manifest: counts, strays, unreadable files. Exit 1 where it falls short."""
     bars = Bars()

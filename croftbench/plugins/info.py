@@ -6,13 +6,9 @@ under the digest of the method's source, so that a run that is finished already 
 
 from __future__ import annotations
 
-import ast
-import functools
 import inspect
-import io
 import re
 import sys
-import tokenize
 from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, field, is_dataclass, replace
 from dataclasses import fields as dataclass_fields
@@ -24,10 +20,11 @@ from croftbench.blame import raised
 from croftbench.errors import CroftbenchError, UsageError, unknown
 from croftbench.files import digest, file_digest, recall, remember
 from croftbench.plugins.in_memory import name_of, own_name, source_of
-from croftbench.plugins.load import check_contract, defining_files, imported_files, load
+from croftbench.plugins.load import check_contract, imported_files, load
 from croftbench.plugins.names import BUILT_IN, WRAPPERS, registered, unwrap
 from croftbench.plugins.parameters import Parameter, Value, construct, parameters, typed
 from croftbench.plugins.recipes import Settings, declared
+from croftbench.plugins.stated import defining_files, summary
 
 if TYPE_CHECKING:
     from croftbench.method import Method
@@ -192,58 +189,6 @@ def _described(cls: Any, name: str, target: str, source: str, about: str, exampl
         name, target, source, getattr(cls, "version", 1), needs.image, needs.text, needs.train, needs.transductive,
         parameters(cls, example), about, declared(cls),
     )  # fmt: skip
-
-
-def summary(target: str) -> str:
-    """First line of the defining module's docstring, read without importing it."""
-    return _docstring(target).partition("\n")[0]
-
-
-def citation(target: str) -> str:
-    """Title, venue and arXiv number: the docstring's second paragraph, "" where it is none with a year in it."""
-    second = [*_docstring(target).split("\n\n"), ""][1]
-    text = " ".join(second.partition("Code of the authors")[0].split())
-    return text if re.search(r"\b(19|20)\d\d\b", text) else ""
-
-
-def needs(target: str) -> str:
-    """What a method declared beyond cached features and text, in words; of a wrapper, that it is the method's."""
-    for node in _fields(target):
-        if isinstance(node, ast.AnnAssign) and isinstance(node.value, ast.Call) and ast.unparse(node.target) == "needs":
-            given = {k.arg: k.value.value for k in node.value.keywords if isinstance(k.value, ast.Constant)}
-            words = {
-                "text tower": given.get("text") == "tower", "patches": given.get("image") == "patches",
-                "image transformer": given.get("image") == "tower",
-                "before the projection": given.get("image") == "unprojected",
-                "no training": given.get("train") is False, "transductive": given.get("transductive") is True,
-            }  # fmt: skip
-            return ", ".join(word for word, declared in words.items() if declared) or "features"
-    return "as the method inside" if target in WRAPPERS.values() else "see its file"
-
-
-# Of a file only the little that is wanted is parsed: whole files would be a third of `croftbench list methods`.
-
-
-def _docstring(target: str) -> str:
-    """Of the defining module."""
-    for token in tokenize.generate_tokens(io.StringIO(_source(target)).readline):
-        if token.type not in (tokenize.COMMENT, tokenize.NL):
-            return inspect.cleandoc(ast.literal_eval(token.string)) if token.type == tokenize.STRING else ""
-    return ""
-
-
-def _fields(target: str) -> list[ast.stmt]:
-    """What stands in the defining class before its first method."""
-    start = rf"^class {re.escape(target.rpartition(':')[2])}\b"
-    found = re.search(rf"{start}.*?(?=^    (?:def|@)|^(?!class)\S|\Z)", _source(target), re.M | re.S)
-    (node,) = ast.parse(found[0]).body if found else (None,)
-    return node.body if isinstance(node, ast.ClassDef) else []
-
-
-@functools.cache
-def _source(target: str) -> str:
-    with tokenize.open(defining_files(target)[0]) as file:
-        return file.read()
 
 
 def meanings(cls: Any) -> dict[str, str]:
