@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import click
 
 from croftbench import __version__
-from croftbench.cli.help import HELP, epilog, example
+from croftbench.cli.help import HELP, Group, epilog, example
 from croftbench.errors import CroftbenchError
 from croftbench.progress import complain
 
@@ -49,7 +49,7 @@ VARIABLE = "_CROFTBENCH_COMPLETE"
 """Set by the completion that a shell has of croftbench, see `croftbench.cli.completion`."""
 
 
-class Commands(click.Group):
+class Commands(Group):
     """The group of all commands, each imported when it is asked for."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:

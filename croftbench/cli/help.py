@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import click
 
+from croftbench.errors import unknown
+
 HELP = {"help_option_names": ["-h", "--help"], "show_default": True}
 """Settings of the outermost group; every command below takes them over."""
 
@@ -14,6 +16,19 @@ class Group(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
         """In the order of a first visit."""
         return list(self.commands)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that the line names.
+
+        Raises:
+            UsageError: there is none of that name; the message has the closest one, or all.
+        """
+        names = self.list_commands(ctx)
+        if args and args[0] not in names and not args[0].startswith("-") and not ctx.resilient_parsing:
+            raise unknown("command", args[0], names)
+        return super().resolve_command(ctx, args)
 
 
 def epilog(examples: str) -> str:

@@ -199,3 +199,16 @@ def test_the_cache_that_is_named_is_the_one_that_is_used(croftbench, monkeypatch
 
 def test_json_is_json(croftbench):
     assert json.loads(croftbench("list", "suites", "--json")[1])
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        (("rnu",), "unknown command 'rnu'. Did you mean 'run'?"),
+        (("data", "stauts"), "unknown command 'stauts'. Did you mean 'status'?"),
+        (("cache", "xyz"), "unknown command 'xyz'. Known: list, prune, size."),
+    ],
+)
+def test_a_misspelt_command_brings_the_closest_one(croftbench, line, says):
+    code, out, err = croftbench(*line)
+    assert (code, out) == (2, "") and says in err
