@@ -41,7 +41,7 @@ class MethodInfo:
         name: as tables show it.
         target: "module:Class" or "path/to/file.py:Class"; behind "wrapper+" where it is wrapped.
         source: digest of the defining file for methods from outside, "" for built-in ones.
-        version, image, text, train, transductive: the method's version and needs.
+        version, image, text, train, transductive, otherwise: the method's version and needs.
         params: its hyper-parameters, nested dataclasses flattened.
         code: digest of this package's code behind it; recorded with a run, and no part of its identity.
         summary: the first line of its module's docstring.
@@ -64,6 +64,7 @@ class MethodInfo:
     cls: type | None = field(default=None, compare=False, repr=False)
     fixed: bool = False
     code: str = ""
+    otherwise: str = ""
 
     @property
     def author(self) -> type:
@@ -190,7 +191,7 @@ def _described(cls: Any, name: str, target: str, source: str, about: str, exampl
     needs = cls.needs
     return MethodInfo(
         name, target, source, getattr(cls, "version", 1), needs.image, needs.text, needs.train, needs.transductive,
-        parameters(cls, example), about, declared(cls),
+        parameters(cls, example), about, declared(cls), otherwise=needs.otherwise,
     )  # fmt: skip
 
 
@@ -215,6 +216,8 @@ def needs(target: str) -> str:
                 "text tower": given.get("text") == "tower", "patches": given.get("image") == "patches",
                 "image transformer": given.get("image") == "tower",
                 "before the projection": given.get("image") == "unprojected",
+                "patches before the projection": given.get("image") == "unprojected-patches",
+                f"else {given.get('otherwise')!s}": bool(given.get("otherwise")),
                 "no training": given.get("train") is False, "transductive": given.get("transductive") is True,
             }  # fmt: skip
             return ", ".join(word for word, declared in words.items() if declared) or "features"
