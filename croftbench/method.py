@@ -28,6 +28,10 @@ def later(default: object) -> Any:
     return field(default=default, metadata={"later": True})
 
 
+Image = Literal["features", "patches", "unprojected", "unprojected-patches", "tower"]
+"""What an image can be given as; see `Needs`."""
+
+
 @dataclass(frozen=True)
 class Needs:
     """What the runner must provide; the runner provides exactly that.
@@ -35,20 +39,24 @@ class Needs:
     Attributes:
         image: what an image is given as. "features": (B, D) from the cache. "patches": (B, 1 + P, D), the feature,
             then those of P places in the image, in the same space. "unprojected": (B, W), what `Towers.projection`
-            makes the feature of. "tower": (B, 3, H, W) pixels, and the image transformer to back-propagate through.
+            makes the feature of. "unprojected-patches": (B, 1 + P, W), of an image transformer, what it makes "patches"
+            of. "tower": (B, 3, H, W) pixels, and the image transformer to back-propagate through.
         text: "embeddings" (C, D) from the cache, or "tower": the frozen text tower to back-propagate through.
         train: False for a method that learns nothing: no training image is encoded, `Task.train` is empty.
         transductive: True where an image's outputs depend on the others that are predicted with it; a test split is
             then predicted as a whole, and tables say so.
+        otherwise: what an image is given as by an encoder that lacks `image`; "" where the method cannot do without.
+            `Towers.unprojected` tells the method which it was.
 
     An encoder that lacks what is needed (a ResNet has no image transformer) is left out where all methods are asked
     for, and an error where this one is.
     """
 
-    image: Literal["features", "patches", "unprojected", "tower"] = "features"
+    image: Image = "features"
     text: Literal["embeddings", "tower"] = "embeddings"
     train: bool = True
     transductive: bool = False
+    otherwise: Image | Literal[""] = ""
 
 
 @dataclass(frozen=True)
@@ -94,13 +102,13 @@ class Examples:
     """Labelled images.
 
     Attributes:
-        views: (V, N, D) raw features of the frozen encoder, (V, N, W) with image="unprojected"; `views[v]` are the N
-            images under seeded augmentation v. Epoch e reads view e mod V. Validation data have V = 1, without
-            augmentation.
+        views: (V, N, D) raw features of the frozen encoder, (V, N, W) with image="unprojected" and
+            "unprojected-patches"; `views[v]` are the N images under seeded augmentation v. Epoch e reads view e mod V.
+            Validation data have V = 1, without augmentation.
         labels: (N,) int64, positions in `Task.classnames`.
         domains: (N,) int64 domain of each image; all 0 where a suite has none.
-        read: with image="patches" or "tower", what `batch` reads from the disk: places and pixels do not fit in
-            memory. Else None.
+        read: with image="patches", "unprojected-patches" or "tower", what `batch` reads from the disk: places and
+            pixels do not fit in memory. Else None.
     """
 
     views: Tensor
@@ -115,7 +123,8 @@ class Examples:
         """What `Needs.image` says of the images at positions `rows` (B,), under augmentation `view`.
 
         Returns:
-            (B, D) raw features; (B, 1 + P, D) with image="patches", (B, 3, H, W) pixels with "tower".
+            (B, D) raw features; (B, 1 + P, D) with image="patches", (B, W) with "unprojected", (B, 1 + P, W) with
+            "unprojected-patches", (B, 3, H, W) pixels with "tower".
         """
         return self.views[view][rows] if self.read is None else self.read(view, rows)
 

@@ -109,7 +109,7 @@ class Projection:
     bias: Tensor | None = None
 
     def __call__(self, x: Tensor) -> Tensor:
-        """(B, W) -> (B, D) raw features."""
+        """(..., W) -> (..., D) raw features, of images or of their places."""
         feature = x @ self.weight
         return feature if self.bias is None else feature + self.bias
 
@@ -149,6 +149,11 @@ class Towers:
                 'Write needs = Needs(image="tower") in its class.',
             )
         return self._image
+
+    @property
+    def unprojected(self) -> bool:
+        """Whether images are given as they are before `projection`; where `Needs.otherwise` was taken, they are not."""
+        return self._projection is not None
 
     @property
     def projection(self) -> Projection:

@@ -19,7 +19,7 @@ from croftbench.errors import CroftbenchError, DamagedError, DataError, Manifest
 from croftbench.files import PACKED, check_seal
 from croftbench.locations import Folder, Folders
 from croftbench.plugins.recipes import every
-from croftbench.runs import posthoc, recheck
+from croftbench.runs import planning, posthoc, recheck
 from croftbench.runs import results as run_files
 from croftbench.suites import manifest, registry, suite_rules, toml
 from croftbench.suites.language import Suite
@@ -106,7 +106,8 @@ def check_method(
     info = plugins.describe(method, folders.cache)
     with running.shown(progress) as sink:
         encoder = EMBEDDED
-        if plans.identity_of(EMBEDDED, folders.cache, sink).lacking(info.image, info.text):
+        identity = plans.identity_of(EMBEDDED, folders.cache, sink)
+        if identity.lacking(planning.on(identity, info).image, info.text):
             encoder = stand_in(folders.cache)
         bench = running.workbench(contract.small(), encoder, folders, device, sink, timeout=timeout)
         trial = contract.Trial(bench, info)

@@ -117,7 +117,7 @@ def _able(infos: list[MethodInfo], named: set[str], identity: Identity, progress
     """Without those that only "all" asked for and that need what the encoder lacks; each is told, with the reason."""
     left: dict[str, list[str]] = {}
     for info in infos:
-        reason = identity.lacking(info.image, info.text)
+        reason = identity.lacking(planning.on(identity, info).image, info.text)
         if reason and info.name in plugins.BUILT_IN and info.name not in named:
             left.setdefault(reason, []).append(info.name)
     for reason, names in left.items():

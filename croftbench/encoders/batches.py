@@ -20,7 +20,7 @@ from croftbench.errors import DataError
 if TYPE_CHECKING:
     from croftbench.encoders.clip import Encoder
 
-__all__ = ["AHEAD", "BLOCK", "PLACES", "UNPROJECTED", "encoded", "streams_on"]
+__all__ = ["AHEAD", "BLOCK", "PLACES", "UNPROJECTED", "UNPROJECTED_PLACES", "WHOLE", "encoded", "streams_on"]
 
 Array = npt.NDArray[Any]
 
@@ -28,8 +28,12 @@ BLOCK = 256
 """Views decoded together and written together, and encoded together on a GPU: the bound on memory, whatever the number
 of views."""
 
-PLACES, UNPROJECTED = "places", "unprojected"
-"""Kinds of features: of places (N, P, D), and those before the projection (N, W); others: "image", "text"."""
+PLACES, UNPROJECTED, UNPROJECTED_PLACES = "places", "unprojected", "unprojected places"
+"""Kinds of features: of places (N, P, D), and before the projection, of images (N, W) and of places (N, P, W); others:
+"image", "text"."""
+
+WHOLE = {PLACES: "image", UNPROJECTED_PLACES: UNPROJECTED}
+"""Kinds of features of places, each with the kind of the images' own that belongs to it."""
 
 CPU_PIXELS = 64 * 64 * 64
 """Pixels encoded together on a CPU, where larger batches fall out of its caches: 64 images of 64 px (half as fast again
@@ -52,7 +56,8 @@ def encoded(encoder: Encoder, blocks: Iterable[tuple[int, torch.Tensor]], kind: 
         kind: of features.
 
     Yields:
-        (start, (V, B, D) features of the block's views, or (V, B, P, D) of their places), in order.
+        (start, (V, B, D) features of the block's views, or (V, B, P, D) of their places; before the projection W for
+        D), in order.
 
     Raises:
         DataError: a feature of a place does not fit half precision.
@@ -99,9 +104,10 @@ def _encode(encoder: Encoder, pixels: torch.Tensor, kind: str) -> Array:
 def _features(encoder: Encoder, pixels: torch.Tensor, kind: str) -> torch.Tensor:
     if kind == UNPROJECTED:
         return encoder.encode_unprojected(pixels)
-    if kind != PLACES:
+    if kind not in WHOLE:
         return encoder.encode_images(pixels)
-    places = encoder.encode_patches(pixels)[:, 1:].half()
+    of = encoder.encode_patches if kind == PLACES else encoder.encode_unprojected_patches
+    places = of(pixels)[:, 1:].half()
     if not bool(places.isfinite().all()):
         raise DataError(f"local features of {encoder.id} are too large for half precision.", "Use another encoder.")
     return places

@@ -32,6 +32,7 @@ from croftbench.encoders.checkpoint import first_line, misfit
 from croftbench.encoders.identity import (
     FOLDER,
     HUB,
+    NEEDS,
     Identity,
     config_digest,
     open_clip_version,
@@ -110,6 +111,16 @@ class Encoder:
             CroftbenchError: the image tower has none.
         """
         return unprojected.encode(self.model, self._ready(pixels), self.id).float()
+
+    @torch.no_grad()
+    def encode_unprojected_patches(self, pixels: Tensor) -> Tensor:
+        """(B, 3, H, W) transformed images -> (B, 1 + P, W) features before `projection`: of the image, as above, and of
+        its P places.
+
+        Raises:
+            CroftbenchError: the image tower has none.
+        """
+        return unprojected.encode_patches(self.model, self._ready(pixels), self.id).float()
 
     @torch.no_grad()
     def encode_texts(self, texts: Sequence[str]) -> Tensor:
@@ -196,11 +207,9 @@ def load(
 
 def _lacks(model: Any) -> tuple[str, ...]:
     """What methods may need and the encoder has not: see `Identity.lacks`."""
-    reasons = {
-        "text=tower": refusal(model), "image=tower": image_tower.refusal(model),
-        "image=patches": patches.refusal(model), "image=unprojected": unprojected.refusal(model),
-    }  # fmt: skip
-    return tuple(f"{need}: {reason}" for need, reason in reasons.items() if reason)
+    why = refusal, image_tower.refusal, patches.refusal, unprojected.refusal, unprojected.patches_refusal
+    reasons = ((need, of(model)) for need, of in zip(NEEDS, why, strict=True))
+    return tuple(f"{need}: {reason}" for need, reason in reasons if reason)
 
 
 def _exp(parameter: float) -> float:

@@ -18,7 +18,7 @@ from croftbench.data.roots import Roots
 from croftbench.draw.build import subset
 from croftbench.draw.gather import own_pool
 from croftbench.draw.splits import Split
-from croftbench.encoders.batches import UNPROJECTED
+from croftbench.encoders.batches import PLACES, UNPROJECTED, UNPROJECTED_PLACES
 from croftbench.encoders.lazy import ImageFeatures, PlaceReader, View
 from croftbench.encoders.pixels import PixelReader
 from croftbench.encoders.store import FeatureStore
@@ -42,7 +42,12 @@ MANY = 10_000
 
 def kind_of(image: str) -> str:
     """The store's kind of whole-image features that `Needs.image` asks for."""
-    return UNPROJECTED if image == "unprojected" else "image"
+    return UNPROJECTED if image in ("unprojected", "unprojected-patches") else "image"
+
+
+def places_of(image: str) -> str:
+    """The store's kind of features of places that `Needs.image` asks for, "" where it asks for none."""
+    return {"patches": PLACES, "unprojected-patches": UNPROJECTED_PLACES}.get(image, "")
 
 
 class Features:
@@ -66,7 +71,7 @@ class Features:
         self.roots = roots or Roots()
         self.preprocess = preprocess
         self._pools: dict[tuple[str, str], Tensor] = {}
-        self._places: dict[str, View] = {}
+        self._places: dict[tuple[str, str], View] = {}
         self._last_views: tuple[tuple[str, int, str, str], Tensor] | None = None
 
     @cached_property
@@ -91,19 +96,19 @@ class Features:
             return self._pool(split.pool, kind)[rows[0] : rows[-1] + 1]
         return self.test(split, kind)
 
-    def test_places(self, split: Split) -> PlaceReader:
-        """(N, 1 + P, D) the same, with the features of places, on disk."""
-        return PlaceReader(self._pool_places(split.pool), np.array(split.rows, dtype=np.int64), self.device)
+    def test_places(self, split: Split, kind: str = PLACES) -> PlaceReader:
+        """(N, 1 + P, D) the same, with the features of places, on disk; W for D of kind UNPROJECTED_PLACES."""
+        return PlaceReader(self._pool_places(split.pool, kind), np.array(split.rows, dtype=np.int64), self.device)
 
     def images(self, split: Split, image: str, alone: bool = False) -> ImageFeatures:
         """What `Needs.image` says, to be read; `alone`, the rest of a pool that is not in use is not encoded."""
         if image == "tower":
             return self.pixels(split)
-        kind = kind_of(image)
-        in_use = split.pool.digest in self._places if image == "patches" else (split.pool.digest, kind) in self._pools
-        if alone and not in_use:
+        places, kind = places_of(image), kind_of(image)
+        key = split.pool.digest, places or kind
+        if alone and key not in (self._places if places else self._pools):
             split = own_pool(split)
-        return self.test_places(split) if image == "patches" else self._shared(split, kind)
+        return self.test_places(split, places) if places else self._shared(split, kind)
 
     def pixels(self, split: Split, protocol: Protocol | None = None, view: int = 0) -> PixelReader:
         """(N, 3, H, W) pixels of a split's images, decoded as they are read; a view where there is a protocol."""
@@ -126,11 +131,11 @@ class Features:
             self._last_views = key, torch.from_numpy(array).to(self.device)
         return self._last_views[1]
 
-    def view_places(self, split: Split, protocol: Protocol, count: int) -> list[View]:
+    def view_places(self, split: Split, protocol: Protocol, count: int, kind: str = PLACES) -> list[View]:
         """The same with the features of places, on disk, view by view."""
         pool = subset(split)
         self.progress.stage(f"encoding places in {count} views of {pool.name}", len(pool.paths))
-        return self.store.view_patches(pool, protocol, count, self.progress.advance)
+        return self.store.view_patches(pool, protocol, count, self.progress.advance, kind)
 
     def text(self, classnames: Sequence[str], templates: Sequence[str]) -> Tensor:
         """(C, D) text features as `Task.text` defines them."""
@@ -164,8 +169,9 @@ class Features:
             self._pools[key] = torch.from_numpy(np.array(array)).to(self.device)
         return self._pools[key]
 
-    def _pool_places(self, pool: Pool) -> View:
-        if pool.digest not in self._places:
+    def _pool_places(self, pool: Pool, kind: str) -> View:
+        key = pool.digest, kind
+        if key not in self._places:
             self.progress.stage(f"encoding places of {pool.name}", len(pool.paths))
-            self._places[pool.digest] = self.store.test_patches(pool, self.progress.advance)
-        return self._places[pool.digest]
+            self._places[key] = self.store.test_patches(pool, self.progress.advance, kind)
+        return self._places[key]

@@ -18,7 +18,7 @@ from croftbench.defaults import EMBEDDED
 from croftbench.files import digest, file_digest, recall, remember
 
 __all__ = [
-    "EARLIER", "EMBEDDED", "FOLDER", "HUB", "SHIPPED", "Identity",
+    "EARLIER", "EMBEDDED", "FOLDER", "HUB", "NEEDS", "SHIPPED", "Identity",
     "config_digest", "identity", "open_clip_version", "settings_digest", "write",
 ]  # fmt: skip
 
@@ -42,6 +42,10 @@ VOCABULARY = (
     "vocab.txt", "vocab.json", "merges.txt", "spiece.model", "tokenizer.model", "sentencepiece.bpe.model",
 )  # fmt: skip
 """Files in a folder of open_clip's that say how texts become tokens."""
+
+
+NEEDS = "text=tower", "image=tower", "image=patches", "image=unprojected", "image=unprojected-patches"
+"""What of `croftbench.method.Needs` not every encoder has."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +72,7 @@ class Identity:
         origin: who states the preprocessing.
         doubts: what may be wrong about weights that the user named, one clause each.
         lacks: what methods may need and it has not, "image=tower: its image tower is a ModifiedResNet" each.
+        asked: the needs that it was asked for; a record that was made before there were others is made again.
     """
 
     id: str
@@ -89,6 +94,7 @@ class Identity:
     origin: str = ""
     doubts: tuple[str, ...] = ()
     lacks: tuple[str, ...] = ()
+    asked: tuple[str, ...] = NEEDS
 
     def lacking(self, image: str, text: str) -> str:
         """Why a method with these needs (`croftbench.method.Needs`) cannot run with it; "" if it can."""
@@ -146,6 +152,7 @@ def identity(encoder_id: str, cache: Path, preprocess: str = "") -> Identity | N
     if (
         (recorded.id, recorded.preprocess) != (encoder_id, preprocess)
         or "lacks" not in fields  # a record of before
+        or fields.get("asked") != list(NEEDS)  # one of before there was all that methods need now
         or recorded.open_clip != open_clip_version()
         or recorded.size != stat.st_size
         or recorded.settings != settings_digest(encoder_id, Path(recorded.weights), preprocess)

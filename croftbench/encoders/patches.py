@@ -23,7 +23,7 @@ from torch.nn.functional import linear
 
 from croftbench.errors import CroftbenchError
 
-__all__ = ["encode", "refusal"]
+__all__ = ["before_projection", "encode", "refusal"]
 
 AVERAGED = ("EfficientNet", "ResNet")
 """timm's classes whose head is a mean over places and nothing more."""
@@ -97,6 +97,12 @@ def _of_resnet(visual: Any, x: Tensor) -> Tensor:
 
 def _of_transformer(visual: Any, x: Tensor) -> Tensor:
     """(B, 1 + P, W) that enters the last block -> (B, P, D)."""
+    local = before_projection(visual, x)
+    return local if visual.proj is None else local @ visual.proj
+
+
+def before_projection(visual: Any, x: Tensor) -> Tensor:
+    """(B, 1 + P, W) that enters a VisionTransformer's last block -> (B, P, W), what its projection makes places of."""
     block = visual.transformer.resblocks[-1]
     x = (x if visual.transformer.batch_first else x.transpose(0, 1))[:, 1:]
     attention, width = block.attn, x.shape[-1]
@@ -104,4 +110,4 @@ def _of_transformer(visual: Any, x: Tensor) -> Tensor:
     value = linear(block.ln_1(x), attention.in_proj_weight[2 * width :], bias)
     h = x + block.ls_1(attention.out_proj(value))
     local: Tensor = visual.ln_post(h + block.ls_2(block.mlp(block.ln_2(h))))
-    return local if visual.proj is None else local @ visual.proj
+    return local

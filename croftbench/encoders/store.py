@@ -11,9 +11,10 @@ that is damaged is made again.
 Features of images and texts are float32. Those of an image's places are float16, beside the float32 feature of the
 image, which is never rounded: they are nearly all of the bytes, only cosines are made of them, and the authors of the
 methods that use them compute them in half precision. A place's cosines move by 1.2e-5 (root mean square; 7e-5 at most)
-and the emoji suites' AUROC of GL-MCM by at most 2e-5. With ViT-B/16, 196 places and D = 512, an image's view takes
-201 kB: 16 images of each ImageNet class in 30 views 96 GB (of 400 classes 39 GB), 50,000 test images 10 GB; twice that
-while entries are joined from their blocks.
+and the emoji suites' AUROC of GL-MCM by at most 2e-5; rounded before the projection they move no more (random ViT-B/16:
+9.2e-6, 4.8e-5 at most, either way). With ViT-B/16, 196 places and D = 512, an image's view takes 201 kB: 16 images of
+each ImageNet class in 30 views 96 GB (of 400 classes 39 GB), 50,000 test images 10 GB; twice that while entries are
+joined from their blocks; half as much again before the projection, where W = 768.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ from croftbench.data import decoding, images
 from croftbench.data.pool import Pool
 from croftbench.data.roots import Roots
 from croftbench.encoders import entry, filling, rates, transforms
-from croftbench.encoders.batches import BLOCK, PLACES, encoded
+from croftbench.encoders.batches import BLOCK, PLACES, WHOLE, encoded
 from croftbench.encoders.entry import Entry, Rows
 from croftbench.encoders.identity import Identity
 from croftbench.encoders.lazy import View
@@ -83,10 +84,12 @@ class FeatureStore:
         """(N, D) raw features of a pool under the test transform, memory-mapped; (N, W) of kind UNPROJECTED."""
         return Entry(lambda: self._test(pool, kind, advance)).whole()
 
-    def test_patches(self, pool: Pool, advance: Advance = lambda n: None) -> View:
-        """The same, and (N, P, D) raw features of the images' places, both memory-mapped."""
-        places = Rows(Entry(lambda: self._test(pool, PLACES, advance)))
-        return View(self.test(pool), places)
+    def test_patches(self, pool: Pool, advance: Advance = lambda n: None, kind: str = PLACES) -> View:
+        """The same, and (N, P, D) raw features of the images' places, both memory-mapped; W for D of kind
+        UNPROJECTED_PLACES.
+        """
+        places = Rows(Entry(lambda: self._test(pool, kind, advance)))
+        return View(self.test(pool, kind=WHOLE[kind]), places)
 
     def views(
         self, pool: Pool, protocol: Protocol, views: int, advance: Advance = lambda n: None, kind: str = "image",
@@ -107,10 +110,14 @@ class FeatureStore:
         assert gathered is not None  # there is a view at least
         return gathered
 
-    def view_patches(self, pool: Pool, protocol: Protocol, views: int, advance: Advance = lambda n: None) -> list[View]:
-        """The same, view by view, each with the (N, P, D) raw features of its places, all memory-mapped."""
-        places = [Rows(one) for one in self._views(pool, protocol, views, PLACES, advance)]
-        whole = [one.whole() for one in self._views(pool, protocol, views, "image")]
+    def view_patches(
+        self, pool: Pool, protocol: Protocol, views: int, advance: Advance = lambda n: None, kind: str = PLACES
+    ) -> list[View]:
+        """The same, view by view, each with the (N, P, D) raw features of its places, all memory-mapped; W for D of
+        kind UNPROJECTED_PLACES.
+        """
+        places = [Rows(one) for one in self._views(pool, protocol, views, kind, advance)]
+        whole = [one.whole() for one in self._views(pool, protocol, views, WHOLE[kind])]
         return [View(*both) for both in zip(whole, places, strict=True)]
 
     def pixels(
@@ -250,7 +257,7 @@ class FeatureStore:
 
     def _path(self, kind: str, *parts: object) -> Path:
         """Where the entry is that all this decides the bytes of; those without digests had other names."""
-        dtype = "float16" if kind == PLACES else "float32"
+        dtype = "float16" if kind in WHOLE else "float32"
         of = [kind, self.identity.weights_digest, self.identity.config_digest, dtype, "digests", *parts]
         return self.folder / f"{digest(of)[:32]}.npy"
 

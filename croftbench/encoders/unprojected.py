@@ -3,6 +3,10 @@
 For a VisionTransformer x is the last block's class token after its norm, and the map is `proj`, without a bias; for a
 ModifiedResNet x is what its attention pool mixes, and the map is the pool's output projection; for a network of timm's
 that is averaged over places x is that mean, and the map is the linear layer behind it.
+
+Places before the projection are a VisionTransformer's alone: its projection stands behind the whole tower and is the
+same for class token and places. A convolutional tower's is the second half of its pooling, and the methods here take
+its places behind it, as their authors do.
 """
 
 from __future__ import annotations
@@ -13,11 +17,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from croftbench.encoders.patches import refusal as places_refusal
+from croftbench.encoders import patches
 from croftbench.errors import CroftbenchError
 from croftbench.method import Projection
 
-__all__ = ["encode", "projection", "refusal"]
+__all__ = ["encode", "encode_patches", "patches_refusal", "projection", "refusal"]
+
+HINT = "Use a CLIP with OpenAI's ResNet or ViT image tower."
 
 
 def encode(model: Any, pixels: Tensor, encoder_id: str = "this encoder") -> Tensor:
@@ -26,7 +32,7 @@ def encode(model: Any, pixels: Tensor, encoder_id: str = "this encoder") -> Tens
     Raises:
         CroftbenchError: the tower has no such map (see `refusal`).
     """
-    _check(model, encoder_id)
+    _check(refusal(model), f"{encoder_id} has no features before a projection", HINT)
     visual = model.visual
     kind = type(visual).__name__
     if kind == "TimmModel":
@@ -49,13 +55,30 @@ def encode(model: Any, pixels: Tensor, encoder_id: str = "this encoder") -> Tens
     return seen[0] if seen[0].ndim == 2 else seen[0][:, 0]
 
 
+def encode_patches(model: Any, pixels: Tensor, encoder_id: str = "this encoder") -> Tensor:
+    """(B, 3, H, W) images -> (B, 1 + P, W): as `encode`, bit for bit, then P places as `patches.encode` orders them.
+
+    Raises:
+        CroftbenchError: the tower has no places before a projection (see `patches_refusal`).
+    """
+    _check(patches_refusal(model), f"{encoder_id} has no places before a projection", "Use a CLIP with a ViT tower.")
+    seen: list[Tensor] = []
+    last = model.visual.transformer.resblocks[-1]
+    hook = last.register_forward_pre_hook(lambda module, arguments: seen.append(arguments[0]))
+    try:
+        whole = encode(model, pixels, encoder_id)
+    finally:
+        hook.remove()
+    return torch.cat([whole[:, None], patches.before_projection(model.visual, seen[0])], dim=1)
+
+
 def projection(model: Any, encoder_id: str = "this encoder") -> Projection:
     """The map itself, copied.
 
     Raises:
         CroftbenchError: the tower has none (see `refusal`).
     """
-    _check(model, encoder_id)
+    _check(refusal(model), f"{encoder_id} has no features before a projection", HINT)
     visual = model.visual
     kind = type(visual).__name__
     if kind == "VisionTransformer":
@@ -67,17 +90,20 @@ def projection(model: Any, encoder_id: str = "this encoder") -> Projection:
 
 def refusal(model: Any) -> str:
     """Why an open_clip model has no such map; "" if it has."""
-    if reason := places_refusal(model):
+    if reason := patches.refusal(model):
         return reason
     return "its image tower ends without a projection" if getattr(model.visual, "proj", 0) is None else ""
 
 
-def _check(model: Any, encoder_id: str) -> None:
-    if reason := refusal(model):
-        raise CroftbenchError(
-            f"{encoder_id} has no features before a projection: {reason}.",
-            "Use a CLIP with OpenAI's ResNet or ViT image tower.",
-        )
+def patches_refusal(model: Any) -> str:
+    """Why an open_clip model has no places before such a map; "" if it has."""
+    kind = type(model.visual).__name__
+    return refusal(model) if kind == "VisionTransformer" else f"its image tower is a {kind}"
+
+
+def _check(reason: str, what: str, hint: str) -> None:
+    if reason:
+        raise CroftbenchError(f"{what}: {reason}.", hint)
 
 
 def _pooled(pool: Any, x: Tensor) -> Tensor:

@@ -5,23 +5,25 @@ MarcLafon/gallop, gallop/vlprompt/gallop.py, tools/global_local_loss.py, tools/t
 
     min over v, w, A:   CE( s mean over i in K_b of z_b t_i^T, y_b )  +  mean_j CE( s c_j, y )             (1)
     t_i = u( g( [SOS] v_i <name> [EOS] ) ),    l_j = u( g( [SOS] w_j <name> [EOS] ) )                     (2)
-    c_j = mean of the k_j largest, over the places, of q l_j^T, class by class;     q = u( p A^T )        (3)
+    c_j = mean of the k_j largest, over the places, of q l_j^T, class by class;     q = u( p A^T W )      (3)
     logits:   s ( mean_i z t_i^T + mean_j c_j ) / 2                                                       (4)
 
-    v_i    (M, W)     context i of m, for images            z    (B, D)     unit-norm features of the images
-    w_j    (M, W)     context j of n, for places            p    (B, P, D)  features of their places
-    A      (D, D)     linear map of places, no bias         q    (B, P, D)  unit-norm mapped features
-    t, l   (C, D)     class features of a context           y    (B,)       labels
-    K_b               contexts that image b keeps:          s               logit scale
-                      m - floor(dropout m), at least one    u(x)            x / |x|, row by row
-    k_j    = j k, at most P                                 g               frozen text tower, read at [EOS]
+    v_i    (M, T)     context i of m, for images            z    (B, D)     unit-norm features of the images
+    w_j    (M, T)     context j of n, for places            p    (B, P, V)  features of their places
+    A      (V, V)     linear map of places, no bias         q    (B, P, D)  unit-norm mapped features
+    W      (V, D)     the image tower's projection          y    (B,)       labels
+    t, l   (C, D)     class features of a context           s               logit scale
+    K_b               contexts that image b keeps:          u(x)            x / |x|, row by row
+                      m - floor(dropout m), at least one    g               frozen text tower, read at [EOS]
+    k_j    = j k, at most P
 
 All contexts start as the same words and A as the identity: what tells v apart is which images keep it, and w its k_j.
 Prompts end without a full stop. The score `gl_mcm` is the authors': GL-MCM with weight 1, of the cosines' means over
 contexts, q for the places, and the likeliest of all places, whatever k_j.
 
-A stands behind the tower's projection, as the authors' does for a ResNet. For a ViT theirs is W x W and stands before
-the projection, where a method is not given places: equal for a square orthogonal projection, else our own reading.
+Where A stands follows the tower, as in the authors' code. An image transformer that ends in a projection gives its
+places before it, after its last norm, V wide. Any other tower (a ResNet; a network that is averaged over places, as in
+the encoder that ships; a transformer without a projection) gives them in the joint space: V is D and W the identity.
 
 `variant="official"` draws K_b with replacement, as the published code does: an image may keep a context twice. Where
 one is kept, as by default, that is the same.
@@ -50,7 +52,7 @@ def top_places(q: Tensor, local: Tensor, k: int) -> Tensor:
     """(n, B, C) c of equation (3); the authors' code also stops at P places where there are fewer than k_j.
 
     Args:
-        q: (B, P, D) unit-norm features of places.
+        q: (B, P, D) unit-norm mapped features of places.
         local: (n, C, D), l.
         k: of the first context; context j has j k.
     """
@@ -94,7 +96,7 @@ class GalLoP:
     ranges: ClassVar[Mapping[str, str]] = {
         "n_global": ">= 1", "n_local": ">= 1", "k": ">= 1", "dropout": ">= 0, <= 1", "tau": "> 0",
     }  # fmt: skip
-    needs: ClassVar[Needs] = Needs(image="patches", text="tower")
+    needs: ClassVar[Needs] = Needs(image="unprojected-patches", otherwise="patches", text="tower")
     version: ClassVar[int] = 1
     # MarcLafon/gallop, scripts/run_*.sh and the defaults of gallop/train.py: 200 epochs in batches of 32; ImageNet has
     # 50 in batches of 128, which its suite says. CRoFT does not compare with it.
@@ -129,9 +131,15 @@ class GalLoP:
             UsageError: context and longest class name do not fit the text tower.
         """
         tower, s, rng = task.towers.text, task.logit_scale, task.generator()
+        W = task.towers.projection if task.towers.unprojected else None
         start = initial_context(tower, (), rng, self.words)
         v, w = (start.repeat(n, 1, 1).requires_grad_() for n in (self.n_global, self.n_local))
-        A = torch.eye(task.text.shape[1]).to(start).requires_grad_()
+        A = torch.eye(task.text.shape[1] if W is None else len(W.weight)).to(start).requires_grad_()
+
+        def features(f: Tensor) -> tuple[Tensor, Tensor]:
+            """(B, 1 + P, V) as images are given -> z (B, D) and q (B, P, D) of (3)."""
+            whole, places = f[:, 0], f[:, 1:] @ A.T
+            return (unit(whole), unit(places)) if W is None else (unit(W(whole)), unit(W(places)))
 
         def texts(tokens: tuple[Tensor, Tensor], contexts: Tensor) -> Tensor:
             sos = tower.start().expand(len(contexts), -1, -1)
@@ -140,7 +148,7 @@ class GalLoP:
         own = tower.tokens([as_words(name) for name in task.classnames])
 
         def loss(batch: Batch) -> Tensor:
-            z, q = unit(batch.features[:, 0]), unit(batch.features[:, 1:] @ A.T)
+            z, q = features(batch.features)
             kept = self.kept(len(z), rng).to(z.device)
             cosines = (z @ texts(own, v).mT).transpose(0, 1)
             c = top_places(q, texts(own, w), self.k)
@@ -156,7 +164,7 @@ class GalLoP:
 
         def predict(f: Tensor, prepared: tuple[Tensor, Tensor]) -> Outputs:
             t, local = prepared
-            z, q = unit(f[:, 0]), unit(f[:, 1:] @ A.T)
+            z, q = features(f)
             logits = s * (z @ t.T + top_places(q, local, self.k).mean(0)) / 2  # (4)
             # Images and places have texts of their own: laid side by side, each meets its half.
             both, D = torch.cat([t, local.mean(0)], 1), t.shape[1]

@@ -83,9 +83,8 @@ class WiSEFT:
             """(B, D) unit features of zero-shot CLIP, of what the method's images are given as."""
             if image == "tower":
                 return unit(task.towers.image.encode(f))
-            if image == "unprojected":
-                return unit(task.towers.projection(f))
-            return unit(f if f.ndim == 2 else f[:, 0])
+            whole = f if f.ndim == 2 else f[:, 0]
+            return unit(task.towers.projection(whole) if task.towers.unprojected else whole)
 
         def predict(f: Tensor, classifiers: tuple[Predictor, Tensor]) -> Outputs:
             of, t0 = classifiers[0](f), classifiers[1]

@@ -38,7 +38,7 @@ class MethodInfo:
         name: as tables show it.
         target: "module:Class" or "path/to/file.py:Class"; behind "wrapper+" where it is wrapped.
         source: digest of the defining file for methods from outside, "" for built-in ones.
-        version, image, text, train, transductive: the method's version and needs.
+        version, image, text, train, transductive, otherwise: the method's version and needs.
         params: its hyper-parameters, nested dataclasses flattened.
         code: digest of this package's code behind it; recorded with a run, and no part of its identity.
         summary: the first line of its module's docstring.
@@ -61,6 +61,7 @@ class MethodInfo:
     cls: type | None = field(default=None, compare=False, repr=False)
     fixed: bool = False
     code: str = ""
+    otherwise: str = ""
 
     @property
     def author(self) -> type:
@@ -187,7 +188,7 @@ def _described(cls: Any, name: str, target: str, source: str, about: str, exampl
     needs = cls.needs
     return MethodInfo(
         name, target, source, getattr(cls, "version", 1), needs.image, needs.text, needs.train, needs.transductive,
-        parameters(cls, example), about, declared(cls),
+        parameters(cls, example), about, declared(cls), otherwise=needs.otherwise,
     )  # fmt: skip
 
 

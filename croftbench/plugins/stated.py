@@ -45,6 +45,8 @@ def needs(target: str) -> str:
                 "text tower": given.get("text") == "tower", "patches": given.get("image") == "patches",
                 "image transformer": given.get("image") == "tower",
                 "before the projection": given.get("image") == "unprojected",
+                "patches before the projection": given.get("image") == "unprojected-patches",
+                f"else {given.get('otherwise')!s}": bool(given.get("otherwise")),
                 "no training": given.get("train") is False, "transductive": given.get("transductive") is True,
             }  # fmt: skip
             return ", ".join(word for word, declared in words.items() if declared) or "features"

@@ -72,7 +72,7 @@ class Known:
 
     def _comparable(self, run: RunResult, job: Job) -> bool:
         """A tower's own steps cost what its encoder costs; features of any encoder that is shipped cost alike."""
-        towers = "tower" in (job.info.image, job.info.text) or job.info.image == "patches"
+        towers = "tower" in (job.info.image, job.info.text) or "patches" in job.info.image
         return run.spec.encoder == job.spec.encoder or (run.spec.encoder == EMBEDDED and not towers)
 
     def _scaled(self, runs: Sequence[RunResult], job: Job) -> float:

@@ -17,13 +17,13 @@ from croftbench import plugins, scorers
 from croftbench.data.roots import Roots
 from croftbench.draw.draws import Draws
 from croftbench.draw.splits import Fold, Shift, Split
-from croftbench.encoders.features import Features, kind_of
+from croftbench.encoders.features import Features, kind_of, places_of
 from croftbench.encoders.lazy import ImageFeatures, PlaceReader
 from croftbench.errors import UsageError
 from croftbench.method import Examples, Method, Outputs, Predictor, Renamable, Task
 from croftbench.plugins import MethodInfo
 from croftbench.progress import Clock, Progress, Silent, epochs
-from croftbench.runs import alone, environment, given, outputs, predict, scoring
+from croftbench.runs import alone, environment, given, outputs, planning, predict, scoring
 from croftbench.runs.isolation import Limits, calling, one_run
 from croftbench.runs.per_image import SplitTable
 from croftbench.runs.results import RunResult
@@ -105,6 +105,7 @@ class Workbench:
             UsageError: it declared needs that this version cannot provide.
         """
         given.check(info)
+        info = planning.on(self.identity, info)
         text = self.features.text(fold.classnames, fold.templates)
         none = torch.empty(0, dtype=torch.int64, device=self.device)
         within = fold.candidates or within
@@ -132,8 +133,8 @@ class Workbench:
             return self.features.images(split, image)
         if image == "tower":
             return self.features.pixels(split, protocol)
-        if image == "patches":
-            (view,) = self.features.view_places(split, protocol, 1)
+        if kind := places_of(image):
+            (view,) = self.features.view_places(split, protocol, 1, kind)
             return PlaceReader(view, np.arange(len(split)), self.device)
         return self.features.views(split, protocol, 1, kind_of(image))[0]
 
@@ -145,7 +146,7 @@ class Workbench:
 
     def encode(self, spec: RunSpec, info: MethodInfo) -> None:
         """See to it that all features of a run are in the cache; other processes that do so too share the work."""
-        fold = self.fold_of(spec, info)
+        fold, info = self.fold_of(spec, info), planning.on(self.identity, info)
         for shift, split in fold.tests:
             self.test_images(shift, split, info.image)
         self.task(fold, spec, replace(info, text="embeddings"))
@@ -162,7 +163,7 @@ class Workbench:
         if self.limits.isolate:
             return alone.call(Workbench.run, self, spec, info, bank)
         with one_run(spec.seed, self.limits), outputs.keeping(self.cache, spec.run_id) as writer:
-            fold = self.fold_of(spec, info, bank)
+            fold, info = self.fold_of(spec, info, bank), planning.on(self.identity, info)
             keep_bank = bank or info.train or self.draws.shipped
             return _Run(self, fold, spec, info, fold.train, writer.through, keep_bank).execute()
 
@@ -172,7 +173,8 @@ class Workbench:
     ) -> tuple[RunResult, list[SplitTable]]:  # fmt: skip
         """One run on a given fold; `within` as in `task`, `asked` beside the suite's scores; nothing is kept."""
         with one_run(spec.seed, self.limits):
-            return _Run(self, fold, spec, info, within or fold.train, asked=asked).execute()
+            of = planning.on(self.identity, info)
+            return _Run(self, fold, spec, of, within or fold.train, asked=asked).execute()
 
 
 @dataclass(frozen=True)

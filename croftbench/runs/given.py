@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import get_args
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from croftbench.draw.splits import Split
-from croftbench.encoders.features import Features, kind_of
+from croftbench.encoders.features import Features, kind_of, places_of
 from croftbench.encoders.lazy import ImageFeatures, PlaceReader
 from croftbench.errors import UsageError
-from croftbench.method import Examples, Towers
+from croftbench.method import Examples, Image, Towers
 from croftbench.plugins import MethodInfo
 from croftbench.suites.language import Protocol
 
-IMAGES = ("features", "patches", "unprojected", "tower")
+IMAGES: tuple[str, ...] = get_args(Image)
 """What `Needs.image` may be."""
+
+INSIDE = ("tower", "unprojected", "unprojected-patches")
+"""What of them is given with a part of the image tower."""
 
 
 def check(info: MethodInfo) -> None:
@@ -33,13 +37,13 @@ def check(info: MethodInfo) -> None:
 
 def towers(features: Features, info: MethodInfo) -> Towers:
     """What the method declared of the encoder itself, which is loaded only then."""
-    if info.text != "tower" and info.image not in ("tower", "unprojected"):
+    if info.text != "tower" and info.image not in INSIDE:
         return Towers()
     encoder = features.encoder
     return Towers(
         encoder.text_tower() if info.text == "tower" else None,
         encoder.image_tower() if info.image == "tower" else None,
-        encoder.projection() if info.image == "unprojected" else None,
+        encoder.projection() if info.image in ("unprojected", "unprojected-patches") else None,
     )
 
 
@@ -55,14 +59,14 @@ def training(
     read: list[ImageFeatures] = []
     if image == "tower":
         read = [features.pixels(split, protocol, view) for view in range(views)]
-    elif image == "patches":
-        read = [PlaceReader(view, chosen, device) for view in features.view_places(whole, protocol, views)]
+    elif kind := places_of(image):
+        read = [PlaceReader(view, chosen, device) for view in features.view_places(whole, protocol, views, kind)]
     return _examples(features, seen, split, read)
 
 
 def validation(features: Features, split: Split, image: str) -> Examples:
     """A split under the test transform, as one view."""
-    read = [features.images(split, image)] if image in ("patches", "tower") else []
+    read = [features.images(split, image)] if image == "tower" or places_of(image) else []
     return _examples(features, features.test(split, kind_of(image))[None], split, read)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -59,6 +59,7 @@ def plan(
             views that cannot be; an encoder or a suite that lacks what the method needs.
     """
     _possible(seeds or (), shots, views)
+    info = on(identity, info)
     if reason := lacking(suite, info):
         raise UsageError(f"{info.name} cannot run: {reason}.", UNTRAINED)
     if reason := identity.lacking(info.image, info.text):
@@ -86,6 +87,13 @@ def lacking(suite: Suite, info: MethodInfo) -> str:
     return f"{suite.name} has no training images" if info.train and not suite.trains else ""
 
 
+def on(identity: Identity, info: MethodInfo) -> MethodInfo:
+    """A method as it runs with an encoder: given images as `Needs.otherwise` says where that lacks what comes first."""
+    if info.otherwise and identity.lacking(info.image, ""):
+        return replace(info, image=info.otherwise, otherwise="")
+    return info
+
+
 def _transform(identity: Identity, data: str) -> str:
     """How images become pixels; files on somebody's disk by rules that those which ship do not meet."""
     return f"{identity.transform} {decoding.RULES}" if data else identity.transform
@@ -93,7 +101,10 @@ def _transform(identity: Identity, data: str) -> str:
 
 def requirement(info: MethodInfo) -> str:
     """What a method needs of an encoder, in words."""
-    images = {"tower": "an image transformer", "unprojected": "features before a projection", "patches": "patches"}
+    images = {
+        "tower": "an image transformer", "patches": "patches", "unprojected": "features before a projection",
+        "unprojected-patches": "an image transformer with a projection",
+    }  # fmt: skip
     text = ["a text tower to learn prompts through"] if info.text == "tower" else []
     return " and ".join([*([images[info.image]] if info.image in images else []), *text])
 

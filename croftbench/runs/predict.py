@@ -28,7 +28,8 @@ CHUNK = 4096
 """Images per call of a predictor."""
 
 PLACES = 65536
-"""Places of images per call of a predictor, where it sees them: 134 MB for ViT-B/16, 262 MB of cosines of 1,000."""
+"""Places of images per call of a predictor, where it sees them: 134 MB for ViT-B/16 (201 before its projection), 262 MB
+of cosines of 1,000."""
 
 PIXELS = 64
 """Images per call of a predictor that sees their pixels: 39 MB, and a ViT-B/16's tokens of them 150 MB a block."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import shutil
 from collections.abc import Callable, Sequence
@@ -12,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 from croftbench import mirrors
 from croftbench.data.pool import Pool
 from croftbench.draw.build import subset
-from croftbench.encoders.batches import AHEAD, BLOCK, PLACES, UNPROJECTED, streams_on
-from croftbench.encoders.features import kind_of
+from croftbench.encoders.batches import AHEAD, BLOCK, UNPROJECTED, UNPROJECTED_PLACES, WHOLE, streams_on
+from croftbench.encoders.features import kind_of, places_of
 from croftbench.encoders.store import FeatureStore
 from croftbench.errors import DataError
 from croftbench.runs.planning import Job
@@ -27,6 +28,8 @@ NAME = 24
 """Bytes of an image's name in a per-image table, about: they are compressed."""
 WIDER = 4
 """How much longer a feature is before the projection than behind it, at most, of CLIP's ResNets and of what ships."""
+TRANSFORMER = 1.5
+"""The same of CLIP's image transformers: 768 to 512 at most."""
 STRIDE = 32
 """Pixels between places, where the encoder's name does not say it: that of ResNets, and of what ships."""
 
@@ -93,17 +96,18 @@ def of(bench: Workbench, jobs: Sequence[Job]) -> Space:
         kept = tested + (len(fold.score_bank) if job.info.train or bench.draws.shipped else 0)
         outputs += FLOAT * kept * (len(fold.classnames) + bench.identity.dim)
         tables += tested * (FLOAT * (2 + len(protocol.scorers)) + NAME)
-        for kind in ("image", PLACES) if job.info.image == "patches" else (kind_of(job.info.image),):
+        image = job.info.image
+        for kind in filter(None, (kind_of(image), places_of(image))):
             tests, trained = [split.pool for _, split in fold.tests], []
             if protocol.ood_transform == "train":
                 tests = [split.pool for shift, split in fold.tests if shift != "semantic"]
                 trained = [(split, 1) for shift, split in fold.tests if shift == "semantic"]
-            if job.info.image == "tower":  # of test images it reads pixels
+            if image == "tower":  # of test images it reads pixels
                 tests, trained = [], []
             if job.info.train:
                 tests += [] if fold.val is None else [fold.val.pool]
                 trained.append((fold.viewed, job.spec.views))
-            wide = FLOAT * bench.identity.dim * (WIDER if kind == UNPROJECTED else 1) if kind != PLACES else 0
+            wide = FLOAT * bench.identity.dim * (WIDER if kind == UNPROJECTED else 1) if kind not in WHOLE else 0
             for pool in tests:
                 held[pool.digest, kind] = len(pool.paths) * wide
                 counted._test(pool, kind, _silent)
@@ -172,15 +176,15 @@ class _Counted(FeatureStore):
         lacking = {path for path in paths if path not in self.seen and not self._found(path)}
         self.seen |= lacking
         images, identity = len(lacking) * len(pool.paths), self.store.identity
-        each = FLOAT * (WIDER if kind == UNPROJECTED else 1)
-        if kind == PLACES:
-            each = HALF * _places(identity.id, identity.image_size)
-        height, width = identity.image_size
-        pixels = 3 * height * width + (each * identity.dim if kind == PLACES else 0)
+        each = FLOAT * identity.dim * (WIDER if kind == UNPROJECTED else 1)
+        if kind in WHOLE:
+            width = int(identity.dim * (TRANSFORMER if kind == UNPROJECTED_PLACES else 1))
+            each = HALF * width * _places(identity.id, identity.image_size)
+        pixels = 3 * math.prod(identity.image_size) + (each if kind in WHOLE else 0)
         self.block = max(self.block, min(images, BLOCK * self.blocks) * pixels)
         self.images += images
-        self.bytes += images * identity.dim * each
-        self.largest = max(self.largest, images * identity.dim * each)  # blocks stay until they are joined
+        self.bytes += images * each
+        self.largest = max(self.largest, images * each)  # blocks stay until they are joined
 
 
 def _places(encoder: str, size: tuple[int, int]) -> int:

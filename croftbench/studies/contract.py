@@ -27,6 +27,7 @@ from croftbench.plugins.recipes import at_shots
 from croftbench.runs import planning, predict
 from croftbench.runs.execute import Workbench
 from croftbench.runs.given import IMAGES as IMAGE_NEEDS
+from croftbench.runs.given import INSIDE
 from croftbench.runs.isolation import calling, one_run
 from croftbench.studies import promises
 from croftbench.studies.promises import Promise, opened, test_folders
@@ -61,6 +62,9 @@ class Trial:
 
     bench: Workbench
     info: MethodInfo
+
+    def __post_init__(self) -> None:
+        self.info = planning.on(self.bench.identity, self.info)
 
     @cached_property
     def spec(self) -> RunSpec:
@@ -111,9 +115,11 @@ class Trial:
 def is_described(trial: Trial) -> None:
     """It has needs that can be met, and hyper-parameters with defaults that a run can record."""
     needs: Needs = trial.info.author.needs  # type: ignore[attr-defined]
-    if needs.image not in IMAGE_NEEDS or needs.text not in ("embeddings", "tower"):
+    images = {needs.image, needs.otherwise or needs.image}
+    if not images <= {*IMAGE_NEEDS} or needs.text not in ("embeddings", "tower"):
         known = ", ".join(map(repr, IMAGE_NEEDS))
-        raise trial.broken(f"it needs {needs}", f"image: one of {known}; text: 'embeddings' or 'tower'.")
+        hint = f"image, and otherwise if there is one: of {known}; text: 'embeddings' or 'tower'."
+        raise trial.broken(f"it needs {needs}", hint)
     plugins.build(trial.info, trial.info.resolve())
 
 
@@ -180,7 +186,7 @@ def takes_other_names(trial: Trial) -> None:
 
 def leaves_towers_frozen(trial: Trial) -> None:
     """The encoder, where a method has to do with it, is never trained."""
-    if trial.info.text != "tower" and trial.info.image not in ("tower", "unprojected"):
+    if trial.info.text != "tower" and trial.info.image not in INSIDE:
         return
     model = trial.bench.features.encoder.model
     weights = {name: p.detach().clone() for name, p in model.named_parameters()}
@@ -195,7 +201,7 @@ def reads_no_test_data(trial: Trial) -> None:
     task, method = trial.task, plugins.build(trial.info, trial.params())
     with opened() as paths:
         predict.fit(method, task, trial.info)
-    if trial.info.image in ("patches", "tower"):  # read from the cache or decoded, by `task.train.batch`
+    if task.train.read is not None:  # from the cache, or decoded, by `task.train.batch`
         return
     for path in paths:
         if path.startswith(tuple(test_folders(trial.bench))):

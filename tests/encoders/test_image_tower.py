@@ -6,7 +6,8 @@ import open_clip
 import pytest
 import torch
 
-from croftbench.encoders import blocks, image_tower, text_tower, unprojected
+from croftbench.encoders import blocks, clip, image_tower, patches, text_tower, unprojected
+from croftbench.encoders.identity import NEEDS
 from croftbench.encoders.image_tower import PixelTower, refusal
 from croftbench.encoders.text_tower import PromptTower
 from croftbench.errors import CroftbenchError
@@ -139,6 +140,34 @@ def test_what_comes_before_the_projection_gives_the_feature(vision, size):
     before, last = unprojected.encode(model, pixels(3, size)), unprojected.projection(model)
     assert last.weight.shape == (before.shape[1], DIM)
     assert torch.allclose(last(before), model.encode_image(pixels(3, size)), rtol=0, atol=1e-12)
+
+
+def test_places_before_the_projection_are_the_places_it_is_applied_to():
+    model = build()
+    before, last = unprojected.encode_patches(model, pixels()), unprojected.projection(model)
+    assert before.shape == (5, 1 + 4, WIDTH)
+    assert torch.equal(before[:, 0], unprojected.encode(model, pixels()))
+    assert torch.allclose(last(before), patches.encode(model, pixels()), rtol=0, atol=1e-13)
+    assert not model.visual.transformer.resblocks[-1]._forward_pre_hooks
+
+
+def test_what_a_tower_lacks_of_places_before_a_projection_is_said_in_one_line():
+    """Of convolutional towers, and of a transformer that ends without one; in what an encoder says of itself, too."""
+    reasons = {"ModifiedResNet": RESNET, "TimmModel": TIMM}
+    for kind, vision in reasons.items():
+        model = build(vision)
+        assert unprojected.patches_refusal(model) == f"its image tower is a {kind}"
+        assert not unprojected.refusal(model)
+        assert clip._lacks(model) == tuple(
+            f"{need}: its image tower is a {kind}" for need in NEEDS if need in ("image=tower", NEEDS[-1])
+        )
+    with pytest.raises(CroftbenchError, match="some/encoder has no places before a projection: its image tower is a T"):
+        unprojected.encode_patches(model, pixels(), "some/encoder")
+    model = build()
+    assert clip._lacks(model) == ()
+    model.visual.proj = None
+    assert unprojected.patches_refusal(model) == "its image tower ends without a projection"
+    assert patches.encode(model, pixels())[:, 1:].shape == (5, 4, WIDTH)
 
 
 def test_a_resnet_is_refused_in_one_line_and_towers_are_guarded():

@@ -1,4 +1,4 @@
-"""GalLoP against open_clip's text tower run prompt by prompt, places sorted by hand, and SGD by hand."""
+"""GalLoP against open_clip's towers run prompt by prompt and layer by layer, places sorted by hand, SGD by hand."""
 
 import math
 from collections.abc import Callable
@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from croftbench.method import Task
+from croftbench.encoders import unprojected
+from croftbench.method import Examples, Task, Towers
 from croftbench.methods.gallop import GalLoP, top_places
 from croftbench.training import Recipe
 
@@ -42,29 +43,65 @@ def likeliest(q: Tensor, row: Tensor, k: int) -> Tensor:
     return torch.stack(sorted((q @ row).unbind(), key=lambda x: float(x.detach()), reverse=True)[:k]).mean()
 
 
-def of_image(task: Task, image: Tensor, mapped: Callable[[Tensor], Tensor], t: Tensor, w: Tensor, kept: list[int]):
+Seen = list[tuple[Tensor, Tensor]]
+"""Of each image its feature (D,), and its places as A takes them (P, V)."""
+
+
+def of_image(image: tuple[Tensor, Tensor], mapped: Callable[[Tensor], Tensor], t: Tensor, w: Tensor, kept: list[int]):
     """What one image's classes get of its contexts (C,), and of each context for places (n, C)."""
-    z, q = unit(image[0]), unit(mapped(image[1:]))
+    z, q = unit(image[0]), unit(mapped(image[1]))
     whole = torch.stack([sum(z @ t[i, c] for i in kept) / len(kept) for c in range(3)])
     places = torch.stack([torch.stack([likeliest(q, row, j + 1) for row in w[j]]) for j in range(len(w))])
     return whole, places
 
 
+def by_layers(visual, pixels: Tensor) -> Seen:
+    """As the authors' image transformer of one block gives them: its values, added to what they are the values of, go
+    through its MLP as its tokens do, and through its last norm; none of them through its projection.
+    """
+    found: Seen = []
+    (block,) = visual.transformer.resblocks
+    for image in pixels:
+        cut = visual.conv1(image[None]).flatten(2)[0].T
+        x = visual.ln_pre(torch.cat([visual.class_embedding[None], cut]) + visual.positional_embedding)
+        weight, bias = block.attn.in_proj_weight.chunk(3)[2], block.attn.in_proj_bias.chunk(3)[2]
+        v = x + block.attn.out_proj(block.ln_1(x) @ weight.T + bias)
+        v = visual.ln_post(v + block.mlp(block.ln_2(v)))
+        found.append((visual(image[None])[0], v[1:]))  # the class token is no place
+    return found
+
+
 @pytest.fixture
-def orthogonal() -> Tensor:
-    return torch.linalg.qr(torch.randn(16, 16, generator=torch.Generator().manual_seed(3), dtype=torch.float64)).Q
+def pixels() -> Tensor:
+    """(V, N, 3, H, W), twelve images in four views."""
+    return torch.randn(4, 12, 3, 32, 32, generator=torch.Generator().manual_seed(7), dtype=torch.float64)
+
+
+@pytest.fixture
+def vit_task(tiny, place_task: Task, pixels: Tensor) -> Task:
+    """These as an image transformer, 32 wide, gives them before its projection to 16."""
+    given = torch.stack([unprojected.encode_patches(tiny.model, view) for view in pixels])
+    train = Examples(given[:, :, 0], place_task.train.labels, place_task.train.domains, lambda v, rows: given[v][rows])
+    towers = Towers(tiny.tower, projection=unprojected.projection(tiny.model))
+    return replace(place_task, train=train, towers=towers)
 
 
 @pytest.mark.parametrize("variant", ["correct", "official"])
-@pytest.mark.parametrize("before", [False, True], ids=["behind the projection", "before an orthogonal one"])
-def test_two_epochs_restated(tiny, place_task, measured, orthogonal, variant, before):
+@pytest.mark.parametrize("kind", ["joint space", "image transformer"])
+def test_two_epochs_restated(tiny, place_task, vit_task, pixels, measured, variant, kind):
     """Three contexts for images, two of which an image keeps; two for places, of the first and of the first two."""
-    task, rng = place_task, place_task.generator()
-    words = tiny.embed("a photo of a")[1:5]
-    flat = [words.repeat(3, 1, 1), words.repeat(2, 1, 1), torch.eye(16, dtype=torch.float64)]
+    task = vit_task if kind == "image transformer" else place_task
+    rng, words, visual = task.generator(), tiny.embed("a photo of a")[1:5], tiny.model.visual
+    width = 32 if task is vit_task else 16
+    flat = [words.repeat(3, 1, 1), words.repeat(2, 1, 1), torch.eye(width, dtype=torch.float64)]
+
+    def seen(view: int = 0) -> Seen:
+        if task is vit_task:
+            return by_layers(visual, pixels[view])
+        return [(image[0], image[1:]) for image in images(task, view)]
 
     def mapped(A: Tensor) -> Callable[[Tensor], Tensor]:
-        return lambda p: (p @ orthogonal.T) @ A.T @ orthogonal if before else p @ A.T
+        return lambda p: p @ A.T @ visual.proj if task is vit_task else p @ A.T
 
     speed, losses = [torch.zeros_like(x) for x in flat], []
     for epoch, rate in enumerate(RATES):
@@ -77,8 +114,9 @@ def test_two_epochs_restated(tiny, place_task, measured, orthogonal, variant, be
         v, w, A = leaves
         t, local = (texts(tiny, task.classnames, contexts) for contexts in (v, w))
         loss = torch.zeros((), dtype=torch.float64)
-        for image, y, own in zip(images(task, epoch)[rows], task.train.labels[rows].tolist(), kept, strict=True):
-            whole, places = of_image(task, image, mapped(A), t, local, own)
+        shown, labels = seen(epoch), task.train.labels[rows].tolist()
+        for row, y, own in zip(rows.tolist(), labels, kept, strict=True):
+            whole, places = of_image(shown[row], mapped(A), t, local, own)
             for logits, share in ((S * whole, 8), *((S * row, 16) for row in places)):
                 loss = loss + ((logits.exp().sum()).log() - logits[y]) / share
         losses.append(loss.item())
@@ -95,15 +133,16 @@ def test_two_epochs_restated(tiny, place_task, measured, orthogonal, variant, be
     with torch.no_grad():
         t, local = (texts(tiny, task.classnames, contexts) for contexts in (v, w))
         logits, scores = [], []
-        for image in images(task):
-            whole, places = of_image(task, image, mapped(A), t, local, [0, 1, 2])
+        for image in seen():
+            whole, places = of_image(image, mapped(A), t, local, [0, 1, 2])
             logits.append(S * (whole + places.mean(0)) / 2)
-            everywhere = unit(mapped(A)(image[1:])) @ local.mean(0).T
+            everywhere = unit(mapped(A)(image[1])) @ local.mean(0).T
             m = torch.softmax(whole / 0.1, 0).max() + torch.softmax(everywhere / 0.1, 1).max()
             scores.append(math.log(m / 2) - math.log(1 - m / 2) + math.log(2))
     measured("gallop", found.logits, torch.stack(logits))
     assert found.scores["gl_mcm"].tolist() == pytest.approx(scores, rel=1e-10)
-    assert torch.equal(found.features, unit(images(task)[:, 0])) and found.classes is None
+    torch.testing.assert_close(found.features, unit(torch.stack([z for z, _ in seen()])), rtol=1e-12, atol=1e-12)
+    assert found.classes is None
 
 
 def test_k_stops_at_all_places(place_task):
