@@ -103,7 +103,8 @@ def ranking(measure: Measure, seen: Counts) -> Estimate:
     as with perfect separation, constant scores or a single image, that move is the interval.
 
     Near perfection an interval misses on one side only: even a perfect sample has a lower limit below the truth. The
-    upper limit then gets the whole 5% for its misses, as that of a one-sided interval; near 0 the same holds of a mirrored measure.
+    upper limit then gets the whole 5% for its misses, as that of a one-sided interval. The same near 0, where the
+    measure is mirrored.
 
     Args:
         measure: the value, asked for six times, and its variance, asked for twice.
