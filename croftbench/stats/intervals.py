@@ -23,6 +23,8 @@ RESAMPLES = 2000
 OUT_OF_REACH = 16.0
 """So many mistakes or fewer are to be expected where no sample is good enough for its lower limit to exceed the truth.
 Of the values tried (4, 8, 12, 16, 20) the one that keeps coverage within .93 and .97; see `ranking`."""
+BEYOND = 0.75
+"""Slope of the ROC curve on logit scales below the lowest positive, see `operating_point`."""
 TINY = 1e-12
 
 
@@ -135,7 +137,7 @@ def operating_point(value: float, positives: Vector, negatives: Vector, tpr: flo
     them, at a place that the uniform levels of order statistics give (the fiducial distribution of a quantile). The
     accepted shares at the two are drawn from their joint Jeffreys posterior, and the share at the threshold lies
     between them on the logit scale. A threshold below all sampled positives is reached by going on at slope
-    1/2: between 1, that of two populations alike in spread, and 0, that of negatives that are all accepted by then.
+    3/4: between 1, that of two populations alike in spread, and 0, that of negatives that are all accepted by then.
     Only the order of the scores matters.
 
     Args:
@@ -156,7 +158,7 @@ def operating_point(value: float, positives: Vector, negatives: Vector, tpr: flo
     at_lower = at_upper + (1 - at_upper) * between
     place = (_logit(level) - _logit(lower)) / (_logit(upper) - _logit(lower))
     inside = _logit(at_lower) + (_logit(at_upper) - _logit(at_lower)) * place
-    beyond = _logit(at_upper) + (_logit(upper) - _logit(level)) / 2
+    beyond = _logit(at_upper) + BEYOND * (_logit(upper) - _logit(level))
     shares = _from_logit(np.where(below > 0, inside, beyond))
     low, high = np.quantile(shares, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
     # Where all or none are accepted the posterior stops short of the end that the data sit on.
