@@ -177,5 +177,5 @@ def _sum_from_below(values: Vector) -> Vector:
     return values[::-1].cumsum()[::-1]
 
 
-AUROC = Measure(_wins, _wins_variance)
-PRECISION = Measure(_precision, _precision_variance)
+AUROC = Measure(_wins, _wins_variance, unseen=0.15, mirrored=True)
+PRECISION = Measure(_precision, _precision_variance, unseen=0.06)
