@@ -97,18 +97,20 @@ def leaderboard(
 
 def _show(leaderboards: list[Leaderboard], form: Format | None, wide: bool) -> None:
     from croftbench.report.formats import data, html, latex, markdown, terminal
+    from croftbench.report.rows import no_garbage
 
     boards = [one.board for one in leaderboards]
-    if form == Format.csv:
-        put(data.to_wide(boards[0]) if wide else data.to_tidy(boards), end="")
-    elif form == Format.json:
-        put(data.to_json(boards), end="")
-    elif form in (Format.md, Format.latex, Format.html):
-        write = {Format.md: markdown.to_markdown, Format.latex: latex.to_latex, Format.html: html.to_html}[form]
-        put("\n".join(map(write, boards)), end="")
-    else:
-        for board in boards:
-            out.print(terminal.to_text(board, width(), wide))
+    with no_garbage():
+        if form == Format.csv:
+            put(data.to_wide(boards[0]) if wide else data.to_tidy(boards), end="")
+        elif form == Format.json:
+            put(data.to_json(boards), end="")
+        elif form in (Format.md, Format.latex, Format.html):
+            write = {Format.md: markdown.to_markdown, Format.latex: latex.to_latex, Format.html: html.to_html}[form]
+            put("\n".join(map(write, boards)), end="")
+        else:
+            for board in boards:
+                out.print(terminal.to_text(board, width(), wide))
 
 
 def _check_options(suites: int, form: Format | None, *, wide: bool, only_print: bool, check: bool) -> None:
