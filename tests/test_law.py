@@ -12,6 +12,10 @@ LAYERS = next(
 )
 
 
+def test_the_law_can_be_read_at_a_glance():
+    assert len(LAYERS) <= 12
+
+
 def test_every_module_stands_in_a_layer():
     named = {module.strip() for layer in LAYERS for part in layer.split("|") for module in part.split(":")}
     rooms = {p.stem if p.is_file() else p.name for p in (ROOT / "croftbench").iterdir() if is_module(p)}
