@@ -113,7 +113,7 @@ def datasets() -> str:
 
 def commands() -> str:
     """Every command's own help."""
-    whole = app.make_context("croftbench", [], resilient_parsing=True, terminal_width=90, max_content_width=90)
+    whole = app.make_context("croftbench", [], resilient_parsing=True, terminal_width=78, max_content_width=78)
     return _page(["# Command line", "What `croftbench COMMAND --help` prints.", *_help(app, whole)])
 
 
