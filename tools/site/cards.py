@@ -5,14 +5,20 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Iterable
+from functools import cache
 from importlib import import_module
+from pathlib import Path
+from statistics import fmean
 
 import click
 
 import croftbench
 from croftbench import plugins
 from croftbench.cli import app
+from croftbench.runs import costs, results
+from croftbench.runs.results import RunResult
 
+ROOT = Path(__file__).parents[2]
 TYPES = (
     "croftbench.method.Task", "croftbench.method.Examples", "croftbench.method.Needs", "croftbench.method.Outputs",
     "croftbench.api.board.Leaderboard", "croftbench.errors.CroftbenchError",
@@ -48,11 +54,30 @@ def methods() -> str:
     for row in croftbench.methods():
         parts += [f"## {row['name']}", row["what"], f"*{row['citation']}*", f"Needs: {row['needs'] or 'features'}."]
         parts += [_equations(row["name"])]
+        parts += _cost(row["name"])
         if "…" not in row["name"]:
             rows = croftbench.hyperparameters(row["name"])
             cells = ([f"`{r['name']}`", r["type"], f"`{r['default']}`", r["range"], r["what"]] for r in rows)
             parts += [table(("hyper-parameter", "type", "default", "range", "meaning"), cells)] if rows else []
     return _page(parts)
+
+
+def _cost(name: str) -> list[str]:
+    """What the committed runs of it on the suites that ship took; none where there are none."""
+    lines = []
+    for suite in costs.SHIPPED:
+        runs = [one for one in _runs(suite) if one.spec.method == name]
+        if runs:
+            passes = sorted({one.spec.params["epochs"] for one in runs if "epochs" in one.spec.params})
+            fit, score = (fmean(one.timings[stage] for one in runs) for stage in ("fit", "score"))
+            over = f"{' or '.join(map(str, passes))} passes over the training images, " if passes else ""
+            lines += [f"`{suite}`: {over}{fit:.3g} s to fit and {score:.2g} s to score (mean of {len(runs)} runs)"]
+    return [f"Cost on one thread of a CPU, features cached. {'; '.join(lines)}."] if lines else []
+
+
+@cache
+def _runs(suite: str) -> list[RunResult]:
+    return [*results.read_all(ROOT / "results", suite)]
 
 
 def _equations(name: str) -> str:
