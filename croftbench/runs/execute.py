@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -237,11 +237,14 @@ class _Run:
         """Answers and scores for every image of every test split."""
         suite, fold = self.bench.suite, self.fold
 
+        def bank() -> Iterator[Outputs]:
+            features = self.bench.features.images(fold.score_bank, self.info.image, alone=True)
+            return self.predict(predictor, outputs.TRAIN, features)
+
         @functools.cache
         def training() -> Outputs:
             """Of the training images, for scores that compare with them: predicted once, if at all."""
-            features = self.bench.features.images(fold.score_bank, self.info.image, alone=True)
-            return predict.joined(self.predict(predictor, outputs.TRAIN, features))
+            return predict.joined(bank())
 
         context = self.bench.score_context(fold, training)
         try:
@@ -257,8 +260,8 @@ class _Run:
                 f"{suite.name} asks for a score that is not applicable to {self.info.name}: {error.message}",
                 "Leave it out of the suite's scorers; --scorers, of finished runs, records such things.",
             ) from error
-        if self.keep and self.keep_bank and len(fold.score_bank):
-            training()  # predicting keeps them, for scores that are asked for later
+        if self.keep and self.keep_bank and len(fold.score_bank) and not training.cache_info().currsize:
+            deque(bank(), maxlen=0)  # predicting keeps them, for scores that are asked for later
         return tables
 
     def predict(self, predictor: Predictor, part: str, features: ImageFeatures) -> Iterator[Outputs]:

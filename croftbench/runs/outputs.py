@@ -37,8 +37,14 @@ SCHEMA = 2
 TRAIN = "train"
 """The part that holds the training images; test splits are parts "0", "1", ... in the order of the run."""
 
-BLOCK = 4096
-"""Images read at once."""
+LOGITS = 2**19
+"""Logits held at once: what scores make of them in float64 is ten times as many bytes, 40 MB."""
+
+
+def at_once(classes: int) -> int:
+    """Images that are predicted or read at once: 4,096, fewer where there are many classes (524 of 1,000)."""
+    return max(1, min(4096, LOGITS // classes))
+
 
 _log = logging.getLogger(__name__)
 
@@ -149,8 +155,8 @@ class Kept:
         """Names of the method's own scores."""
         return tuple(self.parts["0"]["scores"])
 
-    def read(self, part: str, device: torch.device, block: int = BLOCK) -> Iterator[Outputs]:
-        """A part's outputs, so many images at a time.
+    def read(self, part: str, device: torch.device, block: int | None = None) -> Iterator[Outputs]:
+        """A part's outputs, `block` images at a time: `at_once` of them where it is None.
 
         Raises:
             DamagedError: a file is gone or damaged.
@@ -162,6 +168,7 @@ class Kept:
         about = self.parts[part]
         arrays = [self._open(name, about["images"]) for name in _names(part, len(about["scores"]))]
         classes = torch.from_numpy(np.array(self._open(about["classes"]))).to(device) if about["classes"] else None
+        block = block or at_once(arrays[0].shape[1])
         for start in range(0, about["images"], block):
             logits, features, *own = (
                 torch.from_numpy(np.array(array[start : start + block])).to(device) for array in arrays

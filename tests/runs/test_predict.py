@@ -11,6 +11,7 @@ import torch
 from croftbench.authored import importing
 from croftbench.errors import TrainingError
 from croftbench.method import Outputs
+from croftbench.runs import outputs
 from croftbench.runs import predict as evaluation
 
 C, D, SCALE = 3, 4, 30.0
@@ -25,13 +26,24 @@ def predict(predictor, images, about=None):
     return list(evaluation.predict(predictor, images, C, SCALE, about or info()))
 
 
+def test_chunks_are_smaller_where_there_are_many_classes():
+    classes = torch.nn.functional.normalize(torch.randn(1000, D), dim=1)
+
+    def predictor(f):
+        z = torch.nn.functional.normalize(f, dim=1)
+        return Outputs(SCALE * z @ classes.T, z, classes)
+
+    parts = evaluation.predict(predictor, torch.randn(1100, D), 1000, SCALE, info())
+    assert [len(part.logits) for part in parts] == [524, 524, 52]
+
+
 def honest(f, **changed):
     z = torch.nn.functional.normalize(f, dim=1)
     return Outputs(**{"logits": SCALE * z @ W.T, "features": z, "classes": W} | changed)
 
 
 def test_images_come_in_chunks_unless_the_method_is_transductive(monkeypatch):
-    monkeypatch.setattr(evaluation, "CHUNK", 4)
+    monkeypatch.setattr(outputs, "LOGITS", 4 * C)
     images = torch.randn(10, D)
     assert [len(part.logits) for part in predict(honest, images)] == [4, 4, 2]
     whole = SimpleNamespace(name="m", transductive=True)
