@@ -83,8 +83,10 @@ def _compare(done: Repeated) -> None:
         for one in done.differences:
             table.add_row(Text(one.what), *("-" if v is None else f"{v:.12g}" for v in (one.before, one.now)))
         out.print(table)
+        before, now = (one.env.get("device_name", "unknown") for one in (done.run, done.again))
+        where = f" (made on {before}, this is {now})" if before != now else ""
         raise CroftbenchError(
-            f"{run_id}: {len(done.differences)} of {done.numbers} numbers came out otherwise.",
+            f"{run_id}: {len(done.differences)} of {done.numbers} numbers came out otherwise{where}.",
             "Other machines differ in the last digits: --within says how far, in points.",
         )
     out.print(f"{run_id}: reproduced, {done.numbers} numbers as they were.", markup=False)

@@ -12,6 +12,7 @@ import torch
 
 from croftbench import __version__
 from croftbench.errors import UsageError
+from croftbench.runs import machine
 
 PACKAGES = ("torch", "open_clip_torch", "numpy", "pillow", "scikit-learn")
 
@@ -40,7 +41,9 @@ def device(name: str = "auto") -> torch.device:
 
 
 def describe(used: torch.device) -> dict[str, str | bool | int]:
-    """Versions, git commit and whether it was dirty ("" outside a checkout), device and its name."""
+    """Versions, git commit and whether it was dirty ("" outside a checkout), device and its name: of a processor, what
+    its instructions are, as methods that amplify the last bit differ by them.
+    """
     world: dict[str, str | bool | int] = {"croftbench": __version__, "python": platform.python_version()}
     for package in PACKAGES:
         try:
@@ -49,7 +52,7 @@ def describe(used: torch.device) -> dict[str, str | bool | int]:
             world[package] = ""
     world["commit"], world["dirty"] = _commit()
     world["device"] = used.type
-    world["device_name"] = torch.cuda.get_device_name(used) if used.type == "cuda" else platform.machine()
+    world["device_name"] = torch.cuda.get_device_name(used) if used.type == "cuda" else machine.processor()
     world["threads"] = torch.get_num_threads()
     return world
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 
 import torch
 
@@ -19,9 +20,18 @@ def devices() -> list[tuple[str, str]]:
         found.append((f"cuda:{i}", f"{about.name}, {memory}; {', '.join([*half, *tf32])}"))
     if torch.backends.mps.is_available():
         found.append(("mps", "Apple GPU; float16"))
-    flags = torch.backends.cpu.get_cpu_capability() if hasattr(torch.backends.cpu, "get_cpu_capability") else "unknown"
-    said = f"instructions {flags}; torch uses {torch.get_num_threads()} thread(s) of {cores()} core(s)"
+    said = f"instructions {instructions()}; torch uses {torch.get_num_threads()} thread(s) of {cores()} core(s)"
     return [*found, ("cpu", said)]
+
+
+def instructions() -> str:
+    """What torch computes with on the processor, "AVX2" for example."""
+    return torch.backends.cpu.get_cpu_capability() if hasattr(torch.backends.cpu, "get_cpu_capability") else "unknown"
+
+
+def processor() -> str:
+    """Its kind and its instructions."""
+    return f"{platform.machine()} {instructions()}"
 
 
 def build() -> str:
