@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
 from dataclasses import asdict, replace
@@ -252,6 +253,8 @@ def test_pictures_that_were_drawn_before_are_the_same_and_new_runs_are_drawn_ane
     assert page.render(tmp_path, [suite], kept) == bare
     drawn = set(kept.glob("pictures/*/*.json"))
     assert drawn
+    (whole,) = kept.glob("pictures/section-*.json")
+    whole.unlink()
     with monkeypatch.context() as context:
         context.delattr("croftbench.report.style.inline")  # nothing is drawn
         context.delattr("croftbench.report.section._accepted")
@@ -260,3 +263,32 @@ def test_pictures_that_were_drawn_before_are_the_same_and_new_runs_are_drawn_ane
         measure(suite, seed, 0.5, method="zero-shot", params={})
     assert page.render(tmp_path, [suite], kept) == page.render(tmp_path, [suite])
     assert len(set(kept.glob("pictures/*/*.json"))) > len(drawn)
+
+
+def test_a_section_that_was_made_before_is_read_and_one_with_other_records_is_made(
+    measure, tiny, tmp_path, monkeypatch
+):
+    one, kept = tiny(), tmp_path / "cache"
+    other = replace(one, name="other")
+    for suite in (one, other):
+        measure(suite, 1, 1.5)
+    bare = page.render(tmp_path, [one, other])
+    assert page.render(tmp_path, [one, other], kept) == bare
+    made, whole = [], section.section
+
+    def counted(board, *rest):
+        made.append(board.suite.name)
+        return whole(board, *rest)
+
+    monkeypatch.setattr(section, "section", counted)
+    monkeypatch.setattr(os, "cpu_count", lambda: 1)
+    assert page.render(tmp_path, [one, other], kept) == bare
+    assert made == []
+    measure(other, 2, 0.5)
+    assert page.render(tmp_path, [one, other], kept) == page.render(tmp_path, [one, other])
+    assert made == [other.name, one.name, other.name], "of the first page, the second section alone"
+    made.clear()
+    (tmp_path / "reported").mkdir()
+    (tmp_path / "reported/rows.csv").write_text("name")
+    with pytest.raises(DataError, match=r"rows\.csv"):
+        page.render(tmp_path, [one, other], kept)
