@@ -162,7 +162,10 @@ class Workbench:
         """
         if self.limits.isolate:
             return alone.call(Workbench.run, self, spec, info, bank)
-        with one_run(spec.seed, self.limits), outputs.keeping(self.cache, spec.run_id) as writer:
+        with (
+            one_run(spec.seed, self.limits),
+            outputs.keeping(self.cache, spec.run_id, self.identity.logit_scale) as writer,
+        ):
             fold, info = self.fold_of(spec, info, bank), planning.on(self.identity, info)
             keep_bank = bank or info.train or self.draws.shipped
             return _Run(self, fold, spec, info, fold.train, writer.through, keep_bank).execute()

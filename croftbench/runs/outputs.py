@@ -1,8 +1,10 @@
 """A run's outputs, kept: what its predictor returned for every image, so that scoring it again trains nothing.
 
 One folder a run in the cache, `outputs/<run id>/`: float32 NumPy files, read memory-mapped, and `meta.json`, all with
-their digests. It appears in one rename, complete. It is never needed: a run whose folder is gone or damaged is fitted
-again when a score asks.
+their digests. Logits that features and class features give to the last bit, as those of most methods, are not written
+but computed again, chunk by chunk as they were: of ImageNet's 1,000 classes they are two thirds of all bytes. The
+folder appears in one rename, complete. It is never needed: a run whose folder is gone or damaged is fitted again when a
+score asks.
 """
 
 from __future__ import annotations
@@ -17,7 +19,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import numpy.typing as npt
 
 from croftbench import npy
@@ -31,20 +32,11 @@ if TYPE_CHECKING:
 
     from croftbench.method import Outputs
 
-SCHEMA = 2
-"""1 had no digests."""
+SCHEMA = 3
+"""1 had no digests; 2 kept all logits."""
 
 TRAIN = "train"
 """The part that holds the training images; test splits are parts "0", "1", ... in the order of the run."""
-
-LOGITS = 2**19
-"""Logits held at once: what scores make of them in float64 is ten times as many bytes, 40 MB."""
-
-
-def at_once(classes: int) -> int:
-    """Images that are predicted or read at once: 4,096, fewer where there are many classes (524 of 1,000)."""
-    return max(1, min(4096, LOGITS // classes))
-
 
 _log = logging.getLogger(__name__)
 
@@ -57,8 +49,8 @@ def kept(cache: Path, run_id: str) -> bool:
 class Writer:
     """Writes parts as they are computed. A full disk ends the keeping, not the run."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, scale: float) -> None:
+        self.folder, self.scale = folder, scale
         self.parts: dict[str, dict[str, Any]] = {}
         self.failed = ""
         self._classes: tuple[str, Tensor] | None = None
@@ -67,22 +59,37 @@ class Writer:
         """Hand on the outputs of a part's images, in order, and keep them."""
         files: dict[str, npy.Writer] = {}
         own: tuple[str, ...] = ()
-        classes = None
+        first = classes = None
+        size = seen = without = 0
         with contextlib.ExitStack() as stack:
             for chunk in outputs:
-                own, classes = tuple(chunk.scores), chunk.classes
-                arrays = [chunk.logits, chunk.features, *chunk.scores.values()]
-                for name, tensor in zip(_names(part, len(own)), arrays, strict=True):
-                    self._append(files, stack, name, images, tensor.float().cpu().numpy())
+                first = chunk.classes if seen == 0 else first
+                own, classes, size = tuple(chunk.scores), chunk.classes, size or len(chunk.logits)
+                arrays = dict(zip(_names(part, len(own)), (chunk.features, *chunk.scores.values()), strict=True))
+                if without == seen and self._gives(chunk, first):
+                    without += len(chunk.logits)
+                else:
+                    arrays[_logits(part)] = chunk.logits
+                seen += len(chunk.logits)
+                for name, tensor in arrays.items():
+                    rows = images - without if name == _logits(part) else images
+                    self._append(files, stack, name, rows, tensor.float().cpu().numpy())
                 yield chunk
             for file in files.values():
                 self._try(file.finish)
-        self.parts[part] = {"images": images, "scores": own, "classes": self._class_file(part, classes)}
+        about = {"images": images, "scores": own, "classes": self._class_file(part, classes)}
+        self.parts[part] = about | {"given": without, "chunk": size, "scale": self.scale}
 
     def finish(self) -> None:
         """Write the listing, last."""
         text = sealed(json.dumps({"schema": SCHEMA, "parts": self.parts}))
         self._try(lambda: (self.folder / "meta.json").write_bytes(text.encode()))
+
+    def _gives(self, chunk: Outputs, classes: Tensor | None) -> bool:
+        """Whether the logits of a chunk are those that a part's class features give, bit for bit."""
+        if chunk.classes is None or classes is None or not chunk.classes.equal(classes):
+            return False
+        return chunk.logits.equal(given(self.scale, chunk.features, classes))
 
     def _append(
         self, files: dict[str, npy.Writer], stack: contextlib.ExitStack, name: str, rows: int, block: npt.NDArray[Any]
@@ -117,11 +124,14 @@ class Writer:
 
 
 @contextlib.contextmanager
-def keeping(cache: Path, run_id: str) -> Iterator[Writer]:
-    """Keep what is written inside as the run's outputs, replacing older ones; nothing of it if anything fails."""
+def keeping(cache: Path, run_id: str, scale: float) -> Iterator[Writer]:
+    """Keep what is written inside as the run's outputs, replacing older ones; nothing of it if anything fails.
+
+    `scale` is the encoder's logit scale.
+    """
     target = cache / "outputs" / run_id
     temporary = target.with_name(f"{run_id}.{secrets.token_hex(4)}.partial")  # a process may have another's number
-    writer = Writer(temporary)
+    writer = Writer(temporary, scale)
     try:
         writer._try(lambda: temporary.mkdir(parents=True))
         yield writer
@@ -139,8 +149,8 @@ class Kept:
 
     Attributes:
         folder: where they are.
-        parts: by name: number of images, names of the method's own scores,
-            the file of its class features, "" for none.
+        parts: by name: number of images, names of the method's own scores, the file of its class features ("" for
+            none), how many images, from the first one on, have logits that these give, and images of a chunk.
     """
 
     folder: Path
@@ -156,7 +166,7 @@ class Kept:
         return tuple(self.parts["0"]["scores"])
 
     def read(self, part: str, device: torch.device, block: int | None = None) -> Iterator[Outputs]:
-        """A part's outputs, `block` images at a time: `at_once` of them where it is None.
+        """A part's outputs, `block` images at a time: as many as were predicted at once where it is None.
 
         Raises:
             DamagedError: a file is gone or damaged.
@@ -166,13 +176,17 @@ class Kept:
         from croftbench.method import Outputs
 
         about = self.parts[part]
-        arrays = [self._open(name, about["images"]) for name in _names(part, len(about["scores"]))]
-        classes = torch.from_numpy(np.array(self._open(about["classes"]))).to(device) if about["classes"] else None
-        block = block or at_once(arrays[0].shape[1])
-        for start in range(0, about["images"], block):
-            logits, features, *own = (
-                torch.from_numpy(np.array(array[start : start + block])).to(device) for array in arrays
-            )
+        images, without = about["images"], about["given"]
+        arrays = [self._open(name, images) for name in _names(part, len(about["scores"]))]
+        written = self._open(_logits(part), images - without) if without < images else None
+        classes = torch.tensor(self._open(about["classes"]).whole()).to(device) if about["classes"] else None
+        for rows in _blocks(images, block or about["chunk"] or 1, without):
+            features, *own = (torch.tensor(array[rows]).to(device) for array in arrays)
+            if written is None or rows.start < without:
+                assert classes is not None  # they gave the logits
+                logits = given(about["scale"], features, classes)
+            else:
+                logits = torch.tensor(written[rows.start - without : rows.stop - without]).to(device)
             yield Outputs(logits, features, classes, dict(zip(about["scores"], own, strict=True)))
 
     def _open(self, name: str, rows: int | None = None) -> Stored:
@@ -196,5 +210,23 @@ def _save(path: Path, array: npt.NDArray[Any]) -> None:
         writer.finish()
 
 
+def given(scale: float, features: Tensor, classes: Tensor) -> Tensor:
+    """(B, C) logits of (B, D) features and (C, D) class features of unit length."""
+    return scale * features @ classes.T
+
+
+def _blocks(images: int, size: int, bound: int) -> Iterator[slice]:
+    """Ranges of at most `size` images, none of them across `bound`."""
+    start = 0
+    while start < images:
+        stop = min(start + size, bound if start < bound else images)
+        yield slice(start, stop)
+        start = stop
+
+
 def _names(part: str, own: int) -> list[str]:
-    return [f"{part}-logits.npy", f"{part}-features.npy", *(f"{part}-score-{i}.npy" for i in range(own))]
+    return [f"{part}-features.npy", *(f"{part}-score-{i}.npy" for i in range(own))]
+
+
+def _logits(part: str) -> str:
+    return f"{part}-logits.npy"

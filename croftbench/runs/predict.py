@@ -18,11 +18,17 @@ from croftbench.method import Method, Outputs, Predictor, Task
 from croftbench.plugins import MethodInfo
 from croftbench.runs import scoring
 from croftbench.runs.isolation import calling
-from croftbench.runs.outputs import Kept, at_once
+from croftbench.runs.outputs import Kept
 from croftbench.runs.per_image import SplitTable
 from croftbench.runs.posthoc import Scored
 from croftbench.runs.results import Score
 from croftbench.scorers import SCORERS, Asked, Context, NotApplicableError, Scorer
+
+IMAGES = 4096
+"""Images per call of a predictor at most."""
+
+LOGITS = 2**19
+"""Logits per call, 524 images of 1,000 classes: what scores make of them in float64 is 40 MB."""
 
 PLACES = 65536
 """Places of images per call of a predictor, where it sees them: 134 MB for ViT-B/16 (201 before its projection), 262 MB
@@ -71,9 +77,8 @@ def predict(
         TrainingError: no `Outputs`, outputs of the wrong shape, values that are not finite, features that are not of
             unit length, or class features that do not give the logits.
     """
-    size = {2: at_once(classes), 4: PIXELS}.get(len(features.shape)) or max(1, PLACES // features.shape[1])
-    if info.transductive:
-        size = max(1, len(features))
+    size = {2: min(IMAGES, LOGITS // classes), 4: PIXELS}.get(len(features.shape), PLACES // features.shape[1])
+    size = max(1, len(features) if info.transductive else size)
     for start in range(0, len(features), size):
         chunk = features[start : start + size]
         if isinstance(features, Tensor):

@@ -66,7 +66,7 @@ class Space:
     Attributes:
         images: times that an image is encoded, each view counted; what is in the cache is not.
         features: bytes of features in the cache, at most, while blocks are put together.
-        outputs: bytes of kept outputs there.
+        outputs: bytes of kept outputs there, at most: logits that class features give are not kept.
         tables: bytes of per-image tables in the results folder, before they are compressed.
         memory: what is held.
     """

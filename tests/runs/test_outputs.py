@@ -11,6 +11,8 @@ from croftbench.method import Outputs
 from croftbench.runs import outputs
 
 CPU = torch.device("cpu")
+SCALE, OTHER = 30, 20.0
+"""Of the logits here, and one that does not give them, so that they are written."""
 
 
 def chunks(n, classes=True, own=("gl_mcm",), seed=0):
@@ -18,7 +20,7 @@ def chunks(n, classes=True, own=("gl_mcm",), seed=0):
     w = torch.randn(3, 4, generator=torch.Generator().manual_seed(9))
     for size in (n - n // 2, n // 2):
         z = torch.randn(size, 4, generator=random)
-        yield Outputs(30 * z @ w.T, z, w if classes else None, {name: z.sum(1) for name in own})
+        yield Outputs(SCALE * z @ w.T, z, w if classes else None, {name: z.sum(1) for name in own})
 
 
 def joined(parts):
@@ -26,8 +28,8 @@ def joined(parts):
     return [torch.cat([getattr(part, name) for part in parts]) for name in ("logits", "features")]
 
 
-def keep(cache, run_id="abc", **parts):
-    with outputs.keeping(cache, run_id) as writer:
+def keep(cache, run_id="abc", scale=OTHER, **parts):
+    with outputs.keeping(cache, run_id, scale) as writer:
         for name, n in parts.items():
             for _ in writer.through(name.removeprefix("_"), n, chunks(n)):
                 pass
@@ -35,7 +37,7 @@ def keep(cache, run_id="abc", **parts):
 
 def test_what_is_kept_is_what_passed_through(tmp_path):
     assert outputs.find(tmp_path, "abc") is None
-    with outputs.keeping(tmp_path, "abc") as writer:
+    with outputs.keeping(tmp_path, "abc", OTHER) as writer:
         seen = joined(writer.through("0", 11, chunks(11)))
         joined(writer.through("train", 6, chunks(6, seed=1)))
         assert not outputs.kept(tmp_path, "abc")
@@ -52,11 +54,42 @@ def test_what_is_kept_is_what_passed_through(tmp_path):
     assert {str(np.load(file).dtype) for file in (tmp_path / "outputs/abc").glob("*.npy")} == {"float32"}
 
 
+def test_logits_that_class_features_give_are_computed_again_to_the_last_bit(tmp_path):
+    keep(tmp_path, scale=SCALE, _0=11, train=6)
+    kept = outputs.find(tmp_path, "abc")
+    assert not list(kept.folder.glob("*logits*"))
+    assert all(map(torch.equal, joined(kept.read("0", CPU)), joined(chunks(11))))
+    assert [len(one.logits) for one in kept.read("0", CPU)] == [len(one.logits) for one in chunks(11)]
+    few, whole = joined(kept.read("0", CPU, block=1)), joined(chunks(11))
+    assert torch.allclose(few[0], whole[0], rtol=1e-5)
+
+
+@pytest.mark.parametrize("otherwise", ["logits", "classes"])
+def test_logits_are_written_from_the_first_image_on_that_has_others(tmp_path, otherwise):
+    made = list(chunks(11))
+    last = made[1]
+    if otherwise == "logits":
+        made[1] = Outputs(last.logits + 1, last.features, last.classes, last.scores)
+    else:
+        made[1] = Outputs(SCALE * last.features @ (2 * last.classes).T, last.features, 2 * last.classes, last.scores)
+        made += list(chunks(4))
+    images = sum(len(one.logits) for one in made)
+    with outputs.keeping(tmp_path, "abc", SCALE) as writer:
+        joined(writer.through("0", images, made))
+    kept = outputs.find(tmp_path, "abc")
+    assert len(np.load(kept.folder / "0-logits.npy", mmap_mode="r")) == images - len(made[0].logits)
+    if otherwise == "logits":
+        assert all(map(torch.equal, joined(kept.read("0", CPU)), joined(made)))
+        assert [len(one.logits) for one in kept.read("0", CPU, block=4)] == [4, 2, 4, 1]
+    else:
+        assert torch.equal(joined(kept.read("0", CPU))[0][6:], joined(made)[0][6:])
+
+
 def test_methods_without_class_features_or_scores(tmp_path):
-    with outputs.keeping(tmp_path, "abc") as writer:
+    with outputs.keeping(tmp_path, "abc", OTHER) as writer:
         joined(writer.through("0", 5, chunks(5, classes=False, own=())))
     kept = outputs.find(tmp_path, "abc")
-    (found,) = kept.read("0", CPU)
+    found, _ = kept.read("0", CPU)
     assert found.classes is None
     assert kept.own == ()
     assert found.scores == {}
@@ -66,7 +99,7 @@ def test_keeping_again_replaces_and_a_failure_leaves_nothing(tmp_path):
     keep(tmp_path, _0=5)
     keep(tmp_path, _0=7)
     assert outputs.find(tmp_path, "abc").images("0") == 7
-    with pytest.raises(KeyboardInterrupt), outputs.keeping(tmp_path, "new") as writer:
+    with pytest.raises(KeyboardInterrupt), outputs.keeping(tmp_path, "new", OTHER) as writer:
         next(writer.through("0", 5, chunks(5)))
         raise KeyboardInterrupt
     assert not outputs.kept(tmp_path, "new")
@@ -75,7 +108,7 @@ def test_keeping_again_replaces_and_a_failure_leaves_nothing(tmp_path):
 
 def test_a_cache_that_cannot_be_written_ends_the_keeping_not_the_run(tmp_path):
     (tmp_path / "outputs").write_text("")
-    with outputs.keeping(tmp_path, "abc") as writer:
+    with outputs.keeping(tmp_path, "abc", OTHER) as writer:
         assert len(joined(writer.through("0", 5, chunks(5)))[0]) == 5
     assert outputs.find(tmp_path, "abc") is None
 
@@ -104,7 +137,7 @@ def test_changed_outputs_are_never_handed_out(tmp_path, name):
 
 def test_two_that_keep_one_run_at_once_do_not_mix(tmp_path):
     """As two containers do, in which every process has the same number."""
-    with outputs.keeping(tmp_path, "abc") as one, outputs.keeping(tmp_path, "abc") as two:
+    with outputs.keeping(tmp_path, "abc", OTHER) as one, outputs.keeping(tmp_path, "abc", OTHER) as two:
         for _ in zip(one.through("0", 11, chunks(11, seed=1)), two.through("0", 11, chunks(11, seed=2)), strict=True):
             pass
     found = joined(outputs.find(tmp_path, "abc").read("0", CPU))

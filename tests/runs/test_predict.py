@@ -11,7 +11,6 @@ import torch
 from croftbench.authored import importing
 from croftbench.errors import TrainingError
 from croftbench.method import Outputs
-from croftbench.runs import outputs
 from croftbench.runs import predict as evaluation
 
 C, D, SCALE = 3, 4, 30.0
@@ -43,7 +42,7 @@ def honest(f, **changed):
 
 
 def test_images_come_in_chunks_unless_the_method_is_transductive(monkeypatch):
-    monkeypatch.setattr(outputs, "LOGITS", 4 * C)
+    monkeypatch.setattr(evaluation, "LOGITS", 4 * C)
     images = torch.randn(10, D)
     assert [len(part.logits) for part in predict(honest, images)] == [4, 4, 2]
     whole = SimpleNamespace(name="m", transductive=True)
