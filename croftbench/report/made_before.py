@@ -5,6 +5,7 @@ A page is mostly written again after some of its suites got runs: the others are
 
 from __future__ import annotations
 
+import contextlib
 import platform
 from dataclasses import asdict
 from functools import cache
@@ -24,11 +25,7 @@ LIBRARIES = ("matplotlib", "numpy", "pandas", "pillow", "tabulate", "jinja2")
 
 
 def place(cache: Path | None, results: Path, suite: Suite, roots: Roots | None, number: int) -> Path | None:
-    """Where this section of the page is kept; None where it cannot be.
-
-    Raises:
-        DataError: a file of the results cannot be read.
-    """
+    """Where this section of the page is kept; None where it cannot be."""
     if cache is None:
         return None
     try:
@@ -46,11 +43,18 @@ def _shown(suite: Suite, roots: Roots) -> list[object]:
     return [families, [Draws(suite, roots).content(fold.name, train=False) for fold in suite.folds]]
 
 
-def _files(results: Path, suite: str) -> list[tuple[str, str]]:
-    """Names and digests of all that is recorded of a suite, and of the published rows."""
+def _files(results: Path, suite: str) -> list[tuple[str, int, int, int]]:
+    """All that is recorded of a suite, and the published rows: name, size, and times of change.
+
+    Read they are once, by the section: one of the times is the system's own, which nobody sets back.
+    """
     folders = (results / "runs" / suite, results / "posthoc" / suite, results / "reported")
-    files = sorted(path for folder in folders for path in folder.rglob("*") if path.is_file())
-    return [(str(path.relative_to(results)), file_digest(path)) for path in files]
+    found = []
+    for path in (path for folder in folders for path in folder.rglob("*")):
+        with contextlib.suppress(FileNotFoundError):  # of a run that is being written
+            of = path.stat()
+            found.append((str(path.relative_to(results)), of.st_size, of.st_mtime_ns, of.st_ctime_ns))
+    return sorted(found)
 
 
 def _named() -> list[object]:
