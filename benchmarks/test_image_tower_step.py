@@ -37,19 +37,19 @@ METHODS = {
 NAMES = tuple(open_clip.IMAGENET_CLASSNAMES[: 10 * CLASSES : 10])
 
 
-@pytest.fixture(scope="module")
-def model() -> Any:
+def vit() -> Any:
+    """A ViT-B/16 with random weights, frozen."""
     torch.manual_seed(0)
     return open_clip.create_model("ViT-B-16", pretrained=None).eval().requires_grad_(False)
 
 
-@pytest.fixture(scope="module")
-def pixels() -> torch.Tensor:
+def images() -> torch.Tensor:
+    """(4, 3, 224, 224) pixels."""
     return torch.randn(IMAGES, 3, 224, 224, generator=torch.Generator().manual_seed(0))
 
 
-@pytest.fixture(scope="module")
-def task(model: Any, pixels: torch.Tensor) -> Task:
+def tower_task(model: Any, pixels: torch.Tensor) -> Task:
+    """Four training images of forty classes, with both towers."""
     tokenizer = open_clip.get_tokenizer("ViT-B-16")
     with torch.no_grad():
         text = model.encode_text(tokenizer([f"a photo of a {name}." for name in NAMES]))
@@ -57,6 +57,11 @@ def task(model: Any, pixels: torch.Tensor) -> Task:
     train = Examples(views, torch.arange(IMAGES), torch.zeros(IMAGES).long(), lambda view, rows: pixels[rows])
     towers = Towers(PromptTower(model, tokenizer), PixelTower(model), unprojected.projection(model))
     return Task(NAMES, train, None, text, 100.0, 1, towers, templates=("a photo of a {}.",))
+
+
+model = pytest.fixture(scope="module")(vit)
+pixels = pytest.fixture(scope="module")(images)
+task = pytest.fixture(scope="module")(tower_task)
 
 
 def floor(model: Any, pixels: torch.Tensor, image: bool, text: bool) -> Callable[[], None]:

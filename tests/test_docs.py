@@ -47,6 +47,14 @@ def test_the_table_of_agreements_is_what_tests_assert():
     assert shown.split("\n\n")[0].splitlines() == expected
 
 
+def test_every_method_has_its_memory_measured():
+    """The cards say it; a new method is measured by `python -m benchmarks.memory NAME`."""
+    with (ROOT / "benchmarks/memory.csv").open(newline="", encoding="utf-8") as file:
+        rows = {row["method"]: int(row["megabytes"]) for row in csv.DictReader(file)}
+    assert set(rows) == set(plugins.BUILT_IN)
+    assert all(100 < megabytes < 10_000 for megabytes in rows.values())
+
+
 EXAMPLES = sorted((ROOT / "docs/examples").glob("*.py"))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import inspect
 import re
 from collections.abc import Callable, Iterable
@@ -63,7 +64,7 @@ def methods() -> str:
 
 
 def _cost(name: str) -> list[str]:
-    """What the committed runs of it on the suites that ship took; none where there are none."""
+    """What the committed runs of it on the suites that ship took, and its memory; nothing where neither is known."""
     lines = []
     for suite in costs.SHIPPED:
         runs = [one for one in _runs(suite) if one.spec.method == name]
@@ -72,7 +73,23 @@ def _cost(name: str) -> list[str]:
             fit, score = (fmean(one.timings[stage] for one in runs) for stage in ("fit", "score"))
             over = f"{' or '.join(map(str, passes))} passes over the training images, " if passes else ""
             lines += [f"`{suite}`: {over}{fit:.3g} s to fit and {score:.2g} s to score (mean of {len(runs)} runs)"]
-    return [f"Cost on one thread of a CPU, features cached. {'; '.join(lines)}."] if lines else []
+    timed = [f"Cost on one thread of a CPU, features cached. {'; '.join(lines)}."] if lines else []
+    return [" ".join([*timed, *_memory(name)])] if timed or _memory(name) else []
+
+
+def _memory(name: str) -> list[str]:
+    """What benchmarks/memory.py measured of it; nothing where it has no row."""
+    with (ROOT / "benchmarks/memory.csv").open(newline="") as file:
+        row = next((row for row in csv.DictReader(file) if row["method"] == name), None)
+    if row is None:
+        return []
+    if row["what"] == "a step":
+        return [
+            f"Memory at its peak: {row['megabytes']} MB for the process of one step on a ViT-B/16, four images and "
+            f"forty classes, on a CPU; the towers' own forward and backward {row['megabytes_beside']} MB."
+        ]
+    beside = "" if name == row["beside"] else f"; of {row['beside']}, {row['megabytes_beside']} MB"
+    return [f"Memory at its peak: {row['megabytes']} MB for the process of one run on `emoji-open`{beside}."]
 
 
 @cache
