@@ -38,6 +38,9 @@ SCHEMA = 3
 TRAIN = "train"
 """The part that holds the training images; test splits are parts "0", "1", ... in the order of the run."""
 
+MOST = 4096
+"""Images read at once where nobody says how many."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -166,7 +169,8 @@ class Kept:
         return tuple(self.parts["0"]["scores"])
 
     def read(self, part: str, device: torch.device, block: int | None = None) -> Iterator[Outputs]:
-        """A part's outputs, `block` images at a time: as many as were predicted at once where it is None.
+        """A part's outputs, `block` images at a time; where it is None as many as were predicted at once, but not the
+        whole of a large part that a transductive method saw.
 
         Raises:
             DamagedError: a file is gone or damaged.
@@ -180,7 +184,7 @@ class Kept:
         arrays = [self._open(name, images) for name in _names(part, len(about["scores"]))]
         written = self._open(_logits(part), images - without) if without < images else None
         classes = torch.tensor(self._open(about["classes"]).whole()).to(device) if about["classes"] else None
-        for rows in _blocks(images, block or about["chunk"] or 1, without):
+        for rows in _blocks(images, block or min(about["chunk"], MOST) or 1, without):
             features, *own = (torch.tensor(array[rows]).to(device) for array in arrays)
             if written is None or rows.start < without:
                 assert classes is not None  # they gave the logits
