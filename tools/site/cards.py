@@ -72,9 +72,14 @@ def _cost(name: str) -> list[str]:
             passes = sorted({one.spec.params["epochs"] for one in runs if "epochs" in one.spec.params})
             fit, score = (fmean(one.timings[stage] for one in runs) for stage in ("fit", "score"))
             over = f"{' or '.join(map(str, passes))} passes over the training images, " if passes else ""
-            lines += [f"`{suite}`: {over}{fit:.3g} s to fit and {score:.2g} s to score (mean of {len(runs)} runs)"]
+            took = f"{_seconds(fit)} to fit and {_seconds(score)} to score"
+            lines += [f"`{suite}`: {over}{took} (mean of {len(runs)} runs)"]
     timed = [f"Cost on one thread of a CPU, features cached. {'; '.join(lines)}."] if lines else []
     return [" ".join([*timed, *_memory(name)])] if timed or _memory(name) else []
+
+
+def _seconds(time: float) -> str:
+    return f"{time:.3g} s" if time >= 0.01 else "less than 0.01 s"
 
 
 def _memory(name: str) -> list[str]:
