@@ -136,7 +136,8 @@ def test_csp_leaves_what_is_as_good_as_a_class_to_the_last(context, outputs, wri
     plain = scorers.fit(f"csp:words={write(*WORDS)},share=0.5,groups=1", context)(outputs)
     nearest = {word: max(ensemble(negatives.CSP_NOUN, word) @ ensemble(negatives.CSP_NOUN, c) for c in CLASSES)
                for word in WORDS}  # fmt: skip
-    monkeypatch.setattr(negatives, "CSP_SAME", sorted(nearest.values())[3])
+    fourth, fifth = sorted(nearest.values())[3:5]
+    monkeypatch.setattr(negatives, "CSP_SAME", (fourth + fifth) / 2)  # between, where no processor's last bit decides
     scores = scorers.fit(f"csp:words={write(*WORDS)},share=0.2,groups=1", context)(outputs)
     assert not torch.equal(plain, scores)
     chosen = sorted(WORDS, key=nearest.get)[:4]
