@@ -104,9 +104,9 @@ class Repeated:
     """A run that was made once more.
 
     Attributes:
-        run, again: as it is on disk, and as it came out now; nothing is written.
+        run, again: as it is on disk, and as it is now; nothing is written.
         numbers: how many were compared.
-        differences: those that came out otherwise.
+        differences: those that differ.
     """
 
     run: RunResult

@@ -201,7 +201,7 @@ def workbench(
     timeout: float | None = None,
     isolate: bool = False,
 ) -> Workbench:
-    """Where runs of a suite with an encoder are carried out; imports torch.
+    """Where runs of a suite with an encoder are made; imports torch.
 
     Raises:
         UsageError: a timeout of no time.

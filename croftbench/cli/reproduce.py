@@ -86,7 +86,7 @@ def _compare(done: Repeated) -> None:
         before, now = (one.env.get("device_name", "unknown") for one in (done.run, done.again))
         where = f" (made on {before}, this is {now})" if before != now else ""
         raise CroftbenchError(
-            f"{run_id}: {len(done.differences)} of {done.numbers} numbers came out otherwise{where}.",
+            f"{run_id}: {len(done.differences)} of {done.numbers} numbers differ{where}.",
             "Other machines differ in the last digits: --within says how far, in points.",
         )
     out.print(f"{run_id}: reproduced, {done.numbers} numbers as they were.", markup=False)

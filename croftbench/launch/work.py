@@ -1,4 +1,4 @@
-"""A plan as other processes take it: packed, and carried out piece by piece, each process with one workbench."""
+"""A plan as other processes take it: packed, and run piece by piece, each process with one workbench."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""One run: what was asked, what came out, and the files that hold it."""
+"""One run: what was asked, its numbers, and the files that hold it."""

@@ -19,7 +19,7 @@ from croftbench.suites.language import Suite
 
 @dataclass(frozen=True)
 class Difference:
-    """One number that came out otherwise: which, what the run has, and what it is now (None: it is not there)."""
+    """One number that differs: which, what the run has, and what it is now (None: it is not there)."""
 
     what: str
     before: float | None
