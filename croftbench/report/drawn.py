@@ -12,13 +12,16 @@ from dataclasses import asdict
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from croftbench.files import digest, file_digest, recall, remember
-from croftbench.report.board_rows import BoardRow
-from croftbench.report.tables import Board
 
-LIBRARIES = ("matplotlib", "numpy", "pandas")
+if TYPE_CHECKING:  # they bring pandas, which a page that was made before does without
+    from croftbench.report.board_rows import BoardRow
+    from croftbench.report.tables import Board
+
+PACKAGE = Path(__file__).parents[1]
+LIBRARIES = ("matplotlib", "numpy", "pandas", "pillow", "tabulate", "jinja2")
 
 
 def folder(cache: Path | None, board: Board, rows: Sequence[BoardRow]) -> Path | None:
@@ -31,7 +34,7 @@ def folder(cache: Path | None, board: Board, rows: Sequence[BoardRow]) -> Path |
     if cache is None or any("" in each for each in tables):
         return None
     shown = [[row.name, row.label, repr(row.values)] for row in rows]
-    drawn_from = [asdict(board.suite), list(board.seeds), shown, tables, _code()]
+    drawn_from = [asdict(board.suite), list(board.seeds), shown, tables, code()]
     return cache / "pictures" / digest(drawn_from)[:16]
 
 
@@ -47,8 +50,7 @@ def write(folder: Path | None, name: str, made: Mapping[str, object]) -> None:
 
 
 @cache
-def _code() -> list[str]:
-    """Changes with the code that draws: ours, and the libraries'."""
-    package = Path(__file__).parents[1]
-    ours = sorted(path for room in ("report", "stats") for path in (package / room).glob("*.py"))
+def code() -> list[str]:
+    """Changes with our code and templates, and with the libraries."""
+    ours = sorted(path for path in PACKAGE.rglob("*") if path.suffix in (".py", ".html", ".css", ".js"))
     return [platform.python_version(), *map(version, LIBRARIES), *map(file_digest, ours)]

@@ -6,10 +6,7 @@ A page is mostly written again after some of its suites got runs: the others are
 from __future__ import annotations
 
 import contextlib
-import platform
 from dataclasses import asdict
-from functools import cache
-from importlib.metadata import version
 from pathlib import Path
 
 from croftbench import plugins, scorers
@@ -17,11 +14,9 @@ from croftbench.data.roots import Roots
 from croftbench.draw.draws import Draws
 from croftbench.errors import CroftbenchError
 from croftbench.files import digest, file_digest
+from croftbench.report import drawn
 from croftbench.suites import registry
 from croftbench.suites.language import Suite
-
-PACKAGE = Path(__file__).parents[1]
-LIBRARIES = ("matplotlib", "numpy", "pandas", "pillow", "tabulate", "jinja2")
 
 
 def place(cache: Path | None, results: Path, suite: Suite, roots: Roots | None, number: int) -> Path | None:
@@ -32,7 +27,7 @@ def place(cache: Path | None, results: Path, suite: Suite, roots: Roots | None, 
         shown = _shown(suite, (roots or Roots()).behind(suite))
     except CroftbenchError as error:  # a data set is not here, as the section says
         shown = [str(error)]
-    made_from = [number, asdict(suite), shown, _files(results, suite.name), _named(), _code()]
+    made_from = [number, asdict(suite), shown, _files(results, suite.name), _named(), drawn.code()]
     return cache / "pictures" / f"section-{digest(made_from)[:16]}.json"
 
 
@@ -67,10 +62,3 @@ def _named() -> list[object]:
             except CroftbenchError:  # it is not there, so nothing is known of it
                 found.append((name,))
     return found
-
-
-@cache
-def _code() -> list[str]:
-    """Changes with our code and templates, and with the libraries."""
-    ours = sorted(path for path in PACKAGE.rglob("*") if path.suffix in (".py", ".html", ".css", ".js", ".toml"))
-    return [platform.python_version(), *map(version, LIBRARIES), *map(file_digest, ours)]

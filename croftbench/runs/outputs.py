@@ -62,14 +62,15 @@ class Writer:
         """Hand on the outputs of a part's images, in order, and keep them."""
         files: dict[str, npy.Writer] = {}
         own: tuple[str, ...] = ()
-        first = classes = None
+        classes: Tensor | None = None  # of the first chunk, as for all: logits that are not written are theirs
         size = seen = without = 0
         with contextlib.ExitStack() as stack:
             for chunk in outputs:
-                first = chunk.classes if seen == 0 else first
-                own, classes, size = tuple(chunk.scores), chunk.classes, size or len(chunk.logits)
+                if not seen:
+                    classes, size = chunk.classes, len(chunk.logits)
+                own = tuple(chunk.scores)
                 arrays = dict(zip(_names(part, len(own)), (chunk.features, *chunk.scores.values()), strict=True))
-                if without == seen and self._gives(chunk, first):
+                if without == seen and self._gives(chunk, classes):
                     without += len(chunk.logits)
                 else:
                     arrays[_logits(part)] = chunk.logits

@@ -75,7 +75,7 @@ def _cost(name: str) -> list[str]:
             took = f"{_seconds(fit)} to fit and {_seconds(score)} to score"
             lines += [f"`{suite}`: {over}{took} (mean of {len(runs)} runs)"]
     timed = [f"Cost on one thread of a CPU, features cached. {'; '.join(lines)}."] if lines else []
-    return [" ".join([*timed, *_memory(name)])] if timed or _memory(name) else []
+    return [" ".join(said)] if (said := [*timed, *_memory(name)]) else []
 
 
 def _seconds(time: float) -> str:
@@ -84,8 +84,7 @@ def _seconds(time: float) -> str:
 
 def _memory(name: str) -> list[str]:
     """What benchmarks/memory.py measured of it; nothing where it has no row."""
-    with (ROOT / "benchmarks/memory.csv").open(newline="") as file:
-        row = next((row for row in csv.DictReader(file) if row["method"] == name), None)
+    row = _memories().get(name)
     if row is None:
         return []
     if row["what"] == "a step":
@@ -95,6 +94,12 @@ def _memory(name: str) -> list[str]:
         ]
     beside = "" if name == row["beside"] else f"; of {row['beside']}, {row['megabytes_beside']} MB"
     return [f"Memory at its peak: {row['megabytes']} MB for the process of one run on `emoji-open`{beside}."]
+
+
+@cache
+def _memories() -> dict[str, dict[str, str]]:
+    with (ROOT / "benchmarks/memory.csv").open(newline="") as file:
+        return {row["method"]: row for row in csv.DictReader(file)}
 
 
 @cache
