@@ -6,7 +6,9 @@ last bit.
 
 from __future__ import annotations
 
+import io
 import json
+from csv import writer
 from typing import Any
 
 import pandas as pd
@@ -43,11 +45,17 @@ FORMULA = tuple("=+-@\t\r")
 
 def csv(table: pd.DataFrame) -> str:
     """CSV of any table. A text that begins like a formula has an apostrophe before it; numbers are as they are."""
-    safe = table.copy()
-    for name in safe.columns:
-        if not pd.api.types.is_numeric_dtype(safe[name].dtype):
-            safe[name] = safe[name].map(_cell)
-    return str(safe.rename(columns=_cell).to_csv(index=False, lineterminator="\n"))
+    text = io.StringIO()
+    lines = writer(text, lineterminator="\n")
+    lines.writerow(map(_cell, table.columns))
+    lines.writerows(zip(*(_cells(table[name]) for name in table.columns), strict=True))
+    return text.getvalue()
+
+
+def _cells(column: pd.Series[Any]) -> list[Any]:
+    """Python's own values, empty where there is none: `to_csv` of pandas takes twice as long for the same bytes."""
+    values = column.astype(object).where(column.notna(), "").tolist()
+    return values if pd.api.types.is_numeric_dtype(column.dtype) else [_cell(value) for value in values]
 
 
 def _cell(value: Any) -> Any:
