@@ -108,7 +108,8 @@ def _evaluation(identity: Identity) -> Callable[[Image.Image], Tensor]:
     mode = _interpolation(identity)
 
     def shortest(image: Image.Image) -> Tensor:
-        return _pixels(F.center_crop(F.resize(image, [height], mode), size))
+        resized = F.resize(image, [height], mode)
+        return _pixels(resized if resized.size == (width, height) else F.center_crop(resized, size))
 
     def squash(image: Image.Image) -> Tensor:
         return _pixels(F.resize(image, size, mode))
@@ -151,5 +152,5 @@ def _interpolation(identity: Identity) -> Any:
 def _pixels(image: Image.Image) -> Tensor:
     from torchvision.transforms import functional as F
 
-    pixels: Tensor = F.pil_to_tensor(image.convert("RGB"))
+    pixels: Tensor = F.pil_to_tensor(image if image.mode == "RGB" else image.convert("RGB"))
     return pixels
