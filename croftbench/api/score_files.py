@@ -28,6 +28,8 @@ COLUMNS = {
 UNKNOWN = ("", "-1", "nan", "none", "unknown", "<na>")
 """Labels of images whose class is not among the known ones, in any case."""
 
+NEEDED = "Write a row an image: image,set,label,prediction,score"
+
 CALIBRATION = ("ece", "aurc")
 """What needs confidences, which a column of scores need not be."""
 
@@ -64,6 +66,8 @@ def evaluate_file(
     for name in chosen:
         if name not in names:
             raise UsageError(f"{path} has no column '{name}' (it has {', '.join(names)}).", "Choose with --score.")
+    if "label" not in found and "set" not in found:
+        raise UsageError(f"{path} has no column of labels or sets (it has {', '.join(names) or 'none'}).", NEEDED)
     labels = _words(table, found.get("label"))
     predicted = _words(table, found.get("prediction"))
     unlabelled = np.isin(np.char.lower(labels), UNKNOWN)
@@ -76,7 +80,7 @@ def evaluate_file(
     codes = {word: i for i, word in enumerate(sorted({*labels, *predicted}))}
     label = np.array([-1 if out else codes[word] for word, out in zip(labels, unlabelled, strict=True)])
     guess = np.array([codes[word] for word in predicted])
-    numbers = {name: _numbers(table, name) * (-1 if lower else 1) for name in chosen}
+    numbers = {name: _numbers(path, table, name) * (-1 if lower else 1) for name in chosen}
     tables = []
     for name in [known, *(one for one in dict.fromkeys(sets.tolist()) if one != known)]:
         rows = np.flatnonzero(sets == name)
@@ -112,9 +116,7 @@ def _read(path: Path) -> pd.DataFrame:
         raise DataError(
             f"cannot read {path}: {str(error).splitlines()[0]}.", "Check the path and the format."
         ) from error
-    raise UsageError(
-        f"{path} is no .csv, .tsv or .parquet file.", "Write a row an image: image,set,label,prediction,score"
-    )
+    raise UsageError(f"{path} is no .csv, .tsv or .parquet file.", NEEDED)
 
 
 def _table(path: Path) -> pd.DataFrame:
@@ -152,7 +154,7 @@ def _is_numbers(column: pd.Series[Any]) -> bool:
     return True
 
 
-def _numbers(table: pd.DataFrame, column: str) -> np.ndarray[Any, Any]:
+def _numbers(path: str | Path, table: pd.DataFrame, column: str) -> np.ndarray[Any, Any]:
     values = []
     for row, text in enumerate(table[column], 1):
         try:
@@ -160,7 +162,8 @@ def _numbers(table: pd.DataFrame, column: str) -> np.ndarray[Any, Any]:
         except (TypeError, ValueError):
             value = np.nan
         if not np.isfinite(value):
-            raise DataError(f"row {row}: '{text}' in column '{column}' is no finite number.", "Correct the file.")
+            what = f"{path}, row {row}: '{text}' in column '{column}' is no finite number."
+            raise DataError(what, "Correct the file.")
         values.append(value)
     return np.array(values)
 

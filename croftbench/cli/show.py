@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
+from itertools import groupby
 from pathlib import Path
 
 import click
-from rich.table import Table
 from rich.text import Text
 
 from croftbench.api import reading, reproducing
@@ -15,7 +16,7 @@ from croftbench.cli.console import note, out, put_json
 from croftbench.cli.help import epilog
 from croftbench.errors import CroftbenchError
 from croftbench.report.formats.grid import GridColumn, grid
-from croftbench.runs.results import RunResult
+from croftbench.runs.results import RunResult, Score
 
 EXAMPLES = """
 croftbench show 1f6a
@@ -74,13 +75,26 @@ def _whole(run: RunResult) -> None:
     out.print(Text(f"{spec.run_id}  {spec.method} on {spec.suite}, fold {spec.fold}, seed {spec.seed}", style="bold"))
     for title, values in (("spec", asdict(spec)), ("environment", run.env), ("seconds", run.timings)):
         out.print(f"{title}: " + ", ".join(f"{k}={v}" for k, v in values.items()), markup=False)
-    table = Table(
-        "split", "shift", "metric", "scorer", "positives", "value", "95% interval", "n(ID)", "n(OOD)", box=None
-    )
-    for s in run.scores:
-        interval = f"{100 * s.low:.2f} to {100 * s.high:.2f}"
-        row = (s.split, s.shift, s.metric, s.scorer, s.reference, f"{100 * s.value:.2f}", interval, s.n_id, s.n_ood)
-        table.add_row(*(Text(str(cell)) for cell in row))
-    out.print(table)
+    out.print(_numbers(run.scores))
     if any(s.metric.startswith("aupr") for s in run.scores):
         note(AUPR)
+
+
+def _numbers(scores: Sequence[Score]) -> Text:
+    """A line a number, below the images that it is of: whole at 80 characters."""
+    rows = [(s.metric, s.scorer, f"{100 * s.value:.2f}", f"{100 * s.low:.2f} to {100 * s.high:.2f}") for s in scores]
+    heads = ("metric", "scorer", "value", "95% interval")
+    columns = [GridColumn(head, [Text(row[i]) for row in rows], right=i > 1) for i, head in enumerate(heads)]
+    head, rule, *body = grid(columns, 2)
+    lines = [head, rule]
+    for images, group in groupby(zip(scores, body, strict=True), key=lambda pair: _images(pair[0])):
+        lines += [Text(images, style="bold"), *(line for _, line in group)]
+    return Text("\n").join(lines)
+
+
+def _images(score: Score) -> str:
+    """Which images a number is of."""
+    split = score.split if score.split == score.shift else f"{score.split} ({score.shift})"
+    if not score.reference:
+        return f"{split}: {score.n_id:,} images"
+    return f"{split}, {score.n_ood:,} images, against {score.reference}, {score.n_id:,}"

@@ -79,12 +79,13 @@ def test_without_a_set_column_rows_without_a_label_are_the_unknown_ones(croftben
         (
             lambda t: t.assign(energy=[*t.energy[:-1], np.inf]),
             1,
-            "row 230: 'inf' in column 'energy' is no finite",
+            "scores.csv, row 230: 'inf' in column 'energy' is no finite",
         ),
         (lambda t: t.assign(label=["", *t.label[1:]]), 1, "set 'id' has rows with a label and rows without"),
         (lambda t: pd.concat([t, t[:1]]), 1, "row 231: image '0.jpg' of set 'id' is in row 1 already"),
         (lambda t: t.assign(prediction=["", *t.prediction[1:]]), 1, "row 1: an image has no prediction"),
         (lambda t: t[["Image", "set", "label"]], 2, "has nothing to evaluate"),
+        (lambda t: t[["Image", "energy"]], 2, "has no column of labels or sets (it has Image, energy)"),
     ],
 )
 def test_a_file_that_cannot_be_right_is_refused_with_the_row(croftbench, table, tmp_path, change, code, says):

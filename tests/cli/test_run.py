@@ -341,6 +341,21 @@ def test_show_finds_a_run_by_its_first_digits(croftbench, suite_file, tmp_path):
     assert croftbench("show", "zzz")[0] == 2
 
 
+def test_show_has_every_number_whole_below_its_images_at_80_characters(croftbench, suite_file, tmp_path, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    assert croftbench("run", "--suite", suite_file, "--method", "zero-shot")[0] == 0
+    (path,) = (tmp_path / "results/runs").rglob("*.json")
+    shown, images = [], ""
+    for line in croftbench("show", path.stem)[1].splitlines():
+        images = line if " images" in line else images
+        if " to " in line:
+            shown.append((line.split()[0], images.split(" (")[0].split(":")[0], line.split()[-4:]))
+    for score, (metric, split, numbers) in zip(json.loads(path.read_text())["scores"], shown, strict=True):
+        assert (metric, split) == (score["metric"], score["split"])
+        value, low, high = (f"{100 * score[name]:.2f}" for name in ("value", "low", "high"))
+        assert numbers == [value, low, "to", high]
+
+
 def test_tuning_uses_a_grid_and_records_its_choice(croftbench, suite_file, tmp_path):
     code, out, err = croftbench(
         "tune", "croft", "--suite", suite_file, "--grid", "lambda2=0,0.001", "--grid", "epochs=1,2"

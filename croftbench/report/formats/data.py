@@ -48,7 +48,7 @@ def csv(table: pd.DataFrame) -> str:
     text = io.StringIO()
     lines = writer(text, lineterminator="\n")
     lines.writerow(map(_cell, table.columns))
-    lines.writerows(zip(*(_cells(table[name]) for name in table.columns), strict=True))
+    lines.writerows(zip(*(_cells(column) for _, column in table.items()), strict=True))
     return text.getvalue()
 
 
