@@ -160,8 +160,9 @@ def operating_point(value: float, positives: Vector, negatives: Vector, tpr: flo
     below = draw.binomial(m, level, RESAMPLES)  # sampled positives below the true threshold
     lower = level * draw.random(RESAMPLES) ** (1 / np.maximum(below, TINY))  # the levels of its neighbours
     upper = 1 - tpr * draw.random(RESAMPLES) ** (1 / np.maximum(m - below, TINY))
-    ends = np.concatenate([[-np.inf], positives, [np.inf]])  # the thresholds that accept all, and none
-    over_lower, over_upper = (n - np.searchsorted(negatives, ends[at], side="left") for at in (below, below + 1))
+    ends = np.concatenate([[-np.inf], positives, [np.inf, np.nan]])  # thresholds that accept all, none; then nothing
+    before, lower_end, upper_end, after = (ends[below + i] for i in (-1, 0, 1, 2))
+    over_lower, over_upper = (n - np.searchsorted(negatives, end, side="left") for end in (lower_end, upper_end))
     at_upper = draw.beta(over_upper + 0.5, n - over_upper + 0.5)
     between = draw.beta(np.maximum(over_lower - over_upper, TINY), n - over_lower + 0.5)
     at_lower = at_upper + (1 - at_upper) * between
@@ -169,14 +170,13 @@ def operating_point(value: float, positives: Vector, negatives: Vector, tpr: flo
     inside = _logit(at_lower) + (_logit(at_upper) - _logit(at_lower)) * place
     beyond = _logit(at_upper) + BEYOND * (_logit(upper) - _logit(level))
     shares = _from_logit(np.where(below > 0, inside, beyond))
-    same = np.diff(ends) == 0
-    tied = np.append(same, False) | np.append(False, same)  # (M + 2,) whether another positive has that score
-    one_of_two = (ends[below] < ends[below + 1]) & (tied[below] | tied[below + 1])
-    low = np.quantile(np.where(one_of_two, at_upper, shares), TAIL)
-    high = np.quantile(np.where(one_of_two & (below > 0), at_lower, shares), 1 - TAIL)
-    if not one_of_two.any():
+    one_of_two = (lower_end < upper_end) & ((before == lower_end) | (upper_end == after))
+    if one_of_two.any():
+        low = np.quantile(np.where(one_of_two, at_upper, shares), TAIL)
+        high = np.quantile(np.where(one_of_two & (below > 0), at_lower, shares), 1 - TAIL)
+    else:
+        low, near_0, near_1, high = np.quantile(shares, [TAIL, 1 - CONFIDENCE, CONFIDENCE, 1 - TAIL])
         edge = NONE_SEEN / (n + NONE_SEEN)
-        near_0, near_1 = np.quantile(shares, [1 - CONFIDENCE, CONFIDENCE])
         low, high = max(low, min(near_0, edge)), min(high, max(near_1, 1 - edge))
     # Where all or none are accepted the posterior stops short of the end that the data sit on.
     return around(value, low if value > 0 else 0.0, high if value < 1 else 1.0)

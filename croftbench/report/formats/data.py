@@ -53,7 +53,7 @@ def csv(table: pd.DataFrame) -> str:
 
 
 def _cells(column: pd.Series[Any]) -> list[Any]:
-    """Python's own values, empty where there is none: `to_csv` of pandas takes twice as long for the same bytes."""
+    """Python's own values, empty where there is none. `to_csv` of pandas takes a third longer for the same bytes."""
     values = column.astype(object).where(column.notna(), "").tolist()
     return values if pd.api.types.is_numeric_dtype(column.dtype) else [_cell(value) for value in values]
 
