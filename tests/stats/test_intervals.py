@@ -156,7 +156,7 @@ def test_where_the_threshold_is_known_fpr95_has_jeffreys_limits(accepted, least,
 
 
 def test_where_id_scores_tie_the_interval_of_fpr95_reaches_both_shares():
-    """9 of 200 ID images, fewer than 5%, score less than the others; the true threshold may be theirs or the others'."""
+    """9 of 200 ID images, fewer than 5%, score less than the others; the true threshold may be either score."""
     id_scores, ood_scores = np.repeat([0.0, 1.0], [9, 191]), np.repeat([-1.0, 0.0, 1.0], [40, 120, 40])
     found = metrics.fpr_at_tpr(id_scores, ood_scores)
     assert found.value == 0.2
