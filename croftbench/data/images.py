@@ -19,7 +19,7 @@ Transform = Callable[[Image.Image], Tensor]
 """An image -> (3, H, W) uint8."""
 
 TOGETHER = 8
-"""Images that one thread decodes at a time."""
+"""Images that one thread decodes at a time; fewer where a block has not so many for each thread."""
 
 
 def blocks(
@@ -58,11 +58,14 @@ def blocks(
             remarks += picture.remarks
         return torch.stack(decoded, dim=1), remarks
 
+    workers = min(32, os.cpu_count() or 1)
+    together = max(1, min(TOGETHER, size // workers))
+
     def submit(start: int) -> tuple[int, list[Future[tuple[Tensor, list[str]]]]]:
         block = range(start, min(start + size, len(pool.paths)))
-        return start, [threads.submit(views, block[i : i + TOGETHER]) for i in range(0, len(block), TOGETHER)]
+        return start, [threads.submit(views, block[i : i + together]) for i in range(0, len(block), together)]
 
-    with quiet(), ThreadPoolExecutor(min(32, os.cpu_count() or 1)) as threads:
+    with quiet(), ThreadPoolExecutor(workers) as threads:
         try:
             rest = iter(starts)
             ahead = deque(map(submit, islice(rest, 2)))
