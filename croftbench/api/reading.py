@@ -219,9 +219,13 @@ def write_page(
     folder: str | Path = "site",
     *,
     results: Folder = None,
+    cache: Folder = None,
+    data_root: Folder = None,
     manifests: Folder = None,
 ) -> Path:
     """Write one self-contained HTML page of the suites (all with runs where empty); its path.
+
+    Its gallery names the images that are hard, of data sets in `data_root` too; what is drawn is kept in the cache.
 
     Raises:
         UsageError: there are no runs.
@@ -229,7 +233,7 @@ def write_page(
     """
     from croftbench.report import page
 
-    folders = Folders.of(results, manifests=manifests)
+    folders = Folders.of(results, cache, data_root, manifests)
     return page.write(folders.results, suites_of(suites, folders), Path(folder), folders.cache, folders.roots)
 
 

@@ -115,6 +115,17 @@ def app() -> None:
     """Vision-language models under covariate and semantic shift, in one run."""
 
 
+def _told(error: click.UsageError) -> str:
+    """What is wrong. What an unknown option may have been: Click counts its dashes, and takes --cache for --help."""
+    if not isinstance(error, click.NoSuchOption):
+        return error.format_message()
+    from difflib import SequenceMatcher
+
+    asked = error.option_name.lstrip("-")
+    like = [one for one in error.possibilities or () if SequenceMatcher(None, asked, one.lstrip("-")).ratio() > 0.6]
+    return click.NoSuchOption(error.option_name, possibilities=like, ctx=error.ctx).format_message()
+
+
 def _next(error: click.UsageError) -> str:
     """What to type after a usage error: an example of the command, and where all its options are."""
     context = error.ctx
@@ -172,7 +183,7 @@ def main() -> None:
         print(error.format_message(), file=sys.stderr)
     except click.UsageError as error:
         code = error.exit_code
-        told = " ".join(error.format_message().split())
+        told = " ".join(_told(error).split())
         complain(told if told.endswith((".", "?")) else f"{told}.", _next(error))
         if trace:
             traceback.print_exc()

@@ -29,7 +29,7 @@ TAKES = {
     "leaderboard": {"results", "manifests"},
     "compare": {"results", "data_root", "manifests"},
     "plot": {"results", "data_root", "manifests"},
-    "report": {"results", "manifests"},
+    "report": {"results", "cache", "data_root", "manifests"},
     "evaluate": set(),
     "rm": {"results"},
     "export": {"results", "manifests"},
@@ -210,8 +210,10 @@ def test_json_is_json(croftbench):
         (("rnu",), "unknown command 'rnu'. Did you mean 'run'?"),
         (("data", "stauts"), "unknown command 'stauts'. Did you mean 'status'?"),
         (("cache", "xyz"), "unknown command 'xyz'. Known: list, prune, size."),
+        (("run", "--sede", "1"), "No such option '--sede'. Did you mean '--seeds'?"),
+        (("leaderboard", "--cache", "x"), "No such option '--cache'. See `croftbench leaderboard --help`."),
     ],
 )
-def test_a_misspelt_command_brings_the_closest_one(croftbench, line, says):
+def test_a_misspelt_word_brings_the_closest_one(croftbench, line, says):
     code, out, err = croftbench(*line)
     assert (code, out) == (2, "") and says in err

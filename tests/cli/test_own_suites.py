@@ -106,6 +106,12 @@ def test_a_suites_file_with_its_own_data_works_in_every_command(croftbench, here
     ):  # fmt: skip
         code, _, err = croftbench(*line.split())
         assert code == 0 or "no complete" in err, f"{line}: {err}"
+    shown = {}
+    for more in ([], ["--data-root", "data"]):
+        assert croftbench("report", "mine", *more, "--cache", "pictures")[0] == 0
+        shown[len(more)] = (here / "site/index.html").read_text().count("<li>")
+    assert shown[0] == 0 < shown[2]
+    assert any((here / "pictures").rglob("section-*.json"))
     assert '"mine"' in croftbench("list", "suites", "--json")[1]
     splits = json.loads(croftbench("list", "splits", "--json", "--manifests", "mine.toml")[1])
     assert next(one for one in splits if one["name"] == "birds")["licence"] == "private"
