@@ -8,10 +8,13 @@
 What the command line does is a function here; `croftbench.api` has the types. Importing croftbench imports no torch:
 what a function needs is imported when it is called. `croftbench.methods()`,
 `croftbench.scorers()`, `croftbench.suites()` and `croftbench.encoders()` list what those packages hold.
+What a user can mend is a `croftbench.CroftbenchError`, whose kinds are in `croftbench.errors`.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+from croftbench.errors import CroftbenchError
 
 if TYPE_CHECKING:
     from croftbench.api.board import Leaderboard as Leaderboard
@@ -81,7 +84,7 @@ HOMES = {
 ROOMS = ("encoders", "methods", "scorers", "suites")
 """Packages that can be called for a list of what they hold: see `croftbench.rooms`."""
 
-__all__ = ["__version__", *ROOMS, *(name for names in HOMES.values() for name in names)]
+__all__ = ["CroftbenchError", "__version__", *ROOMS, *(name for names in HOMES.values() for name in names)]
 
 
 def __getattr__(name: str) -> Any:

@@ -138,6 +138,8 @@ def _each(methods: MethodLike | Iterable[MethodLike]) -> list[MethodLike]:
         return list(dict.fromkeys(every))
     if isinstance(methods, type) or hasattr(methods, "fit"):
         return [cast("MethodLike", methods)]
+    if not isinstance(methods, Iterable):
+        raise UsageError(f"{methods!r} is no method: it has no `fit(task)`.", "See docs/own-method.md.")
     return [one for given in methods for one in (_each(given) if isinstance(given, str) else [given])]
 
 

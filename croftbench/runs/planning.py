@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -58,7 +59,7 @@ def plan(
         UsageError: a recipe or an override that the method does not have, or a value of the wrong type; seeds, shots or
             views that cannot be; an encoder or a suite that lacks what the method needs.
     """
-    _possible(seeds or (), shots, views)
+    _possible(seeds, shots, views)
     info = on(identity, info)
     if reason := lacking(suite, info):
         raise UsageError(f"{info.name} cannot run: {reason}.", UNTRAINED)
@@ -109,15 +110,18 @@ def requirement(info: MethodInfo) -> str:
     return " and ".join([*([images[info.image]] if info.image in images else []), *text])
 
 
-def _possible(seeds: Sequence[int], shots: int | None, views: int | None) -> None:
+def _possible(seeds: Sequence[int] | None, shots: int | None, views: int | None) -> None:
     """Refuse what no run can have."""
-    for seed in seeds:
+    if seeds is not None and (not isinstance(seeds, list | tuple | range) or not seeds):
+        raise UsageError(f"seeds={seeds!r} is no list of seeds.", "Example: seeds=[1]; None takes the suite's own.")
+    for seed in seeds or ():
         if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed <= LARGEST_SEED:
-            raise UsageError(f"{seed} is no seed.", f"Seeds are whole numbers from 0 to {LARGEST_SEED}.")
-    twice = [seed for i, seed in enumerate(seeds) if seed in seeds[:i]]
-    if twice:
+            raise UsageError(f"{seed!r} is no seed.", f"Seeds are whole numbers from 0 to {LARGEST_SEED}.")
+    if twice := [seed for seed, count in Counter(seeds or ()).items() if count > 1]:
         raise UsageError(f"seed {twice[0]} is given twice.", "A seed gives one run; give each once.")
     for name, count in (("shots", shots), ("views", views)):
+        if count is not None and (isinstance(count, bool) or not isinstance(count, int)):
+            raise UsageError(f"{name} must be a whole number, not {count!r}.", "Left out, it is the suite's own.")
         if count is not None and count < 1:
             raise UsageError(f"{name} must be at least 1, not {count}.", "Left out, it is the suite's own.")
         if count is not None and count > MOST:

@@ -109,6 +109,8 @@ def test_a_method_that_cannot_be_recorded_is_refused(folders, suite_file):
         croftbench.run(WithTensor(torch.zeros(3)), suite_file, seeds=[1], **folders)
     with pytest.raises(UsageError, match="frozen dataclass"):
         croftbench.run(dict, suite_file, **folders)
+    with pytest.raises(UsageError, match="is no method"):
+        croftbench.run(3, suite_file, **folders)
 
 
 @pytest.mark.parametrize(
@@ -116,7 +118,11 @@ def test_a_method_that_cannot_be_recorded_is_refused(folders, suite_file):
     [
         ({"shots": 0}, "shots must be at least 1, not 0"),
         ({"views": -1}, "views must be at least 1"),
+        ({"shots": "3"}, "shots must be a whole number, not '3'"),
         ({"seeds": [1.5]}, "1.5 is no seed"),
+        ({"seeds": 1}, "seeds=1 is no list of seeds"),
+        ({"seeds": "1"}, "seeds='1' is no list of seeds"),
+        ({"seeds": []}, "is no list of seeds"),
         ({"settings": ["lr=1", "lr=1"]}, "lr is given twice"),
     ],
 )
@@ -175,6 +181,11 @@ def test_everything_public_is_there():
     assert set(croftbench.__all__) <= set(dir(croftbench))
     with pytest.raises(AttributeError, match="no attribute 'leaderbord'"):
         _ = croftbench.leaderbord
+
+
+def test_what_a_user_can_mend_is_one_kind_of_error():
+    with pytest.raises(croftbench.CroftbenchError, match="unknown method 'crofft'"):
+        croftbench.run("crofft")
 
 
 @pytest.mark.parametrize(("room", "name"), [("methods", "croft"), ("scorers", "energy"), ("suites", "emoji-open")])
