@@ -119,10 +119,10 @@ def _told(error: click.UsageError) -> str:
     """What is wrong. What an unknown option may have been: Click counts its dashes, and takes --cache for --help."""
     if not isinstance(error, click.NoSuchOption):
         return error.format_message()
-    from difflib import SequenceMatcher
+    from difflib import get_close_matches
 
-    asked = error.option_name.lstrip("-")
-    like = [one for one in error.possibilities or () if SequenceMatcher(None, asked, one.lstrip("-")).ratio() > 0.6]
+    others = {one.lstrip("-"): one for one in error.possibilities or ()}
+    like = [others[one] for one in get_close_matches(error.option_name.lstrip("-"), others, cutoff=0.65)]
     return click.NoSuchOption(error.option_name, possibilities=like, ctx=error.ctx).format_message()
 
 

@@ -154,8 +154,8 @@ def _open(file: Path) -> tuple[dict[str, bytes], dict[str, str]]:
         origin = file_digest(file)
     except DataError:
         raise
-    except FileNotFoundError as error:
-        raise DataError(f"there is no file {file}.", "Check the path.") from error
+    except OSError as error:
+        raise DataError(f"cannot read {file}: {error.strerror or error}.", "Check the path.") from error
     except (
         Exception
     ) as error:  # whatever Python's reader raises on hostile bytes: struct.error, UnicodeDecodeError, ...

@@ -29,7 +29,7 @@ TAIL = 0.03
 """Share of an operating point's draws beyond each end of its interval. Of the values tried (.025, .03, .035) the one
 that keeps coverage within .93 and .97, as far as steps of one image allow."""
 NONE_SEEN = NormalDist().inv_cdf(1 - TAIL / 2) ** 2 / 2
-"""Negatives of many that Jeffreys' upper limit makes of none."""
+"""Where none of many negatives is accepted, so many of them are accepted at Jeffreys' upper limit."""
 TINY = 1e-12
 
 

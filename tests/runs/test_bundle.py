@@ -156,7 +156,7 @@ def test_damage(shared, tmp_path):
     position = whole.index(b'"scores"')
     file.write_bytes(whole[:position] + b"X" + whole[position + 1 :])
     refused(file, tmp_path / "theirs", "not a readable bundle")  # the zip's own checksum
-    refused(tmp_path / "nowhere.zip", tmp_path / "theirs", "there is no file")
+    refused(tmp_path / "nowhere.zip", tmp_path / "theirs", "cannot read")
 
 
 @pytest.mark.parametrize(
