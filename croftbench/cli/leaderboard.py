@@ -77,40 +77,46 @@ def leaderboard(
                 f"{files} differ from what the runs derive.", "`croftbench leaderboard` rebuilds them."
             )
         return
-    boards = [
-        reading.leaderboard(
-            suite, seeds=asked, methods=options.methods_of(method), latest=latest, published=reported, results=results
-        )
-        for suite in chosen
-    ]
-    for one in boards if reported else ():
-        if not one.board.reported:
-            note(f"No published row matches {one.suite.name}; `croftbench reproduce` lists all of them.")
-    _show(boards, form, wide)
-    for one in boards:
-        # The files never hold published rows: they are what the runs derive.
-        paths = [] if form or partly else one.write_tables()
-        written = f"Tables: {', '.join(map(mirrors.named, paths))}. " if paths else ""
-        if text := f"{written}{one.board.note}".rstrip():
-            note(text)
+    from croftbench.report.rows import no_garbage
+
+    with no_garbage():
+        boards = [
+            reading.leaderboard(
+                suite,
+                seeds=asked,
+                methods=options.methods_of(method),
+                latest=latest,
+                published=reported,
+                results=results,
+            )
+            for suite in chosen
+        ]
+        for one in boards if reported else ():
+            if not one.board.reported:
+                note(f"No published row matches {one.suite.name}; `croftbench reproduce` lists all of them.")
+        _show(boards, form, wide)
+        for one in boards:
+            # The files never hold published rows: they are what the runs derive.
+            paths = [] if form or partly else one.write_tables()
+            written = f"Tables: {', '.join(map(mirrors.named, paths))}. " if paths else ""
+            if text := f"{written}{one.board.note}".rstrip():
+                note(text)
 
 
 def _show(leaderboards: list[Leaderboard], form: Format | None, wide: bool) -> None:
     from croftbench.report.formats import data, html, latex, markdown, terminal
-    from croftbench.report.rows import no_garbage
 
     boards = [one.board for one in leaderboards]
-    with no_garbage():
-        if form == Format.csv:
-            put(data.to_wide(boards[0]) if wide else data.to_tidy(boards), end="")
-        elif form == Format.json:
-            put(data.to_json(boards), end="")
-        elif form in (Format.md, Format.latex, Format.html):
-            write = {Format.md: markdown.to_markdown, Format.latex: latex.to_latex, Format.html: html.to_html}[form]
-            put("\n".join(map(write, boards)), end="")
-        else:
-            for board in boards:
-                out.print(terminal.to_text(board, width(), wide))
+    if form == Format.csv:
+        put(data.to_wide(boards[0]) if wide else data.to_tidy(boards), end="")
+    elif form == Format.json:
+        put(data.to_json(boards), end="")
+    elif form in (Format.md, Format.latex, Format.html):
+        write = {Format.md: markdown.to_markdown, Format.latex: latex.to_latex, Format.html: html.to_html}[form]
+        put("\n".join(map(write, boards)), end="")
+    else:
+        for board in boards:
+            out.print(terminal.to_text(board, width(), wide))
 
 
 def _check_options(suites: int, form: Format | None, *, wide: bool, only_print: bool, check: bool) -> None:

@@ -15,7 +15,7 @@ from croftbench.cli import options
 from croftbench.cli.console import note, out, put_json
 from croftbench.cli.help import epilog
 from croftbench.errors import CroftbenchError
-from croftbench.report.formats.grid import GridColumn, grid
+from croftbench.report.formats.grid import GridCell, GridColumn, grid
 from croftbench.runs.results import RunResult, Score
 
 EXAMPLES = """
@@ -65,7 +65,7 @@ def _several(runs: list[RunResult]) -> None:
         for run in runs
     ]
     heads = ("run", "suite", "method", "seed", "fold", "created")
-    columns = [GridColumn(head, [Text(row[i]) for row in rows], right=False) for i, head in enumerate(heads)]
+    columns = [GridColumn(head, [GridCell(row[i]) for row in rows], right=False) for i, head in enumerate(heads)]
     out.print(Text("\n").join(grid(columns, 2)))
     note(f"One of them, whole: croftbench show {runs[0].spec.run_id}")
 
@@ -84,7 +84,7 @@ def _numbers(scores: Sequence[Score]) -> Text:
     """A line a number, below the images that it is of: whole at 80 characters."""
     rows = [(s.metric, s.scorer, f"{100 * s.value:.2f}", f"{100 * s.low:.2f} to {100 * s.high:.2f}") for s in scores]
     heads = ("metric", "scorer", "value", "95% interval")
-    columns = [GridColumn(head, [Text(row[i]) for row in rows], right=i > 1) for i, head in enumerate(heads)]
+    columns = [GridColumn(head, [GridCell(row[i]) for row in rows], right=i > 1) for i, head in enumerate(heads)]
     head, rule, *body = grid(columns, 2)
     lines = [head, rule]
     for images, group in groupby(zip(scores, body, strict=True), key=lambda pair: _images(pair[0])):

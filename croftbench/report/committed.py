@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 from croftbench.errors import UsageError
@@ -53,7 +52,7 @@ def _files(board: Board) -> dict[Path, str]:
             "Print it instead.",
         )
     whole = board.seeds == suite.protocol.seeds and not board.places
-    own = replace(board, reported=()) if whole else tables.board(board.source)
+    own = board.measured if whole else tables.board(board.source)
     base = board.source.folder / "leaderboards"
     files = {base / f"{suite.name}.csv": data.to_wide(own), base / f"{suite.name}.md": markdown.to_markdown(own)}
     if suite.semantic:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from croftbench.errors import CroftbenchError, DataError
-from croftbench.files import canonical
+from croftbench.files import canonical, digest
 from croftbench.report import naming, populations
 from croftbench.report.naming import Usual
 from croftbench.runs import bundle, per_image, posthoc, results
@@ -152,6 +152,16 @@ class Row:
     def configuration(self) -> str:
         """The same text for every run of this row, another for any other."""
         return configuration(self.spec)
+
+    @cached_property
+    def params(self) -> str:
+        """All hyper-parameters, as canonical JSON."""
+        return canonical(self.spec.params)
+
+    @cached_property
+    def params_digest(self) -> str:
+        """The first digits of the digest of `params`."""
+        return digest(self.spec.params)[:12]
 
     @cached_property
     def by_seed_and_fold(self) -> dict[SeedFold, RunResult]:

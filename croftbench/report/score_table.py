@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache, cached_property
 from itertools import product
 from typing import Any
@@ -11,12 +11,11 @@ from typing import Any
 import pandas as pd
 
 from croftbench.errors import UsageError
-from croftbench.files import canonical, digest
 from croftbench.report import columns
 from croftbench.report.columns import DETECTION, TIES, Column
 from croftbench.report.populations import NONE
 from croftbench.report.rows import Row, SeedFold, configuration
-from croftbench.report.tables import ENDS, STATISTICS, Board
+from croftbench.report.tables import ENDS, STATISTICS, Board, Listed, listed
 from croftbench.runs.posthoc import Posthoc
 from croftbench.runs.results import RunResult, Score
 from croftbench.runs.spec import RunSpec
@@ -89,7 +88,7 @@ def board(main: Board, only: Sequence[RunSpec] = ()) -> ScoreBoard:
             lines += [len(about)] * len(its_scores)
             scores += its_scores
             about.append({"place": place} | line)
-    of_suite, main = _columns(main.suite), replace(main, reported=())
+    of_suite, main = _columns(main.suite), main.measured
     if not about:  # nothing was detected: of an official protocol's positives, the correct ones, there are none
         return ScoreBoard(main, pd.DataFrame(columns=_order(main.suite, of_suite)), of_suite)
     numbers = _numbers(scores, lines, main.suite, of_suite).reindex(range(len(about)))
@@ -133,8 +132,8 @@ def _lines(
         "recipe": row.recipe(suite),
         "caveat": row.caveat,
         "runs_expected": len(expected),
-        "params": canonical(row.spec.params),
-        "params_digest": digest(row.spec.params)[:12],
+        "params": row.params,
+        "params_digest": row.params_digest,
         "run_ids": " ".join(run.spec.run_id for run in row.runs),
     }
     for scorer, its_scores in by_scorer.items():
@@ -156,15 +155,10 @@ def _lines(
 
 def _scored(run: RunResult, record: Posthoc, codes: Codes) -> Iterator[tuple[str, str, str, list[Score], str]]:
     """(score, source, stream, its numbers against the ID test, why it is not applicable) of one run."""
-    inside = {score.split for score in run.scores if score.shift == "id"}
-    by_scorer: dict[str, list[Score]] = {}
-    for score in run.scores:
-        if score.scorer and score.metric in METRICS:
-            against = by_scorer.setdefault(score.scorer, [])
-            if score.reference in inside:
-                against.append(score)
-    for name, scores in by_scorer.items():
-        yield _label(name), "suite", "", scores, ""
+    of = listed(run)
+    for label, places in _by_scorer(of).items():
+        yield label, "suite", "", [run.scores[at] for at in places], ""
+    inside = _inside(of)
     for one in record.scorers:
         own = one.files.get(CODE, "")
         current = SCORERS[one.scorer].version == one.version if one.scorer in SCORERS else own or one.scorer == "own"
@@ -173,6 +167,22 @@ def _scored(run: RunResult, record: Posthoc, codes: Codes) -> Iterator[tuple[str
             label = f"{one.label} @{own[:6]}" if len(codes.get(one.label, ())) > 1 else one.label
             stream = f"{one.stream['order']}, batch {one.stream['batch']}" if one.stream else ""
             yield label, source, stream, [s for s in one.scores if s.reference in inside], one.not_applicable
+
+
+@cache
+def _by_scorer(of: tuple[Listed, ...]) -> Mapping[str, Sequence[int]]:
+    """Positions of each score's numbers against the ID test, by the label that the score would have post-hoc."""
+    places: dict[str, list[int]] = {}
+    for at, (metric, _, _, reference, scorer) in enumerate(of):
+        if scorer and metric in METRICS:
+            places.setdefault(_label(scorer), []).extend([at] if reference in _inside(of) else [])
+    return places
+
+
+@cache
+def _inside(of: tuple[Listed, ...]) -> frozenset[str]:
+    """The ID test splits."""
+    return frozenset(split for _, split, shift, _, _ in of if shift == "id")
 
 
 @cache

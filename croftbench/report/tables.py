@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,6 @@ import numpy as np
 import pandas as pd
 
 from croftbench.errors import DataError
-from croftbench.files import canonical, digest
 from croftbench.report import columns
 from croftbench.report.columns import DETECTION, ID, MEAN, Column, Kind
 from croftbench.report.populations import NONE
@@ -27,6 +26,8 @@ STATISTICS = ("", "_std", "_min", "_max", "_low", "_high")
 within each; and the 95% interval over images. The last is the average of the runs' own intervals (Wilson, DeLong,
 bootstrap), as the value is the average of their values: right where seeds share their test images, too wide where
 they do not, never too narrow, since the standard error of a mean is at most the mean of the standard errors."""
+Listed = tuple[str, str, str, str, str]
+"""Metric, split, shift, reference and scorer of a score."""
 ENDS = ("value", "low", "high")
 """Of a number and its interval. Columns are made of all three alike: each grows with its parts."""
 
@@ -69,6 +70,11 @@ class Board:
     def records(self) -> list[dict[Any, Any]]:
         """The rows of `table`, each as a dictionary."""
         return self.table.to_dict("records")
+
+    @property
+    def measured(self) -> Board:
+        """The same without published rows."""
+        return replace(self, reported=()) if self.reported else self
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -166,26 +172,37 @@ def _shown_scores(rows: Sequence[Row], suite: Suite, of_suite: Sequence[Column])
     headline, folds = suite.protocol.headline, {fold.name: i for i, fold in enumerate(suite.folds)}
     metrics = {column.metric for column in of_suite}
     names = {name for column in of_suite for name in (column.parts or (column.name,))}
-    kinds: list[Kind] = []
-    place: dict[tuple[str, ...], int] = {}  # of each kind; -1 where no column is made of it
+    kinds: dict[Kind, int] = {}
+
+    @cache
+    def used(of: tuple[Listed, ...]) -> list[tuple[int, int]]:
+        """Which of a run's scores a column is made of, and of which kind each is: the same for most runs."""
+        shifts = {split: shift for metric, split, shift, _, _ in of if metric == "accuracy"}
+        chosen = []
+        for at, (metric, split, shift, reference, scorer) in enumerate(of):
+            kind = Kind(metric, split, shift, reference, shifts.get(reference, ""))
+            detected = not reference or (scorer == headline and metric in metrics)
+            if detected and columns.source(kind, _own(suite)) in names:
+                chosen.append((at, kinds.setdefault(kind, len(kinds))))
+        return chosen
+
     numbers: list[float] = []  # one after the other: tuples would take longer to make than all else here
     for i, row in enumerate(rows):
         for run in row.summed:
-            seed, fold = run.spec.seed, folds.setdefault(run.spec.fold, len(folds))
-            shifts = {score.split: score.shift for score in run.scores if score.metric == "accuracy"}
-            for s in run.scores:
-                if s.reference and (s.scorer != headline or s.metric not in metrics):
-                    continue
-                of = (s.metric, s.split, s.shift, s.reference, shifts.get(s.reference, ""))
-                if (kind := place.get(of)) is None:
-                    used = columns.source(Kind(*of), _own(suite)) in names
-                    kind = place[of] = len(kinds) if used else -1
-                    kinds += [Kind(*of)] if used else []
-                if kind >= 0:
-                    numbers += (i, seed, fold, kind, s.value, s.low, s.high, s.n_id, s.n_ood)
+            seed, fold, scores = run.spec.seed, folds.setdefault(run.spec.fold, len(folds)), run.scores
+            for at, kind in used(listed(run)):
+                s = scores[at]
+                numbers += (i, seed, fold, kind, s.value, s.low, s.high, s.n_id, s.n_ood)
     heads = ["row", "seed", "fold", "kind", "value", "low", "high", "n_id", "n_ood"]
-    scores = pd.DataFrame(np.array(numbers, dtype=np.float64).reshape(-1, len(heads)), columns=heads)
-    return scores.astype(dict.fromkeys(heads[:4], np.int64)), kinds
+    table = pd.DataFrame(np.array(numbers, dtype=np.float64).reshape(-1, len(heads)), columns=heads)
+    return table.astype(dict.fromkeys(heads[:4], np.int64)), list(kinds)
+
+
+def listed(run: RunResult) -> tuple[Listed, ...]:
+    """What a run's scores are of, in their order. Most runs of a suite have the same, so what follows from it is worked
+    out once for them all.
+    """
+    return tuple([(s.metric, s.split, s.shift, s.reference, s.scorer) for s in run.scores])
 
 
 def _own(suite: Suite) -> str:
@@ -197,13 +214,12 @@ def _about(row: Row, suite: Suite, seeds: tuple[int, ...]) -> dict[str, Any]:
     """What one row's configuration is, and which of its runs there are."""
     pairs = {(run.spec.seed, run.spec.fold) for run in row.runs}
     folds = [fold.name for fold in suite.folds]
-    params = canonical(row.spec.params)
     return {
         "method": row.method,
         "encoder": row.encoder,
         "shots": row.spec.shots,
-        "params": params,
-        "params_digest": digest(row.spec.params)[:12],
+        "params": row.params,
+        "params_digest": row.params_digest,
         "run_ids": " ".join(run.spec.run_id for run in row.runs),
         "ranked": not suite.limit and pairs >= set(product(seeds, folds)) and row.caveat == NONE,
         "imported": row.imported,

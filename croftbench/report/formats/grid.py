@@ -6,9 +6,21 @@ import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from typing import NamedTuple
 
 from rich.cells import cell_len
 from rich.text import Span, Text
+
+
+class GridCell(NamedTuple):
+    """The text of a cell, the style of its first so many characters, and their number.
+
+    Not a `Text`: a table of a thousand rows has ten thousands of them, and of what they take most would be these.
+    """
+
+    text: str
+    style: str = ""
+    styled: int = 0
 
 
 @dataclass(frozen=True)
@@ -16,14 +28,14 @@ class GridColumn:
     """One column: its heading, what it and its neighbours belong to ("" for nothing), and a cell a row."""
 
     head: str
-    cells: Sequence[Text]
+    cells: Sequence[GridCell]
     group: str = ""
     right: bool = True
 
     @property
     def width(self) -> int:
         """In characters of a terminal; no word of the heading is split."""
-        return max([*(one.cell_len for one in self.cells), *map(cell_len, self.head.split() or [""])])
+        return max([*(cell_len(cell.text) for cell in self.cells), *map(cell_len, self.head.split() or [""])])
 
     def heading(self, width: int) -> list[str]:
         """The heading in lines of at most that width."""
@@ -43,7 +55,7 @@ def grid(columns: Sequence[GridColumn], gap: int, rules: Sequence[int] = ()) -> 
     deep = max(map(len, heads))
     heads = [[""] * (deep - len(head)) + head for head in heads]
     lines = [_groups(columns, widths, gap)] if any(column.group for column in columns) else []
-    lines += [_line([Text(head[depth]) for head in heads], columns, widths, gap) for depth in range(deep)]
+    lines += [_line([GridCell(head[depth]) for head in heads], columns, widths, gap) for depth in range(deep)]
     lines.append(Text("─" * whole))
     for row in range(len(columns[0].cells)):
         lines.append(_line([column.cells[row] for column in columns], columns, widths, gap))
@@ -52,17 +64,15 @@ def grid(columns: Sequence[GridColumn], gap: int, rules: Sequence[int] = ()) -> 
     return lines
 
 
-def _line(cells: Sequence[Text], columns: Sequence[GridColumn], widths: Sequence[int], gap: int) -> Text:
+def _line(cells: Sequence[GridCell], columns: Sequence[GridColumn], widths: Sequence[int], gap: int) -> Text:
     line = ""
     spans: list[Span] = []
     for i, (cell, column, width) in enumerate(zip(cells, columns, widths, strict=True)):
-        room = " " * (width - cell.cell_len)
+        room = " " * (width - cell_len(cell.text))
         line += (" " * gap if i else "") + (room if column.right else "")
-        spans += [span.move(len(line)) for span in cell.spans]
-        line += cell.plain + ("" if column.right else room)
-    whole = Text(line, spans=spans)
-    whole.rstrip()
-    return whole
+        spans += [Span(len(line), len(line) + cell.styled, cell.style)] if cell.style else []
+        line += cell.text + ("" if column.right else room)
+    return Text(line.rstrip(), spans=spans)
 
 
 def _groups(columns: Sequence[GridColumn], widths: Sequence[int], gap: int) -> Text:

@@ -14,7 +14,7 @@ from croftbench.report import score_table
 from croftbench.report.cells import TIE, TIED, TRANSDUCTIVE, Cell, column, images, is_tied, settings_differ, tied
 from croftbench.report.columns import DETECTION, FPR_MEAN, LEVELS, Column
 from croftbench.report.formats import data, markdown, terminal
-from croftbench.report.formats.grid import GridColumn, grid, width_of
+from croftbench.report.formats.grid import GridCell, GridColumn, grid, width_of
 from croftbench.report.formats.terminal import FITS, Fit
 from croftbench.report.rows import marked
 from croftbench.report.score_table import ScoreBoard
@@ -59,8 +59,8 @@ def to_text(board: ScoreBoard, width: int | None = None) -> Text:
     named = {name: _column(board, name) for name in shown(board)}
 
     def columns(fit: Fit) -> list[GridColumn]:
-        method = [Text(line.method if line.first else "") for line in every]
-        scorer = [Text(f"{line.scorer} ({line.runs} runs)" if line.lacks else line.scorer) for line in every]
+        method = [GridCell(line.method if line.first else "") for line in every]
+        scorer = [GridCell(f"{line.scorer} ({line.runs} runs)" if line.lacks else line.scorer) for line in every]
         cells = zip(*([terminal.cell_text(cell, fit) for cell in line.cells] for line in every), strict=True)
         return [GridColumn("method", method, right=False), GridColumn("score", scorer, right=False)] + [
             GridColumn("mean" if name in (DETECTION, FPR_MEAN) else of.title, its, of.measure)

@@ -6,12 +6,12 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from rich.text import Span, Text
+from rich.text import Text
 
 from croftbench.report import cells
 from croftbench.report.cells import PARETO, TIE, TIED, Cell, Line
 from croftbench.report.columns import Column, headline
-from croftbench.report.formats.grid import GridColumn, grid, width_of
+from croftbench.report.formats.grid import GridCell, GridColumn, grid, width_of
 from croftbench.report.tables import Board
 
 SHORT = {"covariate mean": "cov. mean", "semantic mean": "mean"}
@@ -67,12 +67,12 @@ def folded(paragraph: str, width: int | None) -> list[str]:
     return [line.replace(held, " ") for line in lines]
 
 
-def cell_text(cell: Cell, fit: Fit = FITS[0]) -> Text:
+def cell_text(cell: Cell, fit: Fit = FITS[0]) -> GridCell:
     """A number with its marks; what ties with the best, in a column of its own."""
     style = {"best": "bold", "second": "underline", "": ""}[cell.mark]
     text = cell.text if fit.deviation else cell.text.partition(" ± ")[0]
     tie = (TIE if cell.tie else " ") if fit.ties else ""
-    return Text(text + tie, spans=[Span(0, len(text), style)] if style else [])
+    return GridCell(text + tie, style, len(text))
 
 
 def _fitting(board: Board, lines: Sequence[Line], width: int | None) -> tuple[list[Column], Fit]:
@@ -101,8 +101,8 @@ def _columns(
 ) -> list[GridColumn]:
     place = {column.name: i for i, column in enumerate(board.shown)}
     several = cells.settings_differ(board)
-    columns = [GridColumn("#", [Text(line.rank) for line in lines])] if fit.rank else []
-    columns.append(GridColumn("method", [Text(name(line, several)) for line in lines], right=False))
+    columns = [GridColumn("#", [GridCell(line.rank) for line in lines])] if fit.rank else []
+    columns.append(GridColumn("method", [GridCell(name(line, several)) for line in lines], right=False))
     for column in shown:
         measure, title, images = cells.label(board, column)
         its = [line.cells[place[column.name]] for line in lines]
