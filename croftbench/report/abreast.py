@@ -11,12 +11,10 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from markupsafe import Markup
-
 from croftbench import child
 from croftbench.data.roots import Roots
-from croftbench.files import recall, remember
 from croftbench.report import made_before
+from croftbench.report.made_before import Kept, Section
 from croftbench.suites.language import Suite
 
 Asked = tuple[Path, Suite, Path | None, Roots | None, int]
@@ -25,23 +23,26 @@ Asked = tuple[Path, Suite, Path | None, Roots | None, int]
 
 def sections(
     results_dir: Path, suites: Sequence[Suite], cache: Path | None = None, roots: Roots | None = None,
-    processors: int | None = None,
-) -> list[dict[str, str]]:  # fmt: skip
-    """Each suite's section of the page, in order: what it is called, and its HTML.
+    older: Path | None = None, processors: int | None = None,
+) -> list[Section]:  # fmt: skip
+    """Each suite's section of the page, in order. What is the same in an `older` page, or was kept, is not made again.
 
     Raises:
         DataError: see `tables.leaderboard`.
     """
-    places = [made_before.place(cache, results_dir, suite, roots, number) for number, suite in enumerate(suites)]
-    known = [recall(place) if place else None for place in places]
+    keys = [made_before.key(results_dir, suite, roots, number) for number, suite in enumerate(suites)]
+    kept = Kept(cache, made_before.of_page(older) if older else {})
+    known = [kept.read(key, suite.name) for key, suite in zip(keys, suites, strict=True)]
     asked = [(results_dir, suite, cache, roots, number) for number, suite in enumerate(suites) if known[number] is None]
     made = iter(_side_by_side(asked, processors or os.cpu_count() or 1))
-    return [
-        _kept(place, next(made)) if there is None else _html(there) for place, there in zip(places, known, strict=True)
-    ]
+    for number, suite in enumerate(suites):
+        if known[number] is None:
+            known[number] = section = Section(keys[number], suite.name, next(made))
+            kept.write(section)
+    return [section for section in known if section]
 
 
-def _side_by_side(asked: Sequence[Asked], processors: int) -> list[dict[str, str]]:
+def _side_by_side(asked: Sequence[Asked], processors: int) -> list[str]:
     others = min(processors, len(asked)) - 1
     if others < 1:
         return [_section(one) for one in asked]
@@ -50,17 +51,7 @@ def _side_by_side(asked: Sequence[Asked], processors: int) -> list[dict[str, str
         return [_section(asked[0]), *(one.result() for one in later)]
 
 
-def _html(kept: dict[str, str]) -> dict[str, str]:
-    return kept | {"html": Markup(kept["html"])}  # rendered, and so escaped, before it was kept under a seal
-
-
-def _kept(place: Path | None, made: dict[str, str]) -> dict[str, str]:
-    if place:
-        remember(place, made)
-    return made
-
-
-def _section(asked: Asked) -> dict[str, str]:
+def _section(asked: Asked) -> str:
     from croftbench.report import published, rows, section, tables, templates
 
     results_dir, suite, cache, roots, number = asked
@@ -68,11 +59,10 @@ def _section(asked: Asked) -> dict[str, str]:
     with rows.no_garbage():
         board = tables.leaderboard(results_dir, suite, cache=cache)
         shown = section.section(board, elsewhere, number, roots, cache)
-        html = templates.render("section.html", section=shown)
-    return {"id": shown["id"], "name": shown["name"], "html": html}
+        return templates.render("section.html", section=shown)
 
 
-def _elsewhere(asked: Asked) -> dict[str, str]:
+def _elsewhere(asked: Asked) -> str:
     """The same, by another process; here, if that one could not do it."""
     try:
         return child.call(_section, asked)

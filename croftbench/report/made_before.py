@@ -1,4 +1,5 @@
-"""A whole section of the page that was made before, kept in the cache under the digest of all that it is made of.
+"""A whole section of the page that was made before, kept under the digest of all that it is made of: in the cache, and
+in the page itself, which a copy of a repository brings along.
 
 A page is mostly written again after some of its suites got runs: the others are as they were.
 """
@@ -6,29 +7,92 @@ A page is mostly written again after some of its suites got runs: the others are
 from __future__ import annotations
 
 import contextlib
-from dataclasses import asdict
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+
+from markupsafe import Markup
 
 from croftbench import plugins, scorers
 from croftbench.data.roots import Roots
 from croftbench.draw.draws import Draws
-from croftbench.errors import CroftbenchError
-from croftbench.files import digest, file_digest
+from croftbench.errors import CroftbenchError, DataError
+from croftbench.files import digest, file_digest, recall, remember
 from croftbench.report import drawn
 from croftbench.suites import registry
 from croftbench.suites.language import Suite
 
+_MARKED = re.compile(r"<!--section ([0-9a-f]{64}) ([0-9a-f]{64})-->\n(.*?)\n<!--/section-->", re.DOTALL)
+"""As page.html has it: `key`, the digest of the section's HTML, and that; everything in it is escaped, so that no name
+can begin or end one."""
 
-def place(cache: Path | None, results: Path, suite: Suite, roots: Roots | None, number: int) -> Path | None:
-    """Where this section of the page is kept; None where it cannot be."""
-    if cache is None:
-        return None
+
+@dataclass(frozen=True)
+class Section:
+    """A suite's section of the page: what its HTML is made of, and that; both digests are for `of_page`."""
+
+    key: str
+    name: str
+    html: str
+
+    @property
+    def digest(self) -> str:
+        """Of the HTML: what was changed by hand is made again."""
+        return _digest(self.html)
+
+
+@dataclass(frozen=True)
+class Kept:
+    """Sections that were made before.
+
+    Attributes:
+        cache: where they are kept; None for nowhere.
+        html: those of an older page, by `key`.
+    """
+
+    cache: Path | None = None
+    html: Mapping[str, str] = field(default_factory=dict)
+
+    def read(self, key: str, name: str) -> Section | None:
+        """The section of that key, None where there is none."""
+        if (html := self.html.get(key)) is None:
+            kept = recall(self._place(self.cache, key)) if self.cache else None
+            html = kept["html"] if kept else None
+        # rendered, and so escaped, before it was kept
+        return None if html is None else Section(key, name, Markup(html))
+
+    def write(self, section: Section) -> None:
+        """Keep it, where that is possible."""
+        if self.cache:
+            remember(self._place(self.cache, section.key), {"html": section.html})
+
+    @staticmethod
+    def _place(cache: Path, key: str) -> Path:
+        return cache / "pictures" / f"section-{key[:16]}.json"
+
+
+def of_page(path: Path) -> dict[str, str]:
+    """Sections of a page that is there, by their keys, but for those that were changed by hand."""
+    try:
+        text = path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError):
+        return {}
+    return {key: html for key, whole, html in _MARKED.findall(text) if _digest(html) == whole}
+
+
+def _digest(html: str) -> str:
+    return hashlib.sha256(html.encode()).hexdigest()
+
+
+def key(results: Path, suite: Suite, roots: Roots | None, number: int) -> str:
+    """What tells this section of the page from any other: the digest of all that it is made of."""
     try:
         shown = _shown(suite, (roots or Roots()).behind(suite))
     except CroftbenchError as error:  # a data set is not here, as the section says
         shown = [str(error)]
-    made_from = [number, asdict(suite), shown, _files(results, suite.name), _named(), drawn.code()]
-    return cache / "pictures" / f"section-{digest(made_from)[:16]}.json"
+    return digest([number, asdict(suite), shown, _files(results, suite.name), _named(), drawn.code()])
 
 
 def _shown(suite: Suite, roots: Roots) -> list[object]:
@@ -38,17 +102,16 @@ def _shown(suite: Suite, roots: Roots) -> list[object]:
     return [families, [Draws(suite, roots).content(fold.name, train=False) for fold in suite.folds]]
 
 
-def _files(results: Path, suite: str) -> list[tuple[str, int, int, int]]:
-    """All that is recorded of a suite, and the published rows: name, size, and times of change.
+def _files(results: Path, suite: str) -> list[tuple[str, str]]:
+    """All that is recorded of a suite, and the published rows: names and digests, which a copy has too.
 
-    Read they are once, by the section: one of the times is the system's own, which nobody sets back.
+    To hash them takes a hundredth of the time that it may save, so they are read here and once more by the section.
     """
     folders = (results / "runs" / suite, results / "posthoc" / suite, results / "reported")
     found = []
-    for path in (path for folder in folders for path in folder.rglob("*")):
-        with contextlib.suppress(FileNotFoundError):  # of a run that is being written
-            of = path.stat()
-            found.append((str(path.relative_to(results)), of.st_size, of.st_mtime_ns, of.st_ctime_ns))
+    for path in (path for folder in folders for path in folder.rglob("*") if path.is_file()):
+        with contextlib.suppress(DataError):  # a run that is being written
+            found.append((path.relative_to(results).as_posix(), file_digest(path)))
     return sorted(found)
 
 

@@ -27,12 +27,15 @@ def write(
         DataError: see `tables.leaderboard`; or the folder cannot be written to.
     """
     path = folder / "index.html"
-    write_atomically(path, render(results_dir, suites, cache, roots))
+    write_atomically(path, render(results_dir, suites, cache, roots, path))
     return path
 
 
-def render(results_dir: Path, suites: Sequence[Suite], cache: Path | None = None, roots: Roots | None = None) -> str:
-    """The page's HTML.
+def render(
+    results_dir: Path, suites: Sequence[Suite], cache: Path | None = None, roots: Roots | None = None,
+    older: Path | None = None,
+) -> str:  # fmt: skip
+    """The page's HTML; sections that an `older` one has are not made again.
 
     Raises:
         DataError: see `tables.leaderboard`.
@@ -40,7 +43,7 @@ def render(results_dir: Path, suites: Sequence[Suite], cache: Path | None = None
     script = templates.source("page.js")
     return templates.render(
         "page.html",
-        sections=abreast.sections(results_dir, suites, cache, roots),
+        sections=abreast.sections(results_dir, suites, cache, roots, older),
         version=__version__,
         style=templates.source("page.css"),
         script=script,

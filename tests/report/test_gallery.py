@@ -93,7 +93,7 @@ def test_a_page_made_side_by_side_is_the_same(measured):
     suite, folder = measured
     alone, beside = (abreast.sections(folder, [suite, suite], processors=count) for count in (1, 2))
     assert alone == beside
-    assert all("<svg" in one["html"] and "<dialog" in one["html"] for one in beside)
+    assert all("<svg" in one.html and "<dialog" in one.html for one in beside)
 
 
 def test_what_fails_in_another_process_fails_here(measured):

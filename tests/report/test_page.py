@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 from dataclasses import asdict, replace
 from html.parser import HTMLParser
 
@@ -292,3 +293,23 @@ def test_a_section_that_was_made_before_is_read_and_one_with_other_records_is_ma
     (tmp_path / "reported/rows.csv").write_text("name")
     with pytest.raises(DataError, match=r"rows\.csv"):
         page.render(tmp_path, [one, other], kept)
+
+
+def test_a_page_that_came_with_its_runs_needs_no_section_made_again(measure, tiny, tmp_path, monkeypatch):
+    one = tiny()
+    other = replace(one, name="other")
+    for suite in (one, other):
+        measure(suite, 1, 1.5)
+    whole = page.write(tmp_path, [one, other], tmp_path / "report").read_text("utf-8")
+    copy = tmp_path / "copy"
+    for folder in ("runs", "report"):  # as a clone does: the same bytes, other times
+        shutil.copytree(tmp_path / folder, copy / folder, copy_function=shutil.copyfile)
+    with monkeypatch.context() as context:
+        context.delattr("croftbench.report.section.section")
+        assert page.write(copy, [one, other], copy / "report").read_text("utf-8") == whole
+    here = copy / "report/index.html"
+    here.write_text(whole.replace("Best in bold", "Worst in bold", 1), "utf-8")
+    assert page.write(copy, [one, other], copy / "report").read_text("utf-8") == whole, "changed by hand"
+    measure(other, 2, 0.5)
+    shutil.copytree(tmp_path / "runs", copy / "runs", dirs_exist_ok=True)
+    assert page.write(copy, [one, other], copy / "report").read_text("utf-8") == page.render(copy, [one, other])

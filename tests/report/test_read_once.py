@@ -49,7 +49,6 @@ def filled(made, tmp_path):
         ("leaderboard", "--check"),
         ("leaderboard", "--format", "html"),
         ("compare", "croft", "zero-shot"),
-        ("report", "--output", "site"),
     ],
     ids=" ".join,
 )
@@ -60,6 +59,15 @@ def test_each_file_is_read_once(filled, tmp_path_factory, words):
     runs = [str(results.path_of(filled, run.spec)) for run in results.read_all(filled)]
     assert {path: opened[path] for path in runs} == dict.fromkeys(runs, 1)
     assert {path: count for path, count in opened.items() if count > 1 and "leaderboards" not in path} == {}
+
+
+def test_the_page_reads_a_file_to_tell_what_it_is_made_of_and_again_only_to_make_that(filled, tmp_path_factory):
+    words = "report", "--output", str(tmp_path_factory.mktemp("site")), "--cache", str(tmp_path_factory.mktemp("cache"))
+    runs = [str(results.path_of(filled, run.spec)) for run in results.read_all(filled)]
+    for times in (2, 1):
+        opened = opened_by(filled, tmp_path_factory, *words)
+        assert {path: opened[path] for path in runs} == dict.fromkeys(runs, times)
+        assert max(opened.values()) == times
 
 
 def opened_by(folder, tmp_path_factory, *words) -> Counter[str]:
