@@ -178,4 +178,4 @@ def _sum_from_below(values: Vector) -> Vector:
 
 
 AUROC = Measure(_wins, _wins_variance, unseen=0.15, mirrored=True)
-PRECISION = Measure(_precision, _precision_variance, unseen=0.06)
+PRECISION = Measure(_precision, _precision_variance, unseen=0.05)

@@ -79,7 +79,7 @@ class Measure(NamedTuple):
         value, variance: the number, and its sampling variance.
         unseen: images of either population to count at either end beside those that were seen, as Jeffreys' prior
             counts half an error of each kind. Less where one image at the top weighs more. The values that keep
-            coverage within .93 and .97 at AUROC .7, .95 and .999, of .05, .06, .07, .1 and .15.
+            coverage within .93 and .97 at AUROC .7, .95 and .999, of .03 to .07, .1 and .15.
         mirrored: whether the reversed order gives 1 minus the value, so that 0 is as far as 1.
     """
 
