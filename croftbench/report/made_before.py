@@ -10,7 +10,7 @@ import contextlib
 import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from markupsafe import Markup
@@ -98,7 +98,10 @@ def key(results: Path, suite: Suite, roots: Roots | None, number: int) -> str:
 def _shown(suite: Suite, roots: Roots) -> list[object]:
     """What the gallery shows: data sets with their credits, and which images are on this disk."""
     used = sorted({split.partition("/")[0] for fold in suite.folds for split in suite.used(fold, train=True)})
-    families = [repr(registry.family(name, roots.manifests)) for name in used]
+    families = [
+        repr(replace(registry.family(name, roots.manifests), root="", lists=Path()))  # wherever these are
+        for name in used
+    ]
     return [families, [Draws(suite, roots).content(fold.name, train=False) for fold in suite.folds]]
 
 

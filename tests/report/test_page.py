@@ -12,12 +12,14 @@ from html.parser import HTMLParser
 
 import pytest
 
+import croftbench
 from croftbench import plain
 from croftbench.errors import DataError
 from croftbench.files import sealed
-from croftbench.report import board_rows, cards, cells, gallery, page, section, tables, templates
+from croftbench.report import board_rows, cards, cells, gallery, made_before, page, section, tables, templates
 from croftbench.runs import results
 from croftbench.stats import calibration
+from croftbench.suites import registry
 
 EVIL = "<script>alert(1)<script>"
 
@@ -313,3 +315,16 @@ def test_a_page_that_came_with_its_runs_needs_no_section_made_again(measure, tin
     measure(other, 2, 0.5)
     shutil.copytree(tmp_path / "runs", copy / "runs", dirs_exist_ok=True)
     assert page.write(copy, [one, other], copy / "report").read_text("utf-8") == page.render(copy, [one, other])
+
+
+def test_where_a_copy_lies_is_no_part_of_what_a_page_is_made_of(tmp_path, monkeypatch):
+    suite, family = croftbench.load_suite("emoji-open"), registry.family
+    here = made_before.key(tmp_path, suite, None, 0)
+
+    def elsewhere(name, manifests):
+        return replace(family(name, manifests), root=str(tmp_path), lists=tmp_path)
+
+    monkeypatch.setattr(registry, "family", elsewhere)
+    assert made_before.key(tmp_path, suite, None, 0) == here
+    monkeypatch.setattr(registry, "family", lambda *of: replace(elsewhere(*of), licence="another"))
+    assert made_before.key(tmp_path, suite, None, 0) != here
