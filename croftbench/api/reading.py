@@ -58,6 +58,7 @@ def find_runs(
     suites: SuiteLike | Sequence[SuiteLike] = (),
     *,
     results: Folder = None,
+    cache: Folder = None,
     manifests: Folder = None,
 ) -> list[RunResult]:
     """The run of an identifier or its first digits; else every run of the rows that tables give this name.
@@ -69,7 +70,7 @@ def find_runs(
     Raises:
         UsageError: there is none.
     """
-    folders = Folders.of(results, manifests=manifests)
+    folders = Folders.of(results, cache, manifests=manifests)
     chosen = {suite_of(one, folders).name for one in ([suites] if isinstance(suites, str | Path | Suite) else suites)}
     if re.fullmatch("[0-9a-f]+", name):
         return [load_run(name, results=results)]
@@ -89,6 +90,7 @@ def leaderboard(
     latest: bool = False,
     published: bool = False,
     results: Folder = None,
+    cache: Folder = None,
     manifests: Folder = None,
 ) -> Leaderboard:
     """The suite's table from the runs on disk.
@@ -99,7 +101,7 @@ def leaderboard(
         methods: only the rows of these names, as tables print them; all where empty.
         latest: of rows that differ only in the version of their code or in the images, only the one that ran last.
         published: put the published rows that measure the same below it.
-        results, manifests: folders, see `croftbench.api`.
+        results, cache, manifests: folders, see `croftbench.api`.
 
     Raises:
         UsageError: a name without a row.
@@ -110,7 +112,7 @@ def leaderboard(
     from croftbench.report import agreement, subset, typed
     from croftbench.report import published as rows
 
-    folders = Folders.of(results, manifests=manifests)
+    folders = Folders.of(results, cache, manifests=manifests)
     board = _board(suite, folders, seeds)
     if latest:
         board = subset.only(board, subset.latest(board))
@@ -121,13 +123,15 @@ def leaderboard(
     return Leaderboard(board)
 
 
-def stale_tables(suite: SuiteLike, *, results: Folder = None, manifests: Folder = None) -> list[Path]:
+def stale_tables(
+    suite: SuiteLike, *, results: Folder = None, cache: Folder = None, manifests: Folder = None
+) -> list[Path]:
     """The suite's committed tables that differ from what its runs derive.
 
     Raises:
         DataError: see `leaderboard`.
     """
-    return stale_in(suite, Folders.of(results, manifests=manifests))
+    return stale_in(suite, Folders.of(results, cache, manifests=manifests))
 
 
 def stale_in(suite: SuiteLike, folders: Folders) -> list[Path]:
@@ -144,6 +148,7 @@ def compare(
     *,
     scorer: str | None = None,
     results: Folder = None,
+    cache: Folder = None,
     data_root: Folder = None,
     manifests: Folder = None,
 ) -> Comparison:
@@ -154,7 +159,7 @@ def compare(
         suites: all with runs where empty.
         scorer: of the detection tests; each suite's headline where None. One that the per-image tables lack is made
             from the outputs that the runs left in the cache.
-        results, data_root, manifests: folders, see `croftbench.api`.
+        results, cache, data_root, manifests: folders, see `croftbench.api`.
 
     Raises:
         UsageError: a name that fits nothing or several configurations; no suite that has both.
@@ -163,7 +168,7 @@ def compare(
     from croftbench.api.image_scores import ImageScores
     from croftbench.report import compare as comparing
 
-    folders = Folders.of(results, data_root=data_root, manifests=manifests)
+    folders = Folders.of(results, cache, data_root, manifests)
     chosen, more = suites_of(suites, folders), ImageScores(scorer, folders) if scorer else None
     return comparing.compare(folders.results, chosen, a, b, scorer, folders.roots, folders.cache, more)
 
@@ -177,6 +182,7 @@ def plot(
     columns: int = 0,
     scorer: str | None = None,
     results: Folder = None,
+    cache: Folder = None,
     data_root: Folder = None,
     manifests: Folder = None,
 ) -> Picture:
@@ -195,7 +201,7 @@ def plot(
     from croftbench.api.image_scores import ImageScores
     from croftbench.report import board_rows, headed, plots, rows, style, subset, tables, typed
 
-    folders = Folders.of(results, data_root=data_root, manifests=manifests)
+    folders = Folders.of(results, cache, data_root, manifests)
     path = None if output is None else Path(output)
     if path is not None and path.suffix.lower() not in (".pdf", ".png", ".svg"):
         raise UsageError(f"a picture cannot be written as '{path.name}'.", "End its name in .pdf, .png or .svg.")

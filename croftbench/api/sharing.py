@@ -27,6 +27,7 @@ def export_runs(
     suites: Sequence[str] = (),
     methods: Sequence[str] = (),
     results: Folder = None,
+    cache: Folder = None,
     manifests: Folder = None,
 ) -> list[RunSpec]:
     """Write runs for others, with what they said of every image.
@@ -46,7 +47,7 @@ def export_runs(
         raise unknown("form of sharing", form, get_args(Form))
     if (form == "hub") != bool(dataset):
         raise UsageError("--dataset belongs to --format hub, which needs it.", "--format hub --dataset OWNER/NAME")
-    folders = Folders.of(results, manifests=manifests)
+    folders = Folders.of(results, cache, manifests=manifests)
     runs = _chosen(folders, suites, methods)
     out = Path(file)
     if form == "bundle":

@@ -34,6 +34,7 @@ croftbench compare croft "croft lambda2=0" -s emoji-open --json
 @options.as_json
 @options.data_root
 @options.results
+@options.cache
 @options.manifests
 def compare(
     a: str,
@@ -43,14 +44,16 @@ def compare(
     as_json: bool,
     data_root: Path | None,
     results: str | None,
+    cache: str | None,
     manifests: Path | None,
 ) -> None:
     """Compare two methods on the same images: effect, 95% interval, p, and p corrected for the number of tests."""
     from croftbench.report import compare as comparing
 
     done = reading.compare(
-        a, b, options.names_of(suite), scorer=scorer, results=results, data_root=data_root, manifests=manifests
-    )
+        a, b, options.names_of(suite), scorer=scorer, results=results, cache=cache, data_root=data_root,
+        manifests=manifests,
+    )  # fmt: skip
     if as_json:
         put_json(done.to_dict())
         return

@@ -32,6 +32,7 @@ croftbench export rows -m croft --format hub --dataset OWNER/NAME
 )
 @click.option("--dataset", default="", help="For --format hub: the benchmark's data set.", show_default=False)
 @options.results
+@options.cache
 @options.manifests
 def export(
     file: Path,
@@ -40,12 +41,13 @@ def export(
     form: Literal["bundle", "every-eval-ever", "hub"],
     dataset: str,
     results: str | None,
+    cache: str | None,
     manifests: Path | None,
 ) -> None:
     """Write runs, with what they said of every image, for others: to check and merge, or to read with other tools."""
     written = sharing.export_runs(
         file, form=form, dataset=dataset, suites=options.names_of(suite), methods=options.methods_of(method),
-        results=results, manifests=manifests,
+        results=results, cache=cache, manifests=manifests,
     )  # fmt: skip
     put(file)
     size = f", {file.stat().st_size / 1e6:.2f} MB" if file.is_file() else ""

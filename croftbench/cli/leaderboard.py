@@ -48,6 +48,7 @@ class Format(StrEnum):
 @click.option("--reported", is_flag=True, help="Published rows below the measured ones.")
 @click.option("--check", is_flag=True, help="Fail if the files differ from what the runs derive.")
 @options.results
+@options.cache
 @options.manifests
 def leaderboard(
     suites: tuple[str, ...],
@@ -60,17 +61,18 @@ def leaderboard(
     reported: bool,
     check: bool,
     results: str | None,
+    cache: str | None,
     manifests: Path | None,
 ) -> None:
     """Rebuild and print the leaderboards; with --format, or of chosen rows or seeds, leave the files alone."""
-    chosen = suites_of(suites, Folders.of(results, manifests=manifests))
+    chosen = suites_of(suites, Folders.of(results, cache, manifests=manifests))
     if seeds and all_seeds:
         raise UsageError("--seeds and --all-seeds are two answers to one question.", "Give one of them.")
     asked: list[int] | Literal["all"] | None = "all" if all_seeds else options.seeds_of(seeds)
     partly = bool(method or latest or asked)
     _check_options(len(chosen), form, wide=wide, only_print=reported or partly, check=check)
     if check:
-        stale = [path for suite in chosen for path in reading.stale_tables(suite, results=results)]
+        stale = [path for suite in chosen for path in reading.stale_tables(suite, results=results, cache=cache)]
         if stale:
             files = ", ".join(map(str, stale))
             raise CroftbenchError(
@@ -88,6 +90,7 @@ def leaderboard(
                 latest=latest,
                 published=reported,
                 results=results,
+                cache=cache,
             )
             for suite in chosen
         ]

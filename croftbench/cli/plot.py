@@ -39,6 +39,7 @@ croftbench plot roc -m "croft*,zero-shot" --columns 2 -o roc.pdf
     show_default="SUITE-KIND.svg",
 )
 @options.results
+@options.cache
 @options.data_root
 @options.manifests
 def plot(
@@ -49,6 +50,7 @@ def plot(
     columns: int,
     output: Path | None,
     results: str | None,
+    cache: str | None,
     data_root: Path | None,
     manifests: Path | None,
 ) -> None:
@@ -56,7 +58,7 @@ def plot(
     path = output or Path(f"{Path(suite).stem if suite.endswith('.toml') else suite}-{kind}.svg")
     picture = reading.plot(
         kind, suite, options.methods_of(method), output=path, columns=columns, scorer=scorer, results=results,
-        data_root=data_root, manifests=manifests,
+        cache=cache, data_root=data_root, manifests=manifests,
     )  # fmt: skip
     put(path)
     note(picture.caption)

@@ -32,23 +32,25 @@ AUPR = "aupr is average precision with ID positive, aupr_out with OOD positive: 
 @options.suite_filter
 @options.as_json
 @options.results
+@options.cache
 @options.manifests
 def show(
     name: str,
     suite: tuple[str, ...],
     as_json: bool,
     results: str | None,
+    cache: str | None,
     manifests: Path | None,
 ) -> None:
     """Show a run: what was asked, its numbers, the world that it ran in, and the command for it. Of a row, its runs."""
-    runs = reading.find_runs(name, suites=options.names_of(suite), results=results, manifests=manifests)
+    runs = reading.find_runs(name, suites=options.names_of(suite), results=results, cache=cache, manifests=manifests)
     if as_json:
         shown = [asdict(run) for run in runs]
         put_json(shown[0] if len(shown) == 1 else shown)
     elif len(runs) == 1:
         _whole(runs[0])
         try:
-            again = reproducing.command_of(runs[0], results=results, manifests=manifests)
+            again = reproducing.command_of(runs[0], results=results, cache=cache, manifests=manifests)
         except CroftbenchError as error:  # of a suite that nobody here describes
             note(f"The command for it is not known: {error}")
         else:

@@ -25,14 +25,14 @@ TAKES = {
     "doctor": {"results", "cache", "data_root", "manifests"},
     "new": set(),
     "list": {"cache", "manifests"},
-    "show": {"results", "manifests"},
-    "leaderboard": {"results", "manifests"},
-    "compare": {"results", "data_root", "manifests"},
-    "plot": {"results", "data_root", "manifests"},
+    "show": {"results", "cache", "manifests"},
+    "leaderboard": {"results", "cache", "manifests"},
+    "compare": {"results", "cache", "data_root", "manifests"},
+    "plot": {"results", "cache", "data_root", "manifests"},
     "report": {"results", "cache", "data_root", "manifests"},
     "evaluate": set(),
     "rm": {"results"},
-    "export": {"results", "manifests"},
+    "export": {"results", "cache", "manifests"},
     "import": {"results"},
     "cache list": {"cache"},
     "cache size": {"cache"},
@@ -200,6 +200,24 @@ def test_the_cache_that_is_named_is_the_one_that_is_used(croftbench, monkeypatch
         assert (code, "abc.npy" in out) == (0, True)
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "leaderboard emoji-open", "leaderboard emoji-open --check", "compare croft zero-shot", "plot pareto",
+        "export out.zip -m croft", "show croft", "report -o site",
+    ],
+)  # fmt: skip
+def test_what_is_known_of_methods_is_in_the_cache_that_is_named(croftbench, made, monkeypatch, tmp_path, line):
+    monkeypatch.chdir(tmp_path)
+    runs = [made(tmp_path / "results", method, seed) for method in ("croft", "zero-shot") for seed in (1, 2, 3)]
+    assert runs and croftbench("leaderboard", "emoji-open")[0] == 0
+    for place, given in (("flagged", ["--cache", tmp_path / "flagged"]), ("told", [])):
+        monkeypatch.setenv("CROFTBENCH_CACHE", str(tmp_path / ("told" if place == "told" else "neither")))
+        assert croftbench(*line.replace("site", place).split(), *given)[0] == 0
+        assert list((tmp_path / place / "methods").iterdir())
+        assert not (tmp_path / "neither").exists()
+
+
 def test_json_is_json(croftbench):
     assert json.loads(croftbench("list", "suites", "--json")[1])
 
@@ -211,7 +229,7 @@ def test_json_is_json(croftbench):
         (("data", "stauts"), "unknown command 'stauts'. Did you mean 'status'?"),
         (("cache", "xyz"), "unknown command 'xyz'. Known: list, prune, size."),
         (("run", "--sede", "1"), "No such option '--sede'. Did you mean '--seeds'?"),
-        (("leaderboard", "--cache", "x"), "No such option '--cache'. See `croftbench leaderboard --help`."),
+        (("leaderboard", "--device", "x"), "No such option '--device'. See `croftbench leaderboard --help`."),
     ],
 )
 def test_a_misspelt_word_brings_the_closest_one(croftbench, line, says):
