@@ -87,12 +87,12 @@ def named(specs: Sequence[RunSpec], suite: Suite | None = None, of: Usual = lamb
     every = [(spec.method, recipe_of(spec, suite)) for spec in specs]
     known = [of(spec) or ({}, settings(spec)) for spec in specs]
     own = [values for _, values in known]
-    there: dict[tuple[str, str], dict[str, None]] = {}
-    for group, values in zip(every, own, strict=True):
-        there.setdefault(group, {}).update(dict.fromkeys(values))
+    unusual: dict[tuple[str, str], set[str]] = {}  # settings that have no usual value in every configuration
+    for group, (base, values) in zip(every, known, strict=True):
+        unusual.setdefault(group, set()).update(values.keys() - base.keys())
     seen: dict[tuple[tuple[str, str], str], set[str | None]] = {}
     for group, values in zip(every, own, strict=True):
-        for name in there[group]:
+        for name in unusual[group]:
             seen.setdefault((group, name), set()).add(values.get(name))
     names = []
     for spec, group, (base, values) in zip(specs, every, known, strict=True):

@@ -12,10 +12,11 @@ import pandas as pd
 
 from croftbench.errors import UsageError
 from croftbench.report import columns
+from croftbench.report.board_scores import Listed, listed
 from croftbench.report.columns import DETECTION, TIES, Column
 from croftbench.report.populations import NONE
 from croftbench.report.rows import Row, SeedFold, configuration
-from croftbench.report.tables import ENDS, STATISTICS, Board, Listed, listed
+from croftbench.report.tables import ENDS, STATISTICS, Board
 from croftbench.runs.posthoc import Posthoc
 from croftbench.runs.results import RunResult, Score
 from croftbench.runs.spec import RunSpec
@@ -199,7 +200,8 @@ def _numbers(
 ) -> pd.DataFrame:
     """Each metric with each suffix of `STATISTICS`, and the numbers of images, by row; `lines`: of each score."""
     tidy = pd.DataFrame(scores, columns=list(SCORE_COLUMNS)).assign(row=lines)
-    value, low, high = (_by_seed(tidy, of, of_suite).groupby(level="row") for of in ENDS)
+    name = (tidy["metric"] + "/" + tidy["split"]).astype("category").rename("name")
+    value, low, high = (_by_seed(tidy, of, name, of_suite).groupby(level="row") for of in ENDS)
     parts = (value.mean(), value.std(ddof=1), value.min(), value.max(), low.mean(), high.mean())
     numbers = [part.add_suffix(suffix) for part, suffix in zip(parts, STATISTICS, strict=True)]
     counted = tidy[tidy["metric"] == "auroc"].groupby(["row", "split", "seed"])[["n_id", "n_ood"]].sum()
@@ -209,10 +211,10 @@ def _numbers(
     return pd.concat([*numbers, known, unknown.add_prefix("n/")], axis=1)
 
 
-def _by_seed(tidy: pd.DataFrame, of: str, of_suite: Sequence[Column]) -> pd.DataFrame:
+def _by_seed(tidy: pd.DataFrame, of: str, name: pd.Series[Any], of_suite: Sequence[Column]) -> pd.DataFrame:
     """Each metric by row and seed, made of what its folds average to."""
-    name = (tidy["metric"] + "/" + tidy["split"]).rename("name")
-    numbers = tidy[of].groupby([tidy["row"], tidy["seed"], name]).mean().unstack("name")
+    numbers = tidy[of].groupby([tidy["row"], tidy["seed"], name], observed=True).mean().unstack("name")
+    numbers.columns = numbers.columns.astype(str)
     return pd.DataFrame({column.name: column.of(numbers) for column in of_suite})
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cache, cached_property
+from functools import cached_property
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from croftbench.errors import DataError
-from croftbench.report import columns
+from croftbench.report import board_scores, columns
 from croftbench.report.columns import DETECTION, ID, MEAN, Column, Kind
 from croftbench.report.populations import NONE
 from croftbench.report.published import PublishedRow
@@ -26,8 +26,6 @@ STATISTICS = ("", "_std", "_min", "_max", "_low", "_high")
 within each; and the 95% interval over images. The last is the average of the runs' own intervals (Wilson, DeLong,
 bootstrap), as the value is the average of their values: right where seeds share their test images, too wide where
 they do not, never too narrow, since the standard error of a mean is at most the mean of the standard errors."""
-Listed = tuple[str, str, str, str, str]
-"""Metric, split, shift, reference and scorer of a score."""
 ENDS = ("value", "low", "high")
 """Of a number and its interval. Columns are made of all three alike: each grows with its parts."""
 
@@ -155,7 +153,7 @@ def of_runs(runs: Sequence[RunResult], suite: Suite, seeds: tuple[int, ...], sou
     shown = {run.spec.run_id for run in runs}
     others = [run for run in source.runs if run.spec.run_id not in shown] if source else []  # for their names alone
     rows, of_suite = grouped(runs, suite, source.usual if source else None, others), columns.columns(suite)
-    scores, kinds = _shown_scores(rows, suite, of_suite)
+    scores, kinds = board_scores.shown(rows, suite, of_suite)
     about = pd.DataFrame([_about(row, suite, seeds) for row in rows])
     table = pd.concat([about, _numbers(scores, kinds, suite, of_suite), _populations(scores, kinds, suite)], axis=1)
     table = table.assign(pareto=pareto(table))[_order_of_columns(suite, of_suite)]
@@ -165,49 +163,6 @@ def of_runs(runs: Sequence[RunResult], suite: Suite, seeds: tuple[int, ...], sou
 
 
 # ------------------------------------------------------------------------------------- runs to rows
-
-
-def _shown_scores(rows: Sequence[Row], suite: Suite, of_suite: Sequence[Column]) -> tuple[pd.DataFrame, list[Kind]]:
-    """The scores that a leaderboard has columns for, as numbers alone; `kind` and `fold` are positions."""
-    headline, folds = suite.protocol.headline, {fold.name: i for i, fold in enumerate(suite.folds)}
-    metrics = {column.metric for column in of_suite}
-    names = {name for column in of_suite for name in (column.parts or (column.name,))}
-    kinds: dict[Kind, int] = {}
-
-    @cache
-    def used(of: tuple[Listed, ...]) -> list[tuple[int, int]]:
-        """Which of a run's scores a column is made of, and of which kind each is: the same for most runs."""
-        shifts = {split: shift for metric, split, shift, _, _ in of if metric == "accuracy"}
-        chosen = []
-        for at, (metric, split, shift, reference, scorer) in enumerate(of):
-            kind = Kind(metric, split, shift, reference, shifts.get(reference, ""))
-            detected = not reference or (scorer == headline and metric in metrics)
-            if detected and columns.source(kind, _own(suite)) in names:
-                chosen.append((at, kinds.setdefault(kind, len(kinds))))
-        return chosen
-
-    numbers: list[float] = []  # one after the other: tuples would take longer to make than all else here
-    for i, row in enumerate(rows):
-        for run in row.summed:
-            seed, fold, scores = run.spec.seed, folds.setdefault(run.spec.fold, len(folds)), run.scores
-            for at, kind in used(listed(run)):
-                s = scores[at]
-                numbers += (i, seed, fold, kind, s.value, s.low, s.high, s.n_id, s.n_ood)
-    heads = ["row", "seed", "fold", "kind", "value", "low", "high", "n_id", "n_ood"]
-    table = pd.DataFrame(np.array(numbers, dtype=np.float64).reshape(-1, len(heads)), columns=heads)
-    return table.astype(dict.fromkeys(heads[:4], np.int64)), list(kinds)
-
-
-def listed(run: RunResult) -> tuple[Listed, ...]:
-    """What a run's scores are of, in their order. Most runs of a suite have the same, so what follows from it is worked
-    out once for them all.
-    """
-    return tuple([(s.metric, s.split, s.shift, s.reference, s.scorer) for s in run.scores])
-
-
-def _own(suite: Suite) -> str:
-    """The shift of the suite's own positives."""
-    return "id" if suite.reference is None else "reference"
 
 
 def _about(row: Row, suite: Suite, seeds: tuple[int, ...]) -> dict[str, Any]:
@@ -246,7 +201,9 @@ def _by_seed(
     scores: pd.DataFrame, kinds: list[Kind], suite: Suite, of_suite: Sequence[Column], of: str
 ) -> pd.DataFrame:
     """Each metric by row and seed, made of what its folds average to; `of`: value, or low or high end of interval."""
-    numbers = _over_folds(scores, {i: columns.source(kind, _own(suite)) for i, kind in enumerate(kinds)}, of)
+    numbers = _over_folds(
+        scores, {i: columns.source(kind, board_scores.own(suite)) for i, kind in enumerate(kinds)}, of
+    )
     return pd.DataFrame({column.name: column.of(numbers) for column in of_suite})
 
 

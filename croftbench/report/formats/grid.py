@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import groupby
 from typing import NamedTuple
 
@@ -32,7 +33,7 @@ class GridColumn:
     group: str = ""
     right: bool = True
 
-    @property
+    @cached_property
     def width(self) -> int:
         """In characters of a terminal; no word of the heading is split."""
         return max([*(cell_len(cell.text) for cell in self.cells), *map(cell_len, self.head.split() or [""])])

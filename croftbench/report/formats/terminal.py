@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 
 from rich.text import Text
 
@@ -47,9 +48,10 @@ def to_text(board: Board, width: int | None = None, wide: bool = False, more: st
         more: a line below the table, such as how many rows are elsewhere.
     """
     lines = cells.lines(board, details=False)
-    shown, fit = _fitting(board, lines, None if wide else width)
+    columns = _Columns(board, lines, wide)
+    shown, fit = _fitting(columns, None if wide else width)
     text = [Text(cells.title(board), style="bold"), Text()]
-    text += grid(_columns(board, lines, shown, fit, counts=wide), fit.gap)
+    text += grid(columns.of(shown, fit), fit.gap)
     text += [Text()]
     paragraphs = cells.caption(board) if wide else list(_small_print(board, shown, fit, lines))
     paragraphs = [more, *paragraphs] if more else paragraphs
@@ -75,15 +77,49 @@ def cell_text(cell: Cell, fit: Fit = FITS[0]) -> GridCell:
     return GridCell(text + tie, style, len(text))
 
 
-def _fitting(board: Board, lines: Sequence[Line], width: int | None) -> tuple[list[Column], Fit]:
+@dataclass
+class _Columns:
+    """The columns of a table, each made once for each fit: what fits is found by trying.
+
+    Attributes:
+        board, lines: the table.
+        counts: whether headings say how many images there are.
+    """
+
+    board: Board
+    lines: Sequence[Line]
+    counts: bool
+    _made: dict[tuple[str, Fit], GridColumn] = field(default_factory=dict)
+
+    def of(self, shown: Sequence[Column], fit: Fit) -> list[GridColumn]:
+        """Ranks, names and these columns."""
+        ranks = [GridColumn("#", [GridCell(line.rank) for line in self.lines])] if fit.rank else []
+        return [*ranks, self._names, *(self._column(column, fit) for column in shown)]
+
+    @cached_property
+    def _names(self) -> GridColumn:
+        several = cells.settings_differ(self.board)
+        return GridColumn("method", [GridCell(name(line, several)) for line in self.lines], right=False)
+
+    def _column(self, column: Column, fit: Fit) -> GridColumn:
+        if (column.name, fit) not in self._made:
+            place = [one.name for one in self.board.shown].index(column.name)
+            measure, title, images = cells.label(self.board, column)
+            head = SHORT.get(title, title) + (f" n={images}" if self.counts and images else "")
+            texts = [cell_text(line.cells[place], fit) for line in self.lines]
+            self._made[column.name, fit] = GridColumn(head, texts, measure)
+        return self._made[column.name, fit]
+
+
+def _fitting(columns: _Columns, width: int | None) -> tuple[list[Column], Fit]:
     """The columns that there is room for, and how much of their cells."""
-    every = board.as_read
+    every = columns.board.as_read
     if width is None:
         return list(every), FITS[0]
-    first = list(every[: len(headline(board.suite))])
+    first = list(every[: len(headline(columns.board.suite))])
 
     def fits(shown: Sequence[Column], fit: Fit) -> bool:
-        return width_of(_columns(board, lines, shown, fit), fit.gap) <= width
+        return width_of(columns.of(shown, fit), fit.gap) <= width
 
     fit = next((fit for fit in FITS if fits(first, fit)), FITS[-1])
     if fits(first, fit):
@@ -94,21 +130,6 @@ def _fitting(board: Board, lines: Sequence[Line], width: int | None) -> tuple[li
     while len(first) > 1 and not fits(first, fit):
         first.pop()
     return first, fit
-
-
-def _columns(
-    board: Board, lines: Sequence[Line], shown: Sequence[Column], fit: Fit, counts: bool = False
-) -> list[GridColumn]:
-    place = {column.name: i for i, column in enumerate(board.shown)}
-    several = cells.settings_differ(board)
-    columns = [GridColumn("#", [GridCell(line.rank) for line in lines])] if fit.rank else []
-    columns.append(GridColumn("method", [GridCell(name(line, several)) for line in lines], right=False))
-    for column in shown:
-        measure, title, images = cells.label(board, column)
-        its = [line.cells[place[column.name]] for line in lines]
-        head = SHORT.get(title, title) + (f" n={images}" if counts and images else "")
-        columns.append(GridColumn(head, [cell_text(cell, fit) for cell in its], measure))
-    return columns
 
 
 def name(line: Line, several: bool) -> str:
