@@ -37,7 +37,7 @@ def there(tmp_path):
         "run -m shrink.py", "run -m wise-ft", "tune croft", "data verify", "data describe", "frob", "run --nope",
         "reproduce --record emoji-kinds", "export x.zip -m nope", "leaderboard emoji-opn", "run -m croft --set x=1",
         "run -m croft -s emoji-opn", "run -m croft -e nope", "run -m croft --seeds 1,1", "run -m croft --recipe mine",
-        "leaderboard --check --latest", "leaderboard emoji-open --cache x",
+        "leaderboard --check --latest", "leaderboard emoji-open --device x",
         "run -m '[croft]'", "show '[croft]'", "compare '[croft]' coop", "plot roc -m 'croft,[coop]'",
         "run -m all,crotf",
         "run -m croft --scorers knm", "run -m croft --scorers shrink.py", "run -m croft --scorers nope.py:X",
