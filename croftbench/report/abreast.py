@@ -23,15 +23,15 @@ Asked = tuple[Path, Suite, Path | None, Roots | None, int]
 
 def sections(
     results_dir: Path, suites: Sequence[Suite], cache: Path | None = None, roots: Roots | None = None,
-    older: Path | None = None, processors: int | None = None,
+    older: Sequence[Path] = (), processors: int | None = None,
 ) -> list[Section]:  # fmt: skip
-    """Each suite's section of the page, in order. What is the same in an `older` page, or was kept, is not made again.
+    """Each suite's section of the page, in order. What is the same in `older` pages, or was kept, is not made again.
 
     Raises:
         DataError: see `tables.leaderboard`.
     """
     keys = [made_before.key(results_dir, suite, roots, number) for number, suite in enumerate(suites)]
-    kept = Kept(cache, made_before.of_page(older) if older else {})
+    kept = Kept(cache, made_before.of_pages(older))
     known = [kept.read(key, suite.name) for key, suite in zip(keys, suites, strict=True)]
     asked = [(results_dir, suite, cache, roots, number) for number, suite in enumerate(suites) if known[number] is None]
     made = iter(_side_by_side(asked, processors or os.cpu_count() or 1))

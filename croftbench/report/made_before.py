@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
@@ -31,7 +31,7 @@ can begin or end one."""
 
 @dataclass(frozen=True)
 class Section:
-    """A suite's section of the page: what its HTML is made of, and that; both digests are for `of_page`."""
+    """A suite's section of the page: what its HTML is made of, and that; both digests are for `of_pages`."""
 
     key: str
     name: str
@@ -49,7 +49,7 @@ class Kept:
 
     Attributes:
         cache: where they are kept; None for nowhere.
-        html: those of an older page, by `key`.
+        html: those of older pages, by `key`.
     """
 
     cache: Path | None = None
@@ -73,13 +73,14 @@ class Kept:
         return cache / "pictures" / f"section-{key[:16]}.json"
 
 
-def of_page(path: Path) -> dict[str, str]:
-    """Sections of a page that is there, by their keys, but for those that were changed by hand."""
-    try:
-        text = path.read_text("utf-8")
-    except (OSError, UnicodeDecodeError):
-        return {}
-    return {key: html for key, whole, html in _MARKED.findall(text) if _digest(html) == whole}
+def of_pages(paths: Iterable[Path]) -> dict[str, str]:
+    """Sections of the pages that are there, by their keys, but for those that were changed by hand."""
+    found: dict[str, str] = {}
+    for path in dict.fromkeys(paths):
+        with contextlib.suppress(OSError, UnicodeDecodeError):
+            marked = _MARKED.findall(path.read_text("utf-8"))
+            found |= {key: html for key, whole, html in marked if _digest(html) == whole}
+    return found
 
 
 def _digest(html: str) -> str:

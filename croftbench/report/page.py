@@ -17,25 +17,29 @@ from croftbench.files import write_atomically
 from croftbench.report import abreast, templates
 from croftbench.suites.language import Suite
 
+COMMITTED = Path("report/index.html")
+"""Where a repository of results keeps its page."""
+
 
 def write(
     results_dir: Path, suites: Sequence[Suite], folder: Path, cache: Path | None = None, roots: Roots | None = None
 ) -> Path:
-    """Write `index.html` into the folder, replacing an older one.
+    """Write `index.html` into the folder, replacing an older one. Sections that this, or the page that lies with the
+    results, has as they would be are not made again.
 
     Raises:
         DataError: see `tables.leaderboard`; or the folder cannot be written to.
     """
     path = folder / "index.html"
-    write_atomically(path, render(results_dir, suites, cache, roots, path))
+    write_atomically(path, render(results_dir, suites, cache, roots, [results_dir / COMMITTED, path]))
     return path
 
 
 def render(
     results_dir: Path, suites: Sequence[Suite], cache: Path | None = None, roots: Roots | None = None,
-    older: Path | None = None,
+    older: Sequence[Path] = (),
 ) -> str:  # fmt: skip
-    """The page's HTML; sections that an `older` one has are not made again.
+    """The page's HTML; sections that `older` ones have are not made again.
 
     Raises:
         DataError: see `tables.leaderboard`.

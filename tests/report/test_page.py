@@ -309,6 +309,7 @@ def test_a_page_that_came_with_its_runs_needs_no_section_made_again(measure, tin
     with monkeypatch.context() as context:
         context.delattr("croftbench.report.section.section")
         assert page.write(copy, [one, other], copy / "report").read_text("utf-8") == whole
+        assert page.write(copy, [one, other], tmp_path / "site").read_text("utf-8") == whole, "found with the results"
     here = copy / "report/index.html"
     here.write_text(whole.replace("Best in bold", "Worst in bold", 1), "utf-8")
     assert page.write(copy, [one, other], copy / "report").read_text("utf-8") == whole, "changed by hand"
