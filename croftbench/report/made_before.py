@@ -7,7 +7,6 @@ A page is mostly written again after some of its suites got runs: the others are
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -40,7 +39,7 @@ class Section:
     @property
     def digest(self) -> str:
         """Of the HTML: what was changed by hand is made again."""
-        return _digest(self.html)
+        return digest(self.html)
 
 
 @dataclass(frozen=True)
@@ -79,12 +78,8 @@ def of_pages(paths: Iterable[Path]) -> dict[str, str]:
     for path in dict.fromkeys(paths):
         with contextlib.suppress(OSError, UnicodeDecodeError):
             marked = _MARKED.findall(path.read_text("utf-8"))
-            found |= {key: html for key, whole, html in marked if _digest(html) == whole}
+            found |= {key: html for key, whole, html in marked if digest(html) == whole}
     return found
-
-
-def _digest(html: str) -> str:
-    return hashlib.sha256(html.encode()).hexdigest()
 
 
 def key(results: Path, suite: Suite, roots: Roots | None, number: int) -> str:

@@ -174,9 +174,10 @@ def _scored(run: RunResult, record: Posthoc, codes: Codes) -> Iterator[tuple[str
 def _by_scorer(of: tuple[Listed, ...]) -> Mapping[str, Sequence[int]]:
     """Positions of each score's numbers against the ID test, by the label that the score would have post-hoc."""
     places: dict[str, list[int]] = {}
+    inside = _inside(of)
     for at, (metric, _, _, reference, scorer) in enumerate(of):
         if scorer and metric in METRICS:
-            places.setdefault(_label(scorer), []).extend([at] if reference in _inside(of) else [])
+            places.setdefault(_label(scorer), []).extend([at] if reference in inside else [])
     return places
 
 

@@ -1,4 +1,4 @@
-"""One command reads each result file once, whatever it prints and writes; to make a page it hashes them before."""
+"""One command reads each result file once, whatever it prints and writes (the page: report/test_read_once.py)."""
 
 import subprocess
 import sys
@@ -42,7 +42,7 @@ def few(tmp_path_factory):
     "line",
     [
         "leaderboard emoji-open", "leaderboard emoji-open --format json", "plot roc -o {tmp}/a.svg",
-        "report emoji-open -o {tmp} --cache {tmp}/kept", "run -m zero-shot,tip-adapter --cache {cache}",
+        "run -m zero-shot,tip-adapter --cache {cache}",
     ],
 )  # fmt: skip
 def test_each_result_is_read_once(few, cache, tmp_path, line):
@@ -53,4 +53,4 @@ def test_each_result_is_read_once(few, cache, tmp_path, line):
     opened = done.stdout.partition("@@@\n")[2].splitlines()
     reads = Counter(p for p in opened if p.startswith(str(few)) and p.endswith((".json", ".parquet")))
     assert len([path for path in reads if "/runs/" in path and path.endswith(".json")]) == 10
-    assert set(reads.values()) == {2 if line.startswith("report") else 1}
+    assert set(reads.values()) == {1}
